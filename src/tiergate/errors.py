@@ -1,0 +1,44 @@
+"""Every error that Tiergate raises on purpose.
+
+::
+
+    TiergateError              something the user can act on; the command line prints it without a traceback
+      ├── InputError           a file, folder or value handed to us is not what it claims (exit code 2)
+      ├── SettingsError        a setting is missing or contradicts another (exit code 2)
+      ├── LedgerError          the exchange log cannot be written or read as it stands (exit code 1)
+      └── UpstreamError        the model behind the gateway did not answer (HTTP 502 or 504)
+
+Messages start lower case, end without a full stop, put the user's own words in backticks and say what to do.
+"""
+
+from __future__ import annotations
+
+
+class TiergateError(Exception):
+    """Base of all errors with a message for the user. ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InputError(TiergateError):
+    """Input that is not what it claims to be."""
+
+    exit_code = 2
+
+
+class SettingsError(TiergateError):
+    """A setting that is missing, malformed or contradicts another."""
+
+    exit_code = 2
+
+
+class LedgerError(TiergateError):
+    """The exchange log cannot be written or read as it stands."""
+
+
+class UpstreamError(TiergateError):
+    """The upstream model did not answer as an API would."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status

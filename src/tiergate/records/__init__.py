@@ -1,0 +1,1 @@
+"""The words everyone uses: the exchange record and the account, as tables and as files."""
