@@ -1,0 +1,251 @@
+"""Cases: what a cluster that stands out is called, and the tables that say why.
+
+Tables are the public `cases`, `case_accounts` and `case_evidence` formats. A case says that accounts act as one
+and how sure that is; what they want with the answers is a suspicion that it names but does not prove.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tiergate.detection.clusters import Cluster, Shared
+from tiergate.detection.evidence import CAUSES, Evidence
+from tiergate.detection.intake import Traffic
+from tiergate.detection.workload import Statistic
+from tiergate.ledger.intents import capability
+from tiergate.records.schema import TIME
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+OPENING_Q: Final = 0.10
+"""A cluster becomes a case when at most one in ten such would be chance; `watch` is all that the upper half gets."""
+
+ACTING_Q: Final = 0.05
+SURE: Final = 0.90
+
+CASES_SCHEMA: Final = pa.schema(
+    [
+        ("case_id", pa.string()),
+        ("opened_at", TIME),
+        ("first_seen", TIME),
+        ("last_seen", TIME),
+        ("accounts", pa.int64()),
+        ("exchanges", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("value_usd", pa.float64()),
+        ("capability", pa.string()),
+        ("confidence", pa.float64()),
+        ("q_value", pa.float64()),
+        ("recommended_action", pa.string()),
+        ("summary", pa.string()),
+    ]
+)
+CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
+    [
+        ("case_id", pa.string()),
+        ("account_id", pa.string()),
+        ("membership", pa.float64()),
+        ("first_linked_at", TIME),
+        ("campaign_exchanges", pa.int64()),
+    ]
+)
+CASE_EVIDENCE_SCHEMA: Final = pa.schema(
+    [
+        ("case_id", pa.string()),
+        ("family", pa.string()),
+        ("statistic", pa.string()),
+        ("value", pa.float64()),
+        ("log_odds", pa.float64()),
+        ("direction", pa.string()),
+        ("explanation", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cluster with its pooled workload. ``membership`` (members,) probabilities; ``rows``: exchanges of the workload; ``score``: nats."""
+
+    cluster: Cluster
+    membership: F64
+    rows: I64
+    statistics: list[Statistic]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A finding that stands out, with its rates."""
+
+    case_id: str
+    finding: Finding
+    confidence: float
+    q_value: float
+
+    @property
+    def action(self) -> str:
+        """What to do first: more is asked of a case before more is recommended."""
+        if self.q_value > ACTING_Q or self.confidence < SURE:
+            return "watch"
+        if sum(one.log_odds for one in self.finding.statistics) <= 0:
+            return "verify"
+        customer = sum(one.gain for one in self.finding.cluster.shared["customer"])
+        return "suspend" if customer >= 1 else "limit"
+
+
+def workload_rows(cluster: Cluster, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
+    """Exchanges (ascending rows) of members that belong to what the group has in common.
+
+    Those made from a template that members share, where they share one; all of theirs otherwise.
+    """
+    template = evidence.of("template")
+    if not template:
+        return member_rows
+    held = template[0].holds[cluster.members]
+    count = np.bincount(held.indices, minlength=held.shape[1])
+    common = count >= max(2, 0.3 * len(cluster.members))
+    if not common.any():
+        return member_rows
+    carrying = np.zeros(traffic.rows, bool)
+    carrying[evidence.template_of[common[evidence.template_of[:, 1]], 0]] = True
+    rows = member_rows[carrying[member_rows]]
+    return rows if len(rows) >= 0.2 * len(member_rows) else member_rows
+
+
+def name_case(cluster: Cluster, traffic: Traffic) -> str:
+    """An id that the same accounts always get: BLAKE2b of the sorted account ids, 96 bits."""
+    members = "\n".join(traffic.account_ids[account] for account in cluster.members)
+    return "case_" + hashlib.blake2b(members.encode(), digest_size=12).hexdigest()
+
+
+def tables(cases: list[Case], traffic: Traffic, evidence: Evidence) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The tables `cases`, `case_accounts` and `case_evidence`."""
+    heads, members, reasons = [], [], []
+    for case in cases:
+        heads.append(_head(case, traffic))
+        members.extend(_members(case, traffic))
+        reasons.extend(_reasons(case, evidence))
+    return (
+        pa.Table.from_pylist(heads, CASES_SCHEMA),
+        pa.Table.from_pylist(members, CASE_ACCOUNTS_SCHEMA),
+        pa.Table.from_pylist(reasons, CASE_EVIDENCE_SCHEMA),
+    )
+
+
+def _head(case: Case, traffic: Traffic) -> dict[str, object]:
+    rows = case.finding.rows
+    wanted, share = capability(traffic.intent[rows])
+    cost = float(traffic.cost_usd[rows].sum())
+    accounts, start, end = (
+        len(case.finding.cluster.members),
+        traffic.time_us[rows[0]],
+        traffic.time_us[rows[-1]],
+    )
+    days = max((end - start) / 86_400e6, 1 / 24)
+    return {
+        "case_id": case.case_id,
+        "opened_at": int(traffic.time_us[-1]),
+        "first_seen": int(start),
+        "last_seen": int(end),
+        "accounts": accounts,
+        "exchanges": len(rows),
+        "output_tokens": int(traffic.output_tokens[rows].sum()),
+        "value_usd": cost or None,
+        "capability": wanted,
+        "confidence": case.confidence,
+        "q_value": case.q_value,
+        "recommended_action": case.action,
+        "summary": f"{accounts} accounts act as one: {len(rows):,} exchanges in {days:.1f} days, "
+        f"{len(rows) / accounts / days:.1f} a day each, {share:.0%} of them {_wanted(wanted)}; "
+        f"they have in common {_common(case.finding.cluster)}",
+    }
+
+
+def _wanted(name: str) -> str:
+    return "without one capability in focus" if name == "general" else f"asking for {name.replace('_', ' ')}"
+
+
+def _common(cluster: Cluster) -> str:
+    names = [one.kind for some in cluster.shared.values() for one in some if one.gain >= 0.3]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
+    cluster, rows = case.finding.cluster, case.finding.rows
+    owner = traffic.account[rows]
+    exchanges = np.bincount(owner, minlength=len(traffic.account_ids))
+    first = {int(account): int(rows[i]) for account, i in zip(*np.unique(owner, return_index=True), strict=True)}
+    return [
+        {
+            "case_id": case.case_id,
+            "account_id": traffic.account_ids[account],
+            "membership": float(membership),
+            "first_linked_at": int(traffic.time_us[first[account]]) if account in first else int(traffic.time_us[-1]),
+            "campaign_exchanges": int(exchanges[account]),
+        }
+        for account, membership in zip(cluster.members.tolist(), case.finding.membership.tolist(), strict=True)
+    ]
+
+
+def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
+    cluster = case.finding.cluster
+    rows: list[tuple[str, str, float, float, str]] = []
+    for cause, families in CAUSES.items():
+        shared = {one.family: one for one in cluster.shared[cause]}
+        for family in families:
+            if family in shared:
+                one = shared[family]
+                rows.append((family, one.kind, one.sharing, one.gain, _sharing(one, len(cluster.members))))
+            elif family in evidence.lacking:
+                rows.append((family, "not available", 0.0, 0.0, f"the input has no {family} evidence to look at"))
+            elif not cluster.shared[cause] or cause == "conduct":
+                text = f"nothing of {family} is shared beyond what chance would bring"
+                rows.append((family, "nothing shared", 0.0, 0.0, text))
+            else:
+                held = cluster.shared[cause][0].family
+                text = f"one {cause} explains {family} as well as {held}; only {held}, the stronger, is counted"
+                rows.append((family, "counted once", 0.0, 0.0, text))
+    size = len(cluster.members)
+    text = f"any {size} accounts have something in common: singling these out costs {cluster.cost:.1f} nats each"
+    rows.append(("selection", "cost of naming the group", float(size), -cluster.cost, text))
+    if cluster.same_organization:
+        cost = -cluster.same_organization * (cluster.cost - 1)
+        text = f"{cluster.same_organization:.0%} of the accounts declare one organisation, an open reason to act as one"
+        rows.append(("selection", "declared organisation", cluster.same_organization, cost, text))
+    rows += [("workload", one.name, one.value, one.log_odds, _dealing(one)) for one in case.finding.statistics]
+    return [
+        {
+            "case_id": case.case_id,
+            "family": family,
+            "statistic": statistic,
+            "value": value,
+            "log_odds": odds,
+            "direction": "for" if odds > 0 else "against",
+            "explanation": explanation,
+        }
+        for family, statistic, value, odds, explanation in rows
+    ]
+
+
+def _sharing(one: Shared, members: int) -> str:
+    return (
+        f"{one.sharing:.0%} of the {members} accounts share their {one.kind} with others of the group; "
+        f"the most common one is held by {one.holders} of them and by {one.rate:.2%} of all accounts"
+    )
+
+
+def _dealing(one: Statistic) -> str:
+    thing = "a subject" if one.name == "subject" else "the same ten minutes"
+    ratio = float(np.exp(np.clip(one.value, -20, 20)))
+    usual = float(np.exp(np.clip(one.mean, -20, 20)))
+    return (
+        f"two exchanges of one account share {thing} {ratio:.3g} times as often as two of different accounts "
+        f"(1 if one queue is dealt out; {usual:.3g} among other accounts here)"
+    )

@@ -1,0 +1,321 @@
+"""Clusters: groups of accounts that share more than it costs to name them.
+
+Leiden communities of the link graph (Traag, Waltman, van Eck 2019) propose groups. Each is then described by what
+its members share, and re-drawn: an account belongs when the description explains its tokens better than the base
+rates do by more than the prior odds against membership. A few rounds of this are the hard EM of a two-component
+mixture, group against everybody.
+
+The worth of a group follows the minimum description length principle: naming ``n`` of ``N`` accounts costs about
+``log(N / n) + 1`` nats a member, and what the members share by one cause pays back at most ``log(N / n)``. A group
+that shares one thing, however perfectly (the users of one tool, the people behind one address), is therefore never
+worth its cost; a second cause, which the first does not explain, is what remains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import graspologic_native
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
+from tiergate.detection.links import Links
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+SMALLEST: Final = 3
+"""Members a cluster needs: two accounts that share two things are commonly one person."""
+
+ROUNDS: Final = 5
+STRONGEST_LINKS: Final = 12
+MOST_CLUSTERS: Final = 400
+HOPELESS: Final = -1.0
+"""Nats a member below which re-drawing a group has never been seen to rescue it; it saves most of the time."""
+
+MERGER: Final = 0.8
+"""Share of the separate savings that a joint description must keep: one campaign should be one case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All tokens of one family side by side. ``holds`` (accounts, tokens) boolean CSR; ``rate`` (tokens,): share of
+    accounts that hold each; ``kind`` (tokens,): index into ``kinds``, the names."""
+
+    name: str
+    holds: sp.csr_array
+    rate: F64
+    kind: I64
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What members of a group share of one family. ``gain``: nats a member, averaged; ``best``: the most telling
+    token, of ``kind``, with its ``holders`` in the group and base ``rate``; ``sharing``: share of members who have
+    some token in common with another member."""
+
+    family: str
+    kind: str
+    gain: float
+    best: int
+    holders: int
+    rate: float
+    sharing: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A group of accounts. ``members`` (n,) ascending; ``shared`` by cause: its best family (conduct: all of them);
+    ``cost`` of naming the group and ``worth`` beyond it, in nats a member; ``same_organization``: share of members
+    who declare the one most of them declare, 0 below half."""
+
+    members: I64
+    shared: dict[str, list[Shared]]
+    cost: float
+    same_organization: float
+    worth: float
+
+    @property
+    def saving(self) -> float:
+        """Nats saved in all: what decides between descriptions of overlapping groups."""
+        return self.worth * len(self.members)
+
+    @property
+    def strength(self) -> float:
+        """``worth`` times the square root of the members: how far a mean of that many stands from chance."""
+        return self.worth * float(np.sqrt(len(self.members)))
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Evidence in the form that descriptions are computed from. Families without data are absent."""
+
+    accounts: int
+    families: dict[str, Family]
+    organization: I64
+
+    @classmethod
+    def of(cls, evidence: Evidence, accounts: int) -> Holdings:
+        families = {}
+        for name in FAMILIES:
+            kinds = evidence.of(name)
+            if kinds:
+                holds = sp.csr_array(sp.hstack([kind.holds for kind in kinds], format="csr"))
+                rate = np.asarray(holds.sum(axis=0)).ravel() / accounts
+                origin = np.repeat(np.arange(len(kinds)), [kind.holds.shape[1] for kind in kinds])
+                families[name] = Family(name, holds, rate, origin, tuple(kind.name for kind in kinds))
+        return cls(accounts, families, evidence.organization)
+
+    def permuted(self, moves: dict[str, I64]) -> Holdings:
+        """The same holdings with the families of each cause in ``moves`` dealt to other accounts."""
+        families = dict(self.families)
+        for cause, to in moves.items():
+            source = np.argsort(to)
+            for name in CAUSES[cause]:
+                if name in families:
+                    families[name] = replace(families[name], holds=families[name].holds[source])
+        organization = self.organization[np.argsort(moves["customer"])] if "customer" in moves else self.organization
+        return Holdings(self.accounts, families, organization)
+
+
+def find_clusters(links: Links, holdings: Holdings, seed: int) -> list[Cluster]:
+    """Groups of positive worth, disjoint, the worthiest first."""
+    found = []
+    for community in _communities(links, seed):
+        for members in (community, *_cores(community, holdings)):
+            cluster = _settle(members, holdings)
+            if cluster is not None and cluster.worth > 0:
+                found.append(cluster)
+    found.sort(key=lambda cluster: (-cluster.saving, cluster.members.tolist()))
+    return _merged(_disjoint(found, holdings), holdings)
+
+
+def _disjoint(found: list[Cluster], holdings: Holdings) -> list[Cluster]:
+    """Communities that were parts of one group settle on nearly the same members: keep the first of such."""
+    taken = np.zeros(holdings.accounts, bool)
+    kept = []
+    for cluster in found:
+        overlap = taken[cluster.members]
+        if overlap.mean() >= 0.5:
+            continue
+        rest = _describe(cluster.members[~overlap], holdings) if overlap.any() else cluster
+        if rest is not None and rest.worth > 0:
+            taken[rest.members] = True
+            kept.append(rest)
+    return kept
+
+
+def _merged(clusters: list[Cluster], holdings: Holdings) -> list[Cluster]:
+    """Join clusters that have their most telling token in common, where one description serves both well."""
+    kept: list[Cluster] = []
+    for cluster in clusters:
+        for at, other in enumerate(kept):
+            if _telling(cluster) & _telling(other):
+                union = _describe(np.union1d(cluster.members, other.members), holdings)
+                if union is not None and union.saving >= MERGER * (cluster.saving + other.saving):
+                    kept[at] = union
+                    break
+        else:
+            kept.append(cluster)
+    return kept
+
+
+def _telling(cluster: Cluster) -> set[tuple[str, int]]:
+    return {(one.family, one.best) for some in cluster.shared.values() for one in some if one.sharing >= 0.5}
+
+
+def _communities(links: Links, seed: int) -> list[I64]:
+    """Leiden communities of each account's strongest links, heaviest first."""
+    if not len(links.low):
+        return []
+    strong = _strongest(links)
+    edges = list(
+        zip(
+            map(str, links.low[strong].tolist()),
+            map(str, links.high[strong].tolist()),
+            links.weight[strong].tolist(),
+            strict=True,
+        )
+    )
+    _, assigned = graspologic_native.leiden(edges=edges, resolution=1.0, iterations=1, use_modularity=True, seed=seed)
+    # The mapping comes in hash order: sort by account so that results do not depend on it.
+    account = np.array([int(name) for name in assigned], np.int64)
+    community = np.array(list(assigned.values()), np.int64)
+    order = np.lexsort((account, community))
+    groups = np.split(account[order], np.flatnonzero(np.diff(community[order])) + 1)
+    groups = [group for group in groups if len(group) >= SMALLEST]
+    groups.sort(key=lambda group: (-len(group), group.tolist()))
+    return groups[:MOST_CLUSTERS]
+
+
+def _cores(community: I64, holdings: Holdings) -> list[I64]:
+    """Those of a community who hold its most telling token of some cause: splits what chance links merged."""
+    cluster = _describe(community, holdings)
+    if cluster is None:
+        return []
+    cores = []
+    for some in cluster.shared.values():
+        for one in some:
+            rows = holdings.families[one.family].holds[community]
+            core = community[np.repeat(np.arange(len(community)), np.diff(rows.indptr))[rows.indices == one.best]]
+            if SMALLEST <= len(core) < len(community):
+                cores.append(np.sort(core))
+    return cores
+
+
+def _strongest(links: Links) -> I64:
+    """Links that are among the strongest of either end: keeps the graph linear in accounts."""
+    ends = np.concatenate([links.low, links.high])
+    weight = np.concatenate([links.weight, links.weight])
+    index = np.tile(np.arange(len(links.low)), 2)
+    order = np.lexsort((index, -weight, ends))
+    ends = ends[order]
+    position = np.arange(len(ends)) - np.searchsorted(ends, ends, side="left")
+    return np.unique(index[order][position < STRONGEST_LINKS])
+
+
+def _settle(members: I64, holdings: Holdings) -> Cluster | None:
+    """Describe and re-draw until the group stands still."""
+    best: Cluster | None = None
+    for _ in range(ROUNDS):
+        cluster = _describe(members, holdings)
+        if cluster is None or cluster.worth < HOPELESS:
+            break
+        if best is None or cluster.saving > best.saving:
+            best = cluster
+        redrawn = _members(cluster, holdings)
+        if len(redrawn) < SMALLEST or np.array_equal(redrawn, members):
+            break
+        members = redrawn
+    return best
+
+
+def _describe(members: I64, holdings: Holdings) -> Cluster | None:
+    n, accounts = len(members), holdings.accounts
+    if n < SMALLEST or n > accounts // 2:
+        return None
+    shared: dict[str, list[Shared]] = {}
+    for cause, families in CAUSES.items():
+        measured = [_share(holdings.families[name], members) for name in families if name in holdings.families]
+        by_family = [one for one in measured if one is not None and one.gain > 0]
+        by_family.sort(key=lambda one: -one.gain)
+        # The tool, place and customer each explain all their tokens: the best stands for them.
+        shared[cause] = by_family if cause == "conduct" else by_family[:1]
+    cost = float(np.log(accounts / n) + 1)
+    known = holdings.organization[members]
+    declared = np.bincount(known[known >= 0]).max(initial=0) / n if (known >= 0).any() else 0.0
+    same = float(declared) if declared >= 0.5 else 0.0
+    gains = sum(one.gain for some in shared.values() for one in some)
+    # A declared organisation is an open reason to act as one: it explains one cause.
+    worth = gains - cost - same * float(np.log(accounts / n))
+    return Cluster(members, shared, cost, same, float(worth))
+
+
+def _share(family: Family, members: I64) -> Shared | None:
+    """Mean gain of describing members' tokens by the group's own frequencies rather than the base rates.
+
+    A member's gain is ``log((1 - s) + s * p / u)`` for its best token: ``s`` the share of members who share any
+    token, ``p`` the token's frequency among the *other* members (leave one out, so that a member never counts as
+    its own company), ``u`` its base rate. Members without data gain nothing.
+    """
+    n = len(members)
+    rows = family.holds[members]
+    if not rows.nnz:
+        return None
+    count = np.bincount(rows.indices, minlength=rows.shape[1])
+    ratio = np.where(count >= 2, (count - 1) / (n - 1) / family.rate, 0.0)
+    top = _row_max(rows, ratio)
+    sharing = float((top > 0).sum() + 0.5) / (n + 1)
+    gain = np.where(_known(family, rows), np.log1p(sharing * (top - 1)), 0.0)
+    best = int(np.argmax(count * np.log(np.maximum(ratio, 1.0))))
+    kind = family.kinds[family.kind[best]]
+    share = float((top > 0).mean())
+    return Shared(family.name, kind, float(gain.mean()), best, int(count[best]), float(family.rate[best]), share)
+
+
+def membership(cluster: Cluster, holdings: Holdings) -> F64:
+    """Probability (n,) that each member belongs, by what it has in common with the others."""
+    n = len(cluster.members)
+    odds = _log_odds(cluster, holdings)[cluster.members] - np.log((holdings.accounts - n) / n)
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+
+
+def _members(cluster: Cluster, holdings: Holdings) -> I64:
+    n = len(cluster.members)
+    return np.flatnonzero(_log_odds(cluster, holdings) > np.log((holdings.accounts - n) / n))
+
+
+def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
+    """Log-odds that each account of the platform fits the cluster's description better than the base rates."""
+    odds = np.zeros(holdings.accounts)
+    n = len(cluster.members)
+    for one in (item for items in cluster.shared.values() for item in items):
+        family = holdings.families[one.family]
+        rows = family.holds[cluster.members]
+        count = np.bincount(rows.indices, minlength=len(family.rate))
+        shared = np.where(count >= 2, 1 / family.rate, 0.0)
+        top = _row_max(family.holds, shared * count / n)
+        top[cluster.members] = _row_max(rows, shared * (count - 1) / (n - 1))
+        # Sharing is never taken as certain: one missing token must not exclude an account by itself.
+        sharing = min(one.sharing, 0.98)
+        odds += np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
+    return odds
+
+
+def _known(family: Family, rows: sp.csr_array) -> npt.NDArray[np.bool_]:
+    """Whose tokens are known. Too little traffic leaves conduct unknown; elsewhere, holding none of the tokens that
+    any two accounts share is itself a fact: the account has its own."""
+    return (np.diff(rows.indptr) > 0) | (family.name not in CAUSES["conduct"])
+
+
+def _row_max(rows: sp.csr_array, value: F64) -> F64:
+    """Largest ``value`` among each row's columns, 0 for an empty row."""
+    top = np.zeros(rows.shape[0])
+    filled = np.flatnonzero(np.diff(rows.indptr) > 0)
+    if len(filled):
+        top[filled] = np.maximum.reduceat(value[rows.indices], rows.indptr[filled])
+    return top

@@ -1,0 +1,255 @@
+"""One detection: an exchange log in, cases out.
+
+The same input and parameters give byte-identical tables: there is one seed, no clock, and nothing depends on the
+order of files, rows or hash values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import tiergate
+from tiergate.detection.cases import OPENING_Q, Case, Finding, name_case, tables, workload_rows
+from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership
+from tiergate.detection.decoys import Calibration, deal
+from tiergate.detection.evidence import Evidence, gather
+from tiergate.detection.intake import Traffic, take_in
+from tiergate.detection.links import Join, Links, join, link
+from tiergate.detection.workload import WorkloadTest
+from tiergate.errors import InputError
+from tiergate.ledger.sketches import PUBLIC_KEY
+from tiergate.records.refused import RefusedRows
+
+Progress = Callable[[str, float], None]
+
+CEILING = 12.0
+"""Nats that links alone can bring, however many accounts: as much as the workload test can take away again."""
+
+LINKS_PER_CASE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a run may be told. ``decoys``: decoy platforms to score (the least q-value is one over that);
+    ``seed``: of every random choice."""
+
+    decoys: int = 24
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.decoys <= 10_000:
+            raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionInputs:
+    """What to look at. ``exchanges`` yields batches of the exchange log's columns with the sketch columns;
+    ``files`` are fingerprinted into run.json."""
+
+    exchanges: Callable[[], Iterable[pa.RecordBatch]]
+    accounts: pa.Table | None
+    model_releases: pa.Table | None
+    refused: RefusedRows
+    files: list[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The tables written, and run.json as a dictionary."""
+
+    cases: pa.Table
+    case_accounts: pa.Table
+    evidence: pa.Table
+    run: dict[str, Any]
+
+
+def run_detection(
+    inputs: DetectionInputs,
+    out: Path,
+    *,
+    parameters: Parameters,
+    sketch_key: bytes | None,
+    progress: Progress,
+) -> RunSummary:
+    """Detect and write cases.parquet, case_accounts.parquet, case_evidence.parquet, links.parquet, decoys.parquet
+    and run.json into ``out``.
+
+    :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
+    :param progress: called with the step's name and the share done, 0 to 1.
+    Raises `InputError` when there is nothing to look at.
+    """
+    started = time.monotonic()
+    progress("reading", 0.0)
+    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY)
+    if len(traffic.account_ids) < 2:
+        raise InputError("detection compares accounts, and the input has only one")
+    progress("gathering evidence", 0.0)
+    evidence = gather(traffic, inputs.accounts)
+    cases, links, calibration = find_cases(traffic, evidence, parameters, progress)
+    progress("writing", 0.0)
+    heads, members, reasons = tables(cases, traffic, evidence)
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "cases.parquet", heads)
+    _write(out / "case_accounts.parquet", members)
+    _write(out / "case_evidence.parquet", reasons)
+    _write(out / "links.parquet", _link_table(cases, links, traffic))
+    _write(out / "decoys.parquet", _score_table(cases, calibration))
+    run = {
+        "tiergate": tiergate.__version__,
+        "inputs": [{"file": path.name, "blake2b": _fingerprint(path)} for path in sorted(_plain(inputs.files))],
+        "parameters": asdict(parameters),
+        "exchanges": {
+            "read": traffic.rows + traffic.repeated + inputs.refused.count,
+            "refused": inputs.refused.count,
+            "refused_by_reason": inputs.refused.by_reason,
+            "repeated": traffic.repeated,
+            "used": traffic.rows,
+        },
+        "accounts": len(traffic.account_ids),
+        "lacking": list(evidence.lacking),
+        "cases": len(cases),
+        "seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+    progress("done", 1.0)
+    return RunSummary(heads, members, reasons, run)
+
+
+def find_cases(
+    traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress
+) -> tuple[list[Case], Links, Calibration]:
+    """Link, cluster, test and calibrate."""
+    rng = np.random.default_rng(parameters.seed)
+    accounts = len(traffic.account_ids)
+    progress("linking accounts", 0.0)
+    joined = join(evidence, accounts, rng)
+    holdings = Holdings.of(evidence, accounts)
+    test = WorkloadTest(traffic, rng)
+    links = link(joined)
+    findings = _findings(links, holdings, evidence, traffic, test, parameters.seed)
+    decoys: list[float] = []
+    for done in range(parameters.decoys):
+        progress("scoring decoys", done / parameters.decoys)
+        decoys += _decoy_scores(joined, holdings, evidence, traffic, test, rng)
+    calibration = Calibration(np.array(decoys), np.array([one.score for one in findings]), parameters.decoys)
+    cases = [
+        Case(
+            name_case(one.cluster, traffic),
+            one,
+            calibration.confidence(one.score),
+            calibration.q_value(one.score),
+        )
+        for one in sorted(findings, key=lambda one: -one.score)
+        if one.score > 0
+    ]
+    return [case for case in cases if case.q_value <= OPENING_Q], links, calibration
+
+
+def _findings(
+    links: Links, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest, seed: int
+) -> list[Finding]:
+    findings = []
+    for cluster in find_clusters(links, holdings, seed):
+        rows = workload_rows(cluster, evidence, traffic, test.rows_of(cluster.members))
+        statistics = test.measure(rows)
+        score = _score(cluster, [one.log_odds for one in statistics])
+        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score))
+    return findings
+
+
+def _score(cluster: Cluster, workload: list[float]) -> float:
+    return cluster.strength / (1 + cluster.strength / CEILING) + sum(workload)
+
+
+def _decoy_scores(
+    joined: Join,
+    holdings: Holdings,
+    evidence: Evidence,
+    traffic: Traffic,
+    test: WorkloadTest,
+    rng: np.random.Generator,
+) -> list[float]:
+    places, customers, conducts = (deal(evidence.stratum, rng) for _ in range(3))
+    moved = holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
+    links = link(joined.permuted(places, customers, conducts))
+    found = _findings(links, moved, evidence, traffic, test, int(rng.integers(1 << 31)))
+    return [one.score for one in found]
+
+
+def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
+        yield batch
+        rows += batch.num_rows
+        progress(f"reading, {rows:,} exchanges", 0.0)
+
+
+def _link_table(cases: list[Case], links: Links, traffic: Traffic) -> pa.Table:
+    """The strongest links inside each case, for pictures and for the path between two accounts."""
+    names = traffic.account_ids
+    rows: list[dict[str, object]] = []
+    for case in cases:
+        members = np.zeros(len(names), bool)
+        members[case.finding.cluster.members] = True
+        inside = np.flatnonzero(members[links.low] & members[links.high])
+        for at in inside[np.argsort(-links.weight[inside], kind="stable")][:LINKS_PER_CASE].tolist():
+            shared = [
+                cause
+                for cause, w in zip(("customer", "place", "tool", "conduct"), links.causes[at], strict=True)
+                if w >= 1
+            ]
+            rows.append(
+                {
+                    "case_id": case.case_id,
+                    "account_a": names[links.low[at]],
+                    "account_b": names[links.high[at]],
+                    "weight": float(links.weight[at]),
+                    "families": shared,
+                }
+            )
+    schema = pa.schema(
+        [
+            ("case_id", pa.string()),
+            ("account_a", pa.string()),
+            ("account_b", pa.string()),
+            ("weight", pa.float64()),
+            ("families", pa.list_(pa.string())),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema)
+
+
+def _score_table(cases: list[Case], calibration: Calibration) -> pa.Table:
+    opened = {case.finding.score: case.case_id for case in cases}
+    score = np.concatenate([calibration.targets, calibration.decoys])
+    kinds = ["target"] * len(calibration.targets) + ["decoy"] * len(calibration.decoys)
+    ids = [opened.get(s) if kind == "target" else None for s, kind in zip(score.tolist(), kinds, strict=True)]
+    return pa.table({"score": score, "kind": kinds, "case_id": pa.array(ids, pa.string())})
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Write under a temporary name and rename, so that a reader never sees half a table."""
+    half = path.with_name(path.name + ".part")
+    pq.write_table(table, half, compression="zstd")
+    half.replace(path)
+
+
+def _plain(files: list[Path]) -> list[Path]:
+    return [f for path in files for f in ([path] if path.is_file() else sorted(path.rglob("*"))) if f.is_file()]
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,33 @@
+"""Fixtures that every test folder shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect, and say so, what needs the data collection where it is absent."""
+    if SHARED_DATA.is_dir():
+        return
+    needing = [item for item in items if item.get_closest_marker("shared_data")]
+    if needing:
+        items[:] = [item for item in items if item not in needing]
+        config.hook.pytest_deselected(items=needing)
+        config.stash[_DESELECTED] = len(needing)
+
+
+_DESELECTED = pytest.StashKey[int]()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"data collection: {'present' if SHARED_DATA.is_dir() else 'absent, tests that need it are deselected'}"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the data collection; tests that use it carry ``@pytest.mark.shared_data``."""
+    return SHARED_DATA

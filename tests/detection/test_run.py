@@ -1,0 +1,156 @@
+"""From a log to cases: who is found, who is left alone, and that the answer stands still."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.detection.conftest import Platform, log_batches
+from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_detection
+from tiergate.errors import InputError
+from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
+from tiergate.records.refused import RefusedRows
+from tiergate.records.schema import TEXT_COLUMNS
+
+QUICK = Parameters(decoys=24)
+
+
+def run(
+    batches: Iterable[pa.RecordBatch], accounts: pa.Table | None, out: Path, key: bytes | None = None
+) -> RunSummary:
+    with RefusedRows(None) as refused:
+        inputs = DetectionInputs(lambda: batches, accounts, None, refused, [])
+        return run_detection(inputs, out, parameters=QUICK, sketch_key=key, progress=lambda step, share: None)
+
+
+def platform(seed: int, campaign: int = 25) -> Platform:
+    made = Platform(seed)
+    made.people("benign", 260)
+    made.people("tool", 40, system="You are an editor plug-in. Follow the house rules.", user_agent="plug-in/2")
+    made.people("office", 30, client_address="198.51.100.7")
+    if campaign:
+        made.campaign(campaign, 30)
+    return made
+
+
+def found(summary: RunSummary, made: Platform) -> Counter[str]:
+    return Counter(made.population[name] for name in summary.case_accounts["account_id"].to_pylist())
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_the_campaign_is_found_and_the_look_alikes_are_not(seed: int, tmp_path: Path) -> None:
+    made = platform(seed)
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    members = found(summary, made)
+    assert members["campaign"] >= 23
+    assert members["tool"] == members["office"] == 0
+    assert members["benign"] <= 1
+    case = summary.cases.to_pylist()[0]
+    assert case["recommended_action"] in ("verify", "limit")
+    assert case["q_value"] <= 0.05
+    assert case["capability"] == "chain_of_thought"
+    assert "accounts act as one" in case["summary"]
+
+
+def test_a_platform_without_a_campaign_has_no_case(tmp_path: Path) -> None:
+    made = platform(14, campaign=0)
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    assert summary.cases.num_rows == 0
+    assert pq.read_table(tmp_path / "cases.parquet").schema.names == summary.cases.schema.names
+
+
+def test_without_an_accounts_table_it_says_what_it_lacked(tmp_path: Path) -> None:
+    made = platform(15)
+    summary = run(log_batches(made.exchange_table()), None, tmp_path)
+    assert found(summary, made)["campaign"] >= 20
+    assert "identity" in summary.run["lacking"]
+    assert "not available" in summary.evidence["statistic"].to_pylist()
+
+
+def test_sketches_alone_give_the_same_tables_as_text(tmp_path: Path) -> None:
+    made = platform(16)
+    exchanges = made.exchange_table()
+    bare = exchanges.drop_columns(list(TEXT_COLUMNS))
+    for name in TEXT_COLUMNS:
+        bare = bare.append_column(name, pa.nulls(len(bare), pa.string()))
+    for name, column in zip((s := Sketcher(PUBLIC_KEY).sketch(exchanges)).schema.names, s.columns, strict=True):
+        bare = bare.append_column(name, column)
+    run(log_batches(exchanges), made.account_table(), tmp_path / "text")
+    run(log_batches(bare), made.account_table(), tmp_path / "sketches")
+    for name in ("cases", "case_accounts", "case_evidence"):
+        one, other = (tmp_path / folder / f"{name}.parquet" for folder in ("text", "sketches"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_order_batches_and_repeats_change_no_byte(tmp_path: Path) -> None:
+    made = platform(17)
+    exchanges = made.exchange_table()
+    shuffled = exchanges.take(np.random.default_rng(1).permutation(len(exchanges)))
+    twice = pa.concat_tables([shuffled, exchanges.slice(0, 500)])
+    one = run(log_batches(exchanges), made.account_table(), tmp_path / "one")
+    other = run(
+        log_batches(twice, rows=777), made.account_table().take(np.arange(len(made.accounts))[::-1]), tmp_path / "other"
+    )
+    for name in ("cases", "case_accounts", "case_evidence", "links", "decoys"):
+        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "other" / f"{name}.parquet"
+        ).read_bytes()
+    assert one.run["exchanges"]["repeated"] == 0
+    assert other.run["exchanges"]["repeated"] == 500
+    assert other.run["exchanges"]["used"] == len(exchanges)
+
+
+def test_the_run_is_described(tmp_path: Path) -> None:
+    made = platform(18, campaign=0)
+    run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    described = json.loads((tmp_path / "run.json").read_text())
+    assert described["exchanges"]["used"] == len(made.exchanges)
+    assert described["parameters"] == {"decoys": 24, "seed": 1}
+    assert described["seconds"] > 0
+    assert described["peak_memory_mib"] > 0
+
+
+def test_charged_exchanges_are_those_of_the_workload_alone(tmp_path: Path) -> None:
+    """A member's own conversations are not the campaign's."""
+    made = platform(19)
+    members = [name for name, population in made.population.items() if population == "campaign"]
+    own = {name: int(made.rng.integers(0, 6)) for name in members}
+    before = Counter(row["account_id"] for row in made.exchanges)
+    for name, count in own.items():
+        for _ in range(count):
+            made.exchange(name, int(made.rng.integers(0, 10**12)), made.words("birds feathers nest migration", 8))
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    for row in summary.case_accounts.to_pylist():
+        if row["account_id"] in own:
+            assert row["campaign_exchanges"] == before[row["account_id"]]
+
+
+def test_nothing_to_look_at_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no exchange to look at"):
+        run([], None, tmp_path)
+
+
+def test_sketches_under_two_keys_are_refused(tmp_path: Path) -> None:
+    made = platform(20, campaign=0)
+    exchanges = made.exchange_table().slice(0, 40)
+    parts = []
+    for key in (bytes(32), bytes([1] * 32)):
+        sketches = Sketcher(key).sketch(exchanges)
+        part = exchanges
+        for name, column in zip(sketches.schema.names, sketches.columns, strict=True):
+            part = part.append_column(name, column)
+        parts += list(log_batches(part))
+    with pytest.raises(InputError, match="2 keys are mixed"):
+        run(parts, None, tmp_path)
+
+
+def test_too_few_decoys_are_refused() -> None:
+    with pytest.raises(InputError, match="`0` decoys"):
+        Parameters(decoys=0)
