@@ -1,0 +1,1 @@
+"""What happened: exchanges as an append-only log, their sketches, and verdicts."""

@@ -1,0 +1,162 @@
+"""The exchange log: one writer a process, many readers, nothing lost when a process is killed.
+
+``append`` returns when the rows survive ``kill -9``: they are in the writer's spool. ``seal`` moves them to a
+Parquet segment in four steps, each of which may be the last before a crash:
+
+1. the segment is written under a temporary name, synced and renamed;
+2. its manifest entry appears: from here on the segment counts;
+3. the spool forgets the rows;
+4. a later ``open`` finds what a dead writer left: rows up to the manifest's number are dropped, the rest sealed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from tiergate.errors import LedgerError
+from tiergate.ledger.segments import Segments
+from tiergate.ledger.sketches import Sketcher
+from tiergate.ledger.spool import LOG_SCHEMA, Spool, Spooled, abandoned, read_spools
+from tiergate.records.schema import TEXT_COLUMNS, Exchange, Retention
+
+SEGMENT_ROWS = 100_000
+INTERRUPTED = "interrupted"
+"""Finish reason of an exchange whose writer died while its answer was being streamed."""
+
+
+class ExchangeLog:
+    """A writer of the log in one folder. Thread-safe; several processes may each have their own.
+
+    With ``retention="sketches"`` text is replaced by its sketches in memory and never reaches the disk.
+    """
+
+    def __init__(self, folder: Path, spool: Spool, sketcher: Sketcher, retention: Retention) -> None:
+        self._segments = Segments(folder)
+        self._spool = spool
+        self._sketcher = sketcher
+        self._keep_text = retention == "text"
+        self._sealing = threading.Lock()
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, sketcher: Sketcher, retention: Retention = "sketches", durable: bool = False
+    ) -> ExchangeLog:
+        """Open ``folder`` for writing, made if absent, and seal what dead writers left.
+
+        :param durable: sync every append to the disk, so that it survives the loss of power too.
+        Raises `LedgerError` when the folder cannot be written or is damaged.
+        """
+        try:
+            Segments(folder).make()
+            (folder / "spool").mkdir(exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"cannot write the exchange log at `{folder}`: {error.strerror}") from error
+        _adopt(folder)
+        return cls(folder, Spool(folder / "spool", secrets.token_hex(8), durable=durable), sketcher, retention)
+
+    def append(self, exchanges: Sequence[Exchange]) -> None:
+        """Store complete exchanges; returns when they survive the death of the process."""
+        if exchanges:
+            self._spool.append(self._sketched(exchanges))
+
+    def begin(self, exchange: Exchange) -> None:
+        """Store an exchange whose streamed answer begins now; `append` of the same id completes it.
+
+        If the process dies in between, the log shows it with finish reason `interrupted`.
+        """
+        exchange = msgspec.structs.replace(exchange, finish_reason=INTERRUPTED)
+        self._spool.begin(self._sketched([exchange])[0])
+
+    def seal(self) -> int:
+        """Move what is spooled to segments; returns the rows moved."""
+        with self._sealing:
+            return _seal(self._spool, self._segments)
+
+    def close(self) -> None:
+        """Seal and release the log. Streams still open are kept as interrupted."""
+        self._spool.settle_begun()
+        self.seal()
+        self._spool.close(remove=True)
+
+    def _sketched(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
+        text = {name: [getattr(one, name) for one in exchanges] for name in ("system_text", "prompt_text")}
+        sketches = self._sketcher.sketch(pa.RecordBatch.from_pydict(text, pa.schema([(n, pa.string()) for n in text])))
+        rows = []
+        for exchange, sketch in zip(exchanges, sketches.to_pylist(), strict=True):
+            fields = msgspec.structs.asdict(exchange) | sketch
+            if not self._keep_text:
+                fields |= dict.fromkeys(TEXT_COLUMNS)
+            rows.append(Spooled(**fields))
+        return rows
+
+
+def is_log(folder: Path) -> bool:
+    """Whether ``folder`` holds an exchange log."""
+    return (folder / "manifest").is_dir() and (folder / "spool").is_dir()
+
+
+def read_log(
+    folder: Path, *, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+) -> Iterator[pa.RecordBatch]:
+    """Batches of all complete exchanges, sealed and spooled, each id once (the first wins).
+
+    :param columns: some of `LOG_SCHEMA`'s columns; all when None.
+    Raises `LedgerError` when the folder is no log or is damaged.
+    """
+    if not is_log(folder):
+        raise LedgerError(f"`{folder}` is not an exchange log: it has no manifest")
+    wanted = list(columns) if columns is not None else LOG_SCHEMA.names
+    # Spools before the manifest: what is sealed in between is then seen twice, never missed.
+    spooled = read_spools(folder / "spool")
+    segments = Segments(folder)
+    seen: set[int] = set()
+    read = list(dict.fromkeys(["exchange_id", *wanted]))
+    for entry in segments.entries():
+        for batch in segments.read(entry, read, batch_rows):
+            yield _unseen(batch, seen).select(wanted)
+    for batch in spooled:
+        for start in range(0, batch.num_rows, batch_rows):
+            yield _unseen(batch.slice(start, batch_rows), seen).select(wanted)
+
+
+def _unseen(batch: pa.RecordBatch, seen: set[int]) -> pa.RecordBatch:
+    fresh = []
+    for name in batch.column("exchange_id").to_pylist():
+        # 64-bit hashes instead of the ids: a tenth of the memory, one false repeat in 10**5 logs of 10**7 rows.
+        code = hash(name)
+        fresh.append(code not in seen)
+        seen.add(code)
+    return batch if all(fresh) else batch.filter(pa.array(fresh))
+
+
+def _adopt(folder: Path) -> None:
+    """Seal what dead writers left and remove their spools."""
+    segments = Segments(folder)
+    for writer in abandoned(folder / "spool"):
+        try:
+            spool = Spool(folder / "spool", writer)
+        except LedgerError:
+            continue  # somebody else was faster
+        committed = [entry.last_seq for entry in segments.entries() if entry.writer == writer]
+        spool.drop(max(committed, default=0))
+        spool.settle_begun()
+        segments.remove_leftovers(writer)
+        _seal(spool, segments)
+        spool.close(remove=True)
+
+
+def _seal(spool: Spool, segments: Segments) -> int:
+    moved = 0
+    while True:
+        batch, first, last = spool.read(SEGMENT_ROWS)
+        if not batch.num_rows:
+            return moved
+        segments.commit(batch, spool.writer, first, last)
+        spool.drop(last)
+        moved += batch.num_rows
