@@ -21,8 +21,8 @@ from tiergate.errors import LedgerError
 from tiergate.ledger import segments as segments_module
 from tiergate.ledger.log import INTERRUPTED, ExchangeLog, is_log, read_log
 from tiergate.ledger.sketches import Sketcher
-from tiergate.ledger.spool import LOG_SCHEMA, Spool
-from tiergate.records.schema import Exchange
+from tiergate.ledger.spool import Spool
+from tiergate.records.schema import LOG_SCHEMA, Exchange
 
 SKETCHER = Sketcher(bytes(32))
 SECRET = "violet-marmalade-lighthouse"

@@ -71,7 +71,9 @@ CASE_EVIDENCE_SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A cluster with its pooled workload. ``membership`` (members,) probabilities; ``rows``: exchanges of the workload; ``score``: nats."""
+    """A cluster with its pooled workload.
+
+    ``membership`` (members,) probabilities; ``rows``: exchanges of the workload; ``score``: nats."""
 
     cluster: Cluster
     membership: F64

@@ -27,6 +27,7 @@ _PATTERNS: Final = (
     r"step[ -]by[ -]step|chain[ -]of[ -]thought|<think|reasoning (trace|steps|process)"
     r"|(show|write out|explain|detail) (all |every )?(your|the) (full |complete |detailed )?"
     r"(reasoning|thinking|thought|rationale)"
+    r"|(each|every) step of (your|the) (reasoning|thinking|thought)"
     r"|think (aloud|out loud|carefully)|inner monologue|逐步|一步一步|思维链|推理过程|思考过程",
     r"rubric|(score|rate|grade) (the|this|each|both|following)|on a scale (of|from)|as an? (impartial )?(judge|grader)"
     r"|评分|打分|评判|评价标准",

@@ -22,8 +22,8 @@ import pyarrow as pa
 from tiergate.errors import LedgerError
 from tiergate.ledger.segments import Segments
 from tiergate.ledger.sketches import Sketcher
-from tiergate.ledger.spool import LOG_SCHEMA, Spool, Spooled, abandoned, read_spools
-from tiergate.records.schema import TEXT_COLUMNS, Exchange, Retention
+from tiergate.ledger.spool import Spool, Spooled, abandoned, read_spools
+from tiergate.records.schema import LOG_SCHEMA, TEXT_COLUMNS, Exchange, Retention
 
 SEGMENT_ROWS = 100_000
 INTERRUPTED = "interrupted"

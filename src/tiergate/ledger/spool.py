@@ -20,10 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from tiergate.errors import LedgerError
-from tiergate.records.schema import EXCHANGE_SCHEMA, SKETCH_SCHEMA, Exchange
-
-LOG_SCHEMA = pa.schema([*EXCHANGE_SCHEMA, *SKETCH_SCHEMA])
-"""Columns of a segment: the exchange log's and the sketches'."""
+from tiergate.records.schema import LOG_SCHEMA, Exchange
 
 _TABLES = """
 create table if not exists rows (

@@ -73,6 +73,9 @@ SKETCH_SCHEMA: Final = pa.schema(
 )
 """Keyed sketches that stand in for text; `tiergate.ledger.sketches` says how each is made."""
 
+LOG_SCHEMA: Final = pa.schema([*EXCHANGE_SCHEMA, *SKETCH_SCHEMA])
+"""Columns of the exchange log as it is kept and read: exchanges with their sketches."""
+
 ACCOUNT_SCHEMA: Final = pa.schema(
     [
         _field("account_id", pa.string(), required=True),

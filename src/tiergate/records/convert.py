@@ -1,0 +1,84 @@
+"""Values into a column's type: whole columns where possible, row by row only where a value does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+Refuse = Callable[[int, str, str], None]
+"""Called with (row in the batch, column, reason)."""
+
+
+def convert_column(column: pa.Array, field: pa.Field, refuse: Refuse) -> pa.Array:
+    """Cast an Arrow column to ``field``'s type; values that do not fit become null and their rows are refused."""
+    if column.type == field.type:
+        return column
+    if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(field.type) and column.type.tz is None:
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    try:
+        # Nanoseconds are cut to microseconds; nothing else may lose anything.
+        return column.cast(field.type, safe=not pa.types.is_timestamp(field.type))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return convert_values(column.to_pylist(), field, refuse)
+
+
+def convert_values(values: list[Any], field: pa.Field, refuse: Refuse) -> pa.Array:
+    """Python values into ``field``'s type; values that do not fit become null and their rows are refused."""
+    if not pa.types.is_timestamp(field.type):
+        try:
+            return _strict(values, field.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            pass
+    fitting = []
+    for row, value in enumerate(values):
+        try:
+            fitting.append(_one(value, field.type))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            refuse(row, field.name, f"is not {_named(field.type)}")
+            fitting.append(None)
+    return pa.array(fitting, field.type)
+
+
+def _strict(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Arrow's own conversion, without its habits of taking a bool for a number or a number for a bool."""
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        for value in values:
+            if isinstance(value, bool):
+                raise TypeError(value)
+    array = pa.array(values, kind)
+    array.validate(full=True)
+    return array
+
+
+def _one(value: Any, kind: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_timestamp(kind):
+        return _microseconds(value)
+    if pa.types.is_integer(kind) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _strict([value], kind)[0].as_py()
+
+
+def _microseconds(value: Any) -> int:
+    """A time as RFC 3339 text (with offset; without one it is UTC) in microseconds since the epoch."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise TypeError(value)
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    return int(delta // timedelta(microseconds=1))
+
+
+def _named(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "a time (RFC 3339)"
+    if pa.types.is_list(kind):
+        return f"a list of {'text' if pa.types.is_string(kind.value_type) else 'whole numbers'}"
+    names = {"string": "text", "bool": "true or false", "double": "a number"}
+    return names.get(str(kind), f"a whole number of {kind.bit_width} bits" if pa.types.is_integer(kind) else str(kind))

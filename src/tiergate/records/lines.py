@@ -1,0 +1,106 @@
+"""JSON lines, plain or compressed, as batches: constant memory, and one bad line costs one row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from tiergate.errors import InputError
+from tiergate.records.convert import convert_values
+from tiergate.records.refused import RefusedRows
+
+BLOCK_BYTES: Final = 1 << 20
+LONGEST_LINE: Final = 16 << 20
+_decode = msgspec.json.Decoder().decode
+
+
+def read_json_lines(
+    path: Path, compression: str | None, schema: pa.Schema, refused: RefusedRows, batch_rows: int
+) -> Iterator[tuple[list[int], pa.RecordBatch]]:
+    """Batches of ``schema``'s columns with the line number of each row.
+
+    Raises `InputError` when the file cannot be read or none of its lines is a JSON object.
+    """
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    objects = faults = 0
+    for number, line in raw_lines(path, compression, refused):
+        try:
+            row = _decode(line)
+            if not isinstance(row, dict):
+                raise msgspec.DecodeError("not an object")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            faults += 1
+            refused.add(str(path), number, "", "is not a JSON object", line[:200].decode(errors="replace"))
+            continue
+        objects += 1
+        rows.append(row)
+        numbers.append(number)
+        if len(rows) == batch_rows:
+            yield _batch(rows, numbers, schema, path, refused)
+            rows, numbers = [], []
+    if not objects and faults:
+        raise InputError(f"`{path}` is not JSON lines: none of its {faults} lines is a JSON object")
+    if rows:
+        yield _batch(rows, numbers, schema, path, refused)
+
+
+def raw_lines(path: Path, compression: str | None, refused: RefusedRows) -> Iterator[tuple[int, bytes]]:
+    """Lines that are not blank, with their numbers from 1. A stream cut in the middle is one refusal."""
+    number, rest = 0, b""
+    too_long = False
+    blocks = _blocks(path, compression)
+    while True:
+        try:
+            block = next(blocks, b"")
+        except OSError as error:
+            if number == 0 and not rest:
+                kind = f"a readable {compression} file" if compression else "readable"
+                raise InputError(f"`{path}` is not {kind}: {str(error).splitlines()[0]}") from error
+            refused.add(str(path), number + 1, "", f"the {compression or 'file'} stream is cut here")
+            return
+        if not block:
+            break
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            number += 1
+            if too_long:
+                too_long = False
+                continue
+            if line.strip():
+                yield number, line
+        if len(rest) > LONGEST_LINE:
+            if not too_long:
+                refused.add(str(path), number + 1, "", f"the line is longer than {LONGEST_LINE >> 20} MiB")
+            rest, too_long = b"", True
+    if rest.strip() and not too_long:
+        yield number + 1, rest
+
+
+def _blocks(path: Path, compression: str | None) -> Iterator[bytes]:
+    with pa.OSFile(str(path), "rb") as raw:
+        stream = pa.CompressedInputStream(raw, compression) if compression else raw
+        while block := stream.read(BLOCK_BYTES):
+            yield block
+
+
+def _batch(
+    rows: list[dict[str, Any]], numbers: list[int], schema: pa.Schema, path: Path, refused: RefusedRows
+) -> tuple[list[int], pa.RecordBatch]:
+    faults: dict[int, tuple[str, str]] = {}
+
+    def refuse(row: int, column: str, reason: str) -> None:
+        faults.setdefault(row, (column, reason))
+
+    columns = [convert_values([row.get(field.name) for row in rows], field, refuse) for field in schema]
+    batch = pa.RecordBatch.from_arrays(columns, names=schema.names)
+    if not faults:
+        return numbers, batch
+    for row, (column, reason) in sorted(faults.items()):
+        refused.add(str(path), numbers[row], column, reason, str(rows[row].get(column))[:200])
+    good = [row for row in range(len(rows)) if row not in faults]
+    return [numbers[row] for row in good], batch.take(pa.array(good, pa.int64()))

@@ -1,0 +1,51 @@
+"""Rows that could not be taken: counted, explained, and kept in a side file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+
+class RefusedRows:
+    """Collects refused rows; a context manager that closes the side file.
+
+    :param side_file: JSONL file with one object a refusal (file, row, column, reason, raw), made at the first one;
+        None keeps counts alone.
+    """
+
+    def __init__(self, side_file: Path | None) -> None:
+        self.count = 0
+        self._reasons: Counter[str] = Counter()
+        self._path = side_file
+        self._file: IO[bytes] | None = None
+        if side_file is not None:
+            side_file.unlink(missing_ok=True)
+
+    def add(self, file: str, row: int, column: str, reason: str, raw: str | None = None) -> None:
+        """Refuse row number ``row`` (from 1) of ``file`` for what is wrong in ``column``."""
+        self.count += 1
+        self._reasons[f"{column}: {reason}"] += 1
+        if self._path is not None:
+            if self._file is None:
+                self._file = self._path.open("wb")
+            refusal = {"file": file, "row": row, "column": column, "reason": reason, "raw": raw}
+            self._file.write(msgspec.json.encode(refusal) + b"\n")
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Counts by `column: reason`, the most frequent first."""
+        return dict(self._reasons.most_common())
+
+    def __enter__(self) -> RefusedRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
