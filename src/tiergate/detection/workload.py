@@ -9,8 +9,8 @@ also when they all use one tool and one system prompt.
 
 The evidence compares squared distances, each in its own standard deviations: to 0, and to what groups of other
 accounts of this platform show. This is a normal log-likelihood ratio with both peaks set level, so that where those
-groups are themselves near 0 (as in traffic without sittings) the test says nothing. Counting pairs by feature makes it linear in
-exchanges.
+groups are themselves near 0 (as in traffic without sittings) the test says nothing. Counting pairs by feature makes
+it linear in exchanges.
 """
 
 from __future__ import annotations

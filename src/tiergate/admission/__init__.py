@@ -1,0 +1,1 @@
+"""May they: facts in, a decision with its reason out."""

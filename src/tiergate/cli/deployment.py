@@ -1,0 +1,41 @@
+"""A gateway's data folder, opened for commands that change what the running gateway obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.ledger.verdicts import VerdictStore
+    from tiergate.parties.registry import Registry
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Accounts, keys and verdicts of one gateway."""
+
+    registry: Registry
+    verdicts: VerdictStore
+
+
+@contextmanager
+def open_deployment(data: Path, *, create: bool = False) -> Iterator[Deployment]:
+    """Open ``data``. Raises `InputError` when it is not a gateway's data folder and ``create`` is not set."""
+    if create:
+        data.mkdir(parents=True, exist_ok=True)
+    elif not (data / "control.sqlite").is_file():
+        raise InputError(f"`{data}` is not a gateway's data folder: make one with `tiergate keys create`")
+    from tiergate.ledger.verdicts import VerdictStore
+    from tiergate.parties.database import open_database
+    from tiergate.parties.registry import Registry
+
+    engine = open_database(data / "control.sqlite")
+    try:
+        yield Deployment(Registry(engine), VerdictStore(engine))
+    finally:
+        engine.dispose()

@@ -1,0 +1,43 @@
+"""`tiergate serve`: the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tiergate.cli.terminal import say
+from tiergate.errors import SettingsError
+
+
+def serve(
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder, made if it is not there.")] = None,
+    upstream: Annotated[str | None, typer.Option(metavar="URL", help="API that answers, up to and with /v1.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
+    retention: Annotated[str | None, typer.Option(metavar="text|sketches", help="What is kept of a prompt.")] = None,
+) -> None:
+    """Run the gateway in front of an API.
+
+    What is not given here comes from environment variables: TIERGATE_ and the option's name, and for the
+    upstream's key TIERGATE_UPSTREAM_API_KEY.
+
+    \b
+    Example:
+      tiergate serve --data data --upstream https://api.example.com/v1
+    """
+    from pydantic import ValidationError
+
+    from tiergate.gateway.server import serve as run_gateway
+    from tiergate.settings import Settings
+
+    given: dict[str, Any] = {
+        "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
+    }  # fmt: skip
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
+        raise SettingsError(f"{faults}; see `tiergate serve --help`") from None
+    run_gateway(settings, ready=lambda address: say(f"the gateway listens on {address}; Ctrl-C ends it"))

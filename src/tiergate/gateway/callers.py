@@ -1,0 +1,80 @@
+"""Who is calling, as far as the connection tells: address, client, key; and the time, for replays."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tiergate.settings import Settings
+
+Headers = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``replayed_us``: time that a trusted proxy gave the request, microseconds since the epoch."""
+
+    address: str | None
+    user_agent: str | None
+    tls_fingerprint: str | None
+    replayed_us: int | None
+
+
+class CallerReader:
+    """Reads callers from ASGI scopes, believing forwarding headers from trusted proxies alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+        self._replay = settings.replay_clock
+
+    def read(self, scope: dict[str, Any], headers: Headers) -> Caller:
+        peer = scope["client"][0] if scope.get("client") else None
+        agent = _text(headers, b"user-agent")
+        if peer is None or not self._is_trusted(peer):
+            return Caller(peer, agent, None, None)
+        time = _microseconds(_text(headers, b"x-tiergate-time")) if self._replay else None
+        return Caller(self._forwarded(headers) or peer, agent, _text(headers, b"x-ja4"), time)
+
+    def _forwarded(self, headers: Headers) -> str | None:
+        """The rightmost address that is not one of our proxies: what is left of it the client may have made up."""
+        for part in reversed((_text(headers, b"x-forwarded-for") or "").split(",")):
+            address = part.strip()
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                return None
+            if not self._is_trusted(address):
+                return address
+        return None
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+
+def presented_key(headers: Headers) -> str | None:
+    """The API key of `Authorization: Bearer` or `x-api-key`; never one in the URL."""
+    scheme, _, key = (_text(headers, b"authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    return _text(headers, b"x-api-key")
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return value.decode("latin-1")[:1024] if value else None
+
+
+def _microseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round(moment.timestamp() * 1_000_000) if moment.tzinfo else None

@@ -1,0 +1,184 @@
+"""One admitted or refused request, from its body to its record.
+
+An answer is finished only when its exchange is recorded: a complete one is sent after the record, the end of a
+streamed one is held back for it. A stream's beginning is recorded before its first byte goes out, so that even an
+answer cut by the death of this process shows in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from tiergate.clock import Clock
+from tiergate.errors import LedgerError, UpstreamError
+from tiergate.gateway.callers import Caller
+from tiergate.gateway.chat import ChatAnswer, ChatRequest, Usage, decode_answer, error_body
+from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
+from tiergate.gateway.sse import AnswerReader
+from tiergate.gateway.upstream import Upstream, returned_headers
+from tiergate.parties.registry import Credential
+from tiergate.records.schema import Exchange
+from tiergate.settings import Settings
+
+CLIENT_GONE: Final = 499
+"""Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every call works with."""
+
+    settings: Settings
+    upstream: Upstream
+    recorder: Recorder
+    clock: Clock
+
+
+class Call:
+    """One admitted or refused request, from its body to its record."""
+
+    def __init__(
+        self, services: Services, credential: Credential, request: ChatRequest, caller: Caller, session: bytes | None
+    ) -> None:
+        self._services = services
+        self._keep_text = services.settings.retention == "text"
+        self._began = time.perf_counter()
+        started = services.clock.now_us() if caller.replayed_us is None else caller.replayed_us
+        # Sortable by time, with 80 random bits: unique without asking anybody.
+        self._id = f"ex_{services.clock.now_us() // 1000:012x}{secrets.token_hex(10)}"
+        self.id_header = (b"x-tiergate-exchange-id", self._id.encode())
+        limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
+        self._exchange = Exchange(
+            exchange_id=self._id,
+            started_at=started,
+            account_id=credential.account_id,
+            organization_id=credential.organization_id,
+            credential_id=credential.credential_id,
+            end_user_id=request.user,
+            session_id=session.decode("latin-1")[:256] if session else None,
+            provider=services.settings.provider,
+            operation="chat",
+            request_model=request.model,
+            stream=bool(request.stream),
+            temperature=request.temperature,
+            max_tokens=limit,
+            tool_names=request.tool_names(),
+            message_count=len(request.messages),
+            system_text=request.system_text(),
+            prompt_text=request.prompt_text(),
+            status=200,
+            client_address=caller.address,
+            user_agent=caller.user_agent,
+            tls_fingerprint=caller.tls_fingerprint,
+        )
+
+    async def record(self, status: int, **fields: Any) -> None:
+        """Record the exchange as it ended."""
+        fields |= {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
+        await self._services.recorder.record(msgspec.structs.replace(self._exchange, **fields))
+
+    async def answer(self, headers: RawHeaders, body: bytes, receive: Receive, send: Send) -> None:
+        """Ask the upstream and pass its answer on, recording it whatever happens."""
+        gone = asyncio.ensure_future(_hung_up(receive))
+        try:
+            async with self._services.upstream.call("POST", "/chat/completions", headers, body) as answer:
+                if answer.content_type == "text/event-stream":
+                    await self._stream(answer, gone, send)
+                else:
+                    await self._whole(answer, gone, send)
+        except UpstreamError as error:
+            await self.record(error.status, finish_reason="upstream_error")
+            await reply(send, error.status, error_body(error.status, "upstream_error", str(error)), [self.id_header])
+        except LedgerError:
+            message = "the exchange could not be recorded, so its answer is withheld"
+            await reply(send, 503, error_body(503, "not_recorded", message), [self.id_header])
+        finally:
+            gone.cancel()
+
+    async def _whole(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
+        body = await self._or_gone(asyncio.ensure_future(answer.read()), gone)
+        if body is None:
+            await self.record(CLIENT_GONE, finish_reason="client_disconnected")
+            raise ClientGoneError
+        try:
+            read = decode_answer(body)
+        except msgspec.DecodeError:
+            read = ChatAnswer()
+        choice = read.choices[0] if read.choices else None
+        text = choice.message.content if choice and choice.message and self._keep_text else None
+        finish = choice.finish_reason if choice else None
+        await self.record(
+            answer.status, finish_reason=finish, response_model=read.model, response_text=text, **_tokens(read.usage)
+        )
+        await reply(send, answer.status, body, [*returned_headers(answer), self.id_header], kind=None)
+
+    async def _stream(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
+        await self._services.recorder.begin(self._exchange)
+        headers = [*returned_headers(answer), (b"cache-control", b"no-store"), self.id_header]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        reader = AnswerReader(keep_text=self._keep_text)
+        finish = None
+        last = b""
+        try:
+            while True:
+                piece = await self._or_gone(asyncio.ensure_future(answer.content.readany()), gone)
+                if piece is None:
+                    finish = "client_disconnected"
+                    break
+                if not piece:
+                    break
+                reader.feed(piece)
+                if reader.done:
+                    last += piece
+                else:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except (aiohttp.ClientError, TimeoutError):
+            finish = "upstream_broke_off"
+        await self.record(
+            answer.status,
+            finish_reason=finish or reader.finish_reason,
+            response_model=reader.model,
+            response_text=reader.text,
+            **_tokens(reader.usage),
+        )
+        if finish == "upstream_broke_off":
+            # Ending the chunked body properly would pass a cut answer off as a whole one.
+            raise ClientGoneError
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    @staticmethod
+    async def _or_gone(work: asyncio.Future[bytes], gone: asyncio.Future[None]) -> bytes | None:
+        """The result of ``work``, or None when the caller hangs up first."""
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+        if work.done():
+            return work.result()
+        work.cancel()
+        with suppress(asyncio.CancelledError, aiohttp.ClientError):
+            await work
+        return None
+
+
+def _tokens(usage: Usage | None) -> dict[str, int | None]:
+    if usage is None:
+        return {}
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cached_input_tokens": prompt.cached_tokens if prompt else None,
+        "reasoning_tokens": completion.reasoning_tokens if completion else None,
+    }
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

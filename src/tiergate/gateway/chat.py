@@ -1,0 +1,129 @@
+"""The OpenAI chat completions dialect: what we read of requests and answers, and how we say no.
+
+Only the fields named here are read; bodies are forwarded as they came, so unknown fields pass through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tiergate.admission.decision import Decision
+
+
+class Message(msgspec.Struct):
+    """One message; content is text, a list of parts, or absent."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+    def text(self) -> str | None:
+        """The text of the message, its text parts joined."""
+        if isinstance(self.content, str) or self.content is None:
+            return self.content
+        parts = [part["text"] for part in self.content if isinstance(part.get("text"), str)]
+        return "\n".join(parts) or None
+
+
+class Function(msgspec.Struct):
+    """A function that is offered."""
+
+    name: str
+
+
+class Tool(msgspec.Struct):
+    """A tool that is offered."""
+
+    function: Function | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    """What the exchange log wants to know of a request."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[Tool] | None = None
+    user: str | None = None
+
+    def system_text(self) -> str | None:
+        """System and developer messages, joined."""
+        texts = [text for m in self.messages if m.role in ("system", "developer") and (text := m.text())]
+        return "\n".join(texts) or None
+
+    def prompt_text(self) -> str | None:
+        """The last user message."""
+        return next((m.text() for m in reversed(self.messages) if m.role == "user"), None)
+
+    def tool_names(self) -> list[str] | None:
+        """Names of the functions offered."""
+        return [tool.function.name for tool in self.tools or [] if tool.function] or None
+
+
+class _Cached(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """Tokens as the upstream counted them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoning | None = None
+
+
+class _Content(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+    message: _Content | None = None
+    delta: _Content | None = None
+
+
+class ChatAnswer(msgspec.Struct):
+    """An answer, or one event of a streamed one."""
+
+    model: str | None = None
+    usage: Usage | None = None
+    choices: list[_Choice] = []
+
+
+decode_request = msgspec.json.Decoder(ChatRequest).decode
+decode_answer = msgspec.json.Decoder(ChatAnswer).decode
+
+
+def error_body(status: int, code: str, message: str, **details: object) -> bytes:
+    """An error in OpenAI's form; what only we know stands under `tiergate`."""
+    kinds = {400: "invalid_request_error", 401: "authentication_error", 413: "invalid_request_error"}
+    kind = kinds.get(status, "access_denied" if status in (403, 429) else "api_error")
+    error: dict[str, object] = {"message": message, "type": kind, "param": None, "code": code}
+    if details:
+        error["tiergate"] = details
+    return msgspec.json.encode({"error": error})
+
+
+def refusal_body(decision: Decision, link: str | None) -> bytes:
+    """The error that a decision calls for, with a link to the notice where a verdict is behind it."""
+    verdict = decision.verdict
+    if verdict is None:
+        return error_body(decision.status, decision.code, decision.message)
+    details: dict[str, object] = {
+        "verdict_id": verdict.verdict_id,
+        "case_id": verdict.case_id,
+        "action": verdict.action.value,
+        "link": link,
+    }
+    if decision.retry_after_s is not None:
+        details["retry_after_seconds"] = round(decision.retry_after_s, 1)
+    return error_body(decision.status, decision.code, decision.message, **details)

@@ -1,0 +1,46 @@
+"""What a customer is told about a verdict: what happens, why, until when, and how to appeal."""
+
+from __future__ import annotations
+
+import html
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from tiergate.ledger.verdicts import Action, Verdict
+
+_WHAT: Final = {
+    Action.WATCH: "Nothing changes for you.",
+    Action.VERIFY: "Requests are refused until the account has been verified.",
+    Action.LIMIT: "Requests share a limited budget with the other accounts of the case.",
+    Action.SUSPEND: "Requests are refused while the case is reviewed.",
+}
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Notice about your account</title>
+<meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
+padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{margin:0}}</style>
+<h1>Notice about your account</h1><dl>{rows}</dl></html>"""
+
+
+def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:
+    """Body and content type of the notice. It names no other account."""
+    facts = {
+        "action": verdict.action.value,
+        "what_happens": _WHAT[verdict.action],
+        "reason": verdict.reason,
+        "since": _day(verdict.decided_at),
+        "until": _day(verdict.expires_at) if verdict.expires_at else "further notice",
+        "case": verdict.case_id,
+        "how_to_appeal": f"Write to {appeal_contact} and name the case. A person will look at it.",
+    }
+    if not as_html:
+        return msgspec.json.encode(facts), b"application/json"
+    rows = "".join(
+        f"<dt>{html.escape(name.replace('_', ' ').capitalize())}</dt><dd>{html.escape(value)}</dd>"
+        for name, value in facts.items()
+    )
+    return _PAGE.format(rows=rows).encode(), b"text/html; charset=utf-8"
+
+
+def _day(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,99 @@
+"""Recording off the event loop: requests that end together share one write (group commit)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+from tiergate.errors import LedgerError
+from tiergate.ledger.log import ExchangeLog
+from tiergate.records.schema import Exchange
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Appends exchanges to the log from one thread and seals from another, so that sealing delays nobody."""
+
+    def __init__(self, log: ExchangeLog, loop: asyncio.AbstractEventLoop, *, seal_every_s: float) -> None:
+        self._exchange_log = log
+        self._loop = loop
+        self._seal_every_s = seal_every_s
+        self._pending: list[tuple[Exchange, bool, asyncio.Future[None]]] = []
+        self._mutex = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"tiergate-{target.__name__.strip('_')}", daemon=True)
+            for target in (self._write_all, self._seal_often)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def record(self, exchange: Exchange) -> None:
+        """Returns when the exchange survives the death of the process. Raises `LedgerError` when it cannot."""
+        await self._put(exchange, complete=True)
+
+    async def begin(self, exchange: Exchange) -> None:
+        """Returns when the beginning of a streamed answer is safe; `record` of the same id completes it."""
+        await self._put(exchange, complete=False)
+
+    async def close(self) -> None:
+        """Write what is pending, seal, and release the log."""
+        await asyncio.to_thread(self._finish)
+
+    def _put(self, exchange: Exchange, *, complete: bool) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        with self._mutex:
+            self._pending.append((exchange, complete, future))
+        self._wake.set()
+        return future
+
+    def _write_all(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            with self._mutex:
+                batch, self._pending = self._pending, []
+            if batch:
+                self._write(batch)
+            elif self._stop.is_set():
+                return
+
+    def _write(self, batch: list[tuple[Exchange, bool, asyncio.Future[None]]]) -> None:
+        failure: LedgerError | None = None
+        try:
+            for exchange, complete, _ in batch:
+                if not complete:
+                    self._exchange_log.begin(exchange)
+            self._exchange_log.append([exchange for exchange, complete, _ in batch if complete])
+        except LedgerError as error:
+            failure = error
+            _log.error("%s", error)
+        self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], failure)
+
+    def _seal_often(self) -> None:
+        while not self._stop.wait(self._seal_every_s):
+            try:
+                self._exchange_log.seal()
+            except LedgerError as error:
+                # What is spooled stays spooled: the next round tries again.
+                _log.error("%s", error)
+
+    def _finish(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+        self._exchange_log.close()
+
+
+def _settle(futures: list[asyncio.Future[None]], failure: LedgerError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue  # its request was cancelled meanwhile
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)

@@ -1,0 +1,36 @@
+"""Sending whole answers over ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from tiergate.admission.decision import Decision
+from tiergate.gateway.chat import refusal_body
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+
+JSON: Final = b"application/json"
+
+
+class ClientGoneError(Exception):
+    """The caller hung up; nothing more can be sent."""
+
+
+async def refuse(send: Send, decision: Decision, link: str | None, *more: tuple[bytes, bytes]) -> None:
+    headers = list(more)
+    if decision.retry_after_s is not None:
+        headers.append((b"retry-after", str(max(1, round(decision.retry_after_s))).encode()))
+    await reply(send, decision.status, refusal_body(decision, link), headers)
+
+
+async def reply(
+    send: Send, status: int, body: bytes, headers: RawHeaders | None = None, *, kind: bytes | None = JSON
+) -> None:
+    typed = [] if kind is None else [(b"content-type", kind)]
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*typed, *(headers or []), length]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,105 @@
+"""Running the gateway: its parts put together, kept fresh, and drained at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import sqlalchemy.exc
+import uvicorn
+import uvloop
+
+from tiergate.clock import SystemClock
+from tiergate.errors import SettingsError
+from tiergate.gateway.app import Gateway
+from tiergate.gateway.calls import Services
+from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.snapshot import load
+from tiergate.gateway.upstream import Upstream
+from tiergate.ledger.log import ExchangeLog
+from tiergate.ledger.sketches import Sketcher, load_or_create_key
+from tiergate.ledger.verdicts import VerdictStore
+from tiergate.parties.database import open_database
+from tiergate.parties.registry import Registry
+from tiergate.settings import Settings
+
+REFRESH_S = 1.0
+DRAIN_S = 20
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
+
+    :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
+    Raises `SettingsError` when the data folder or the address cannot be used.
+    """
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
+    with _listen(settings.host, settings.port) as listener:
+        uvloop.run(_serve(settings, listener, ready))
+
+
+async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[str], None] | None) -> None:
+    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    engine = open_database(settings.data / "control.sqlite")
+    registry, store, clock = Registry(engine), VerdictStore(engine), SystemClock()
+    sketcher = Sketcher(load_or_create_key(settings.data / "key"))
+    log = ExchangeLog.open(
+        settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
+    )
+    upstream = Upstream(settings)
+    recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
+    snapshot = load(registry, store, clock.now_us(), None)
+    gateway = Gateway(Services(settings, upstream, recorder, clock), snapshot, settings.public_url or address)
+
+    async def refresh() -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S / 2)
+            try:
+                gateway.snapshot = await asyncio.to_thread(load, registry, store, clock.now_us(), gateway.snapshot)
+            except sqlalchemy.exc.SQLAlchemyError as error:
+                _log.error("the control database cannot be read, its last state stays in force: %s", error)
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            gateway,
+            http="httptools",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+            h11_max_incomplete_event_size=64 << 10,
+        )
+    )
+    refreshing = asyncio.ensure_future(refresh())
+    if ready is not None:
+        ready(address)
+    try:
+        await server.serve([listener])
+    finally:
+        refreshing.cancel()
+        with suppress(asyncio.CancelledError):
+            await refreshing
+        await recorder.close()
+        await upstream.close()
+        engine.dispose()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener

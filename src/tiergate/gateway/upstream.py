@@ -1,0 +1,65 @@
+"""The model behind the door: one upstream API, called over pooled connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+
+from tiergate.errors import UpstreamError
+from tiergate.settings import Settings
+
+FORWARDED: Final = (b"content-type", b"accept", b"openai-beta", b"idempotency-key")
+"""Request headers that pass. All others stay here, the caller's key first of all."""
+
+RETURNED: Final = ("content-type", "retry-after", "x-request-id", "openai-processing-ms", "openai-version")
+
+
+class Upstream:
+    """Calls the upstream with our key; must be made and closed within a running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.upstream_api_key
+        self._base = settings.upstream_url
+        self._key = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the block reads the answer and closes the connection if it leaves early.
+
+        Raises `UpstreamError` (502, or 504 for a time-out) when there is no answer or it breaks off.
+        """
+        passed = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in FORWARDED}
+        # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
+        passed |= {"Accept-Encoding": "identity"} | self._key
+        try:
+            async with self._session.request(
+                method, self._base + path, data=body, headers=passed, allow_redirects=False
+            ) as answer:
+                yield answer
+        except TimeoutError as error:
+            raise UpstreamError("the upstream model did not answer in time", status=504) from error
+        except aiohttp.ClientError as error:
+            raise UpstreamError("the upstream model could not be reached or broke off", status=502) from error
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def returned_headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    """Headers of the upstream's answer that pass to the caller."""
+    return [
+        (name.encode("latin-1"), answer.headers[name].encode("latin-1")) for name in RETURNED if name in answer.headers
+    ]

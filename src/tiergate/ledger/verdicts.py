@@ -1,0 +1,136 @@
+"""Verdicts: what was decided about the accounts of a case, by whom, until when.
+
+The table is append-only. A verdict is never changed: it is superseded by a newer one of the same account, expires,
+or is lifted by a row that says so. What is in force is a question asked of the rows, so any past day can be
+answered too.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+
+class Action(enum.StrEnum):
+    """What the gateway does with requests of an account, mildest first."""
+
+    WATCH = "watch"
+    VERIFY = "verify"
+    LIMIT = "limit"
+    SUSPEND = "suspend"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision about one account of a case.
+
+    ``verdict_id`` cannot be guessed: who has it may read the notice. Times are microseconds since the epoch, UTC.
+    ``requests_per_minute`` belongs to `limit` and is one budget for the whole case. ``evidence`` names what the
+    decision rests on. ``supersedes`` is the verdict of this account that it replaces.
+    """
+
+    verdict_id: str
+    account_id: str
+    case_id: str
+    action: Action
+    reason: str
+    author: str
+    decided_at: int
+    expires_at: int | None = None
+    supersedes: str | None = None
+    evidence: list[str] = []
+    requests_per_minute: float | None = None
+    lifted: bool = False
+
+
+METADATA: Final = sa.MetaData()
+
+_VERDICTS: Final = sa.Table(
+    "verdicts",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("verdict_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(512), nullable=False, index=True),
+    sa.Column("case_id", sa.String(128), nullable=False, index=True),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("author", sa.String(256), nullable=False),
+    sa.Column("decided_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("supersedes", sa.String(64)),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("requests_per_minute", sa.Float),
+    sa.Column("lifted", sa.Boolean, nullable=False),
+)
+
+
+class VerdictStore:
+    """Verdicts in a database. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        METADATA.create_all(engine)
+
+    def put(self, verdicts: Sequence[Verdict]) -> None:
+        """Append verdicts. Of several for one account the last one counts."""
+        if verdicts:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(_VERDICTS), [_row(verdict) for verdict in verdicts])
+
+    def lift(self, case_id: str, author: str, now_us: int) -> int:
+        """Lift every verdict of a case that is in force; returns how many."""
+        lifting = [
+            msgspec.structs.replace(
+                verdict,
+                verdict_id=new_verdict_id(),
+                author=author,
+                decided_at=now_us,
+                expires_at=None,
+                supersedes=verdict.verdict_id,
+                lifted=True,
+            )
+            for verdict in self.in_force(now_us).values()
+            if verdict.case_id == case_id
+        ]
+        self.put(lifting)
+        return len(lifting)
+
+    def in_force(self, now_us: int) -> dict[str, Verdict]:
+        """The newest verdict of each account, unless it is lifted or expired at ``now_us``."""
+        newest = sa.select(sa.func.max(_VERDICTS.c.number)).group_by(_VERDICTS.c.account_id)
+        query = (
+            sa.select(_VERDICTS)
+            .where(_VERDICTS.c.number.in_(newest), ~_VERDICTS.c.lifted)
+            .where(sa.or_(_VERDICTS.c.expires_at.is_(None), _VERDICTS.c.expires_at > now_us))
+        )
+        with self._engine.connect() as connection:
+            return {row["account_id"]: _verdict(row) for row in connection.execute(query).mappings()}
+
+    def history(self, case_id: str) -> list[Verdict]:
+        """Every row of a case, oldest first."""
+        query = sa.select(_VERDICTS).where(_VERDICTS.c.case_id == case_id).order_by(_VERDICTS.c.number)
+        with self._engine.connect() as connection:
+            return [_verdict(row) for row in connection.execute(query).mappings()]
+
+    def version(self) -> int:
+        """A number that grows with every row: cheap to ask whether anything changed."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(_VERDICTS.c.number))).scalar() or 0
+
+
+def new_verdict_id() -> str:
+    """A fresh 128-bit id that cannot be guessed."""
+    return secrets.token_urlsafe(16)
+
+
+def _row(verdict: Verdict) -> dict[str, object]:
+    return msgspec.structs.asdict(verdict) | {"action": verdict.action.value}
+
+
+def _verdict(row: sa.RowMapping) -> Verdict:
+    fields = {name: row[name] for name in Verdict.__struct_fields__}
+    return Verdict(**(fields | {"action": Action(row["action"])}))

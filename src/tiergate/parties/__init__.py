@@ -1,0 +1,1 @@
+"""Who asks: registered accounts and their credentials."""

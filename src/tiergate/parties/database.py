@@ -1,0 +1,30 @@
+"""The control database: SQLite by default, whatever SQLAlchemy speaks by URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tiergate.errors import SettingsError
+
+
+def open_database(where: Path | str) -> sa.Engine:
+    """Engine for a file (SQLite in WAL mode) or a database URL. Raises `SettingsError` when it cannot be opened."""
+    url = f"sqlite:///{where}" if isinstance(where, Path) else where
+    try:
+        engine = sa.create_engine(url)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _prepare)
+        with engine.connect():
+            return engine
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise SettingsError(f"cannot open the control database `{where}`: {str(error).splitlines()[0]}") from error
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # WAL lets the gateway read while a command writes; the timeout waits for another writer's turn.
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma busy_timeout = 5000")
+    connection.execute("pragma foreign_keys = on")

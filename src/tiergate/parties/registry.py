@@ -1,0 +1,177 @@
+"""Who may ask: registered accounts and the API keys that belong to them.
+
+A key is 256 random bits behind the prefix `tg_`. It is shown once, when it is issued; what is stored is its
+BLAKE2b hash (RFC 7693). A fast hash is right here, unlike for passwords: 256 random bits cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import sqlalchemy as sa
+
+from tiergate.errors import InputError
+from tiergate.records.schema import ACCOUNT_SCHEMA
+
+METADATA: Final = sa.MetaData()
+
+
+def _account_column(field: pa.Field) -> sa.Column[Any]:
+    kind = sa.BigInteger() if pa.types.is_timestamp(field.type) else sa.String(512)
+    return sa.Column(field.name, kind, primary_key=field.name == "account_id", nullable=field.nullable)
+
+
+_ACCOUNTS: Final = sa.Table("accounts", METADATA, *(_account_column(field) for field in ACCOUNT_SCHEMA))
+_CREDENTIALS: Final = sa.Table(
+    "credentials",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("credential_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.account_id"), nullable=False, index=True),
+    sa.Column("label", sa.String(256), nullable=False),
+    sa.Column("issued_at", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at", sa.BigInteger),
+)
+_CHANGES: Final = sa.Table("registry_changes", METADATA, sa.Column("count", sa.Integer, nullable=False))
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key without its secret. ``account_status`` is the account's (`active`, `suspended`, `closed`)."""
+
+    credential_id: str
+    account_id: str
+    organization_id: str | None
+    account_status: str
+    label: str
+    issued_at: int
+    revoked_at: int | None
+
+
+def key_hash(key: str) -> str:
+    """What is stored of a key: BLAKE2b-256 in hexadecimal."""
+    return hashlib.blake2b(key.encode(), digest_size=32, person=b"tiergate-key").hexdigest()
+
+
+class Registry:
+    """Accounts and credentials in a database. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        METADATA.create_all(engine)
+        with engine.begin() as connection:
+            if connection.execute(sa.select(_CHANGES.c.count)).first() is None:
+                connection.execute(sa.insert(_CHANGES).values(count=0))
+
+    def add_account(self, account: dict[str, Any]) -> None:
+        """Register one account; see `add_accounts`."""
+        self.add_accounts([account])
+
+    def add_accounts(self, accounts: Sequence[dict[str, Any]]) -> None:
+        """Register accounts: columns of `ACCOUNT_SCHEMA`, times as datetimes or microseconds.
+
+        A status that is not given is `active`. Raises `InputError` when an id is taken or missing.
+        """
+        rows = [_account_row(account) for account in accounts]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(_ACCOUNTS), rows)
+                _changed(connection)
+        except sa.exc.IntegrityError as error:
+            raise InputError(
+                "an account with this id is registered already, or a required column is missing"
+            ) from error
+
+    def accounts_table(self) -> pa.Table:
+        """All accounts as a table of `ACCOUNT_SCHEMA`, in order of their ids."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_ACCOUNTS).order_by(_ACCOUNTS.c.account_id)).mappings().all()
+        return pa.Table.from_pylist([dict(row) for row in rows], ACCOUNT_SCHEMA)
+
+    def close_account(self, account_id: str, now_us: int) -> None:
+        """Close an account: its keys stop working. Raises `InputError` for an unknown one."""
+        with self._engine.begin() as connection:
+            change = sa.update(_ACCOUNTS).where(_ACCOUNTS.c.account_id == account_id)
+            if not connection.execute(change.values(status="closed", closed_at=now_us)).rowcount:
+                raise InputError(f"no account is called `{account_id}`")
+            _changed(connection)
+
+    def issue_key(self, account_id: str, label: str, now_us: int) -> str:
+        """Make a key for an account and return it, for the only time. Raises `InputError` for an unknown account."""
+        return self.issue_keys([account_id], label, now_us)[account_id]
+
+    def issue_keys(self, account_ids: Sequence[str], label: str, now_us: int) -> dict[str, str]:
+        """Make one key for each account; see `issue_key`."""
+        keys = {account_id: f"tg_{secrets.token_urlsafe(32)}" for account_id in account_ids}
+        rows = [
+            {
+                "credential_id": f"key_{secrets.token_hex(8)}",
+                "key_hash": key_hash(key),
+                "account_id": account_id,
+                "label": label,
+                "issued_at": now_us,
+            }
+            for account_id, key in keys.items()
+        ]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(_CREDENTIALS), rows)
+                _changed(connection)
+        except sa.exc.IntegrityError as error:
+            raise InputError(
+                f"no account is called `{account_ids[0] if len(account_ids) == 1 else 'one of these'}`"
+            ) from error
+        return keys
+
+    def revoke_key(self, credential_id: str, now_us: int) -> None:
+        """Revoke a key for good. Raises `InputError` for an unknown or already revoked one."""
+        with self._engine.begin() as connection:
+            live = sa.and_(_CREDENTIALS.c.credential_id == credential_id, _CREDENTIALS.c.revoked_at.is_(None))
+            if not connection.execute(sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)).rowcount:
+                raise InputError(f"no live key has the id `{credential_id}`")
+            _changed(connection)
+
+    def credentials(self) -> dict[str, Credential]:
+        """All credentials, revoked ones too, by the hash of their key."""
+        joined = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
+        query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(joined)
+        with self._engine.connect() as connection:
+            return {
+                row.key_hash: Credential(
+                    credential_id=row.credential_id,
+                    account_id=row.account_id,
+                    organization_id=row.organization_id,
+                    account_status=row.status,
+                    label=row.label,
+                    issued_at=row.issued_at,
+                    revoked_at=row.revoked_at,
+                )
+                for row in connection.execute(query)
+            }
+
+    def version(self) -> int:
+        """A number that grows with every change: cheap to ask whether anything changed."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(_CHANGES.c.count)).scalar_one())
+
+
+def _changed(connection: sa.Connection) -> None:
+    connection.execute(sa.update(_CHANGES).values(count=_CHANGES.c.count + 1))
+
+
+def _account_row(account: dict[str, Any]) -> dict[str, Any]:
+    unknown = account.keys() - set(ACCOUNT_SCHEMA.names)
+    if unknown:
+        raise InputError(f"an account has no column `{', '.join(sorted(unknown))}`")
+    row: dict[str, Any] = dict.fromkeys(ACCOUNT_SCHEMA.names) | account
+    row["status"] = row["status"] or "active"
+    for name in ("created_at", "closed_at"):
+        if isinstance(row[name], datetime):
+            row[name] = int((row[name] - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    return row

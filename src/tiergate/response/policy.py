@@ -1,0 +1,76 @@
+"""From a case to verdicts: a whole case is answered, never a lone account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tiergate.clock import DAY
+from tiergate.errors import InputError
+from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
+
+EXPIRES_AFTER_US: Final = 7 * DAY
+"""A verdict that nobody renews ends after a week: a mistake must not outlive the attention it got."""
+
+LEAST_MEMBERSHIP: Final = 0.5
+REQUESTS_PER_MINUTE: Final = 6.0
+"""Budget of a limited case, all its accounts together."""
+
+
+def respond(
+    cases: Path,
+    store: VerdictStore,
+    *,
+    case_id: str,
+    author: str,
+    now_us: int,
+    action: Action | None = None,
+    expires_after_us: int = EXPIRES_AFTER_US,
+    requests_per_minute: float = REQUESTS_PER_MINUTE,
+) -> list[Verdict]:
+    """Put one verdict on every account that more likely than not belongs to the case.
+
+    :param cases: folder with cases.parquet and case_accounts.parquet.
+    :param action: what to do; the case's own recommendation when None.
+    Raises `InputError` when the folder or the case is not there.
+    """
+    head = _case(cases, case_id)
+    members = _read(cases / "case_accounts.parquet")
+    chosen = action or Action(head["recommended_action"])
+    before = store.in_force(now_us)
+    verdicts = [
+        Verdict(
+            verdict_id=new_verdict_id(),
+            account_id=row["account_id"],
+            case_id=case_id,
+            action=chosen,
+            reason="the way this account is used closely matches a group of accounts that act as one",
+            author=author,
+            decided_at=now_us,
+            expires_at=now_us + expires_after_us,
+            supersedes=before[row["account_id"]].verdict_id if row["account_id"] in before else None,
+            evidence=[f"{case_id}: q {head['q_value']:.3f}, membership {row['membership']:.3f}"],
+            requests_per_minute=requests_per_minute if chosen is Action.LIMIT else None,
+        )
+        for row in members.to_pylist()
+        if row["case_id"] == case_id and row["membership"] >= LEAST_MEMBERSHIP
+    ]
+    store.put(verdicts)
+    return verdicts
+
+
+def _case(cases: Path, case_id: str) -> dict[str, Any]:
+    for row in _read(cases / "cases.parquet").to_pylist():
+        if row["case_id"] == case_id:
+            return dict(row)
+    raise InputError(f"`{cases}` has no case `{case_id}`")
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read `{path}`: give the folder that `tiergate detect` wrote") from error

@@ -1,0 +1,54 @@
+"""Settings of a deployment: from arguments, else environment variables `TIERGATE_...`, else defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tiergate.records.schema import Retention
+
+
+class Settings(BaseSettings):
+    """Everything `tiergate serve` can be told. Unknown fields are errors."""
+
+    model_config = SettingsConfigDict(env_prefix="TIERGATE_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data"), description="Data folder: control database, exchange log, sketch key.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(None, description="Address customers reach us at, for links in answers.")
+    appeal_contact: str = Field("your provider's support", description="Whom a customer turns to about a verdict.")
+
+    upstream_url: str = Field(description="API that answers, up to and with /v1.")
+    upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
+    provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
+    connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")
+    read_timeout_s: float = Field(600.0, gt=0, description="Longest silence of the upstream within an answer.")
+
+    retention: Retention = Field("sketches", description="Keep `text` beside the sketches, or `sketches` alone.")
+    seal_every_s: float = Field(30.0, gt=0, description="Seconds after which spooled exchanges become a segment.")
+    durable: bool = Field(False, description="Sync each record to disk: survives power loss, costs milliseconds.")
+
+    max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body; above it 413.")
+    max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
+    trusted_proxies: list[str] = Field([], description="Networks whose X-Forwarded-For and X-JA4 are believed.")
+    replay_clock: bool = Field(False, description="Let trusted proxies set the time of a request (simulations only).")
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("give an http or https address such as https://api.example.com/v1")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value

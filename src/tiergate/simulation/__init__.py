@@ -1,0 +1,1 @@
+"""Worlds to test against, and a model provider to test with."""

@@ -1,0 +1,78 @@
+"""What commands say, where, and with which exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tiergate.cli.terminal import counted, progress
+
+RunCommand = Callable[..., subprocess.CompletedProcess[str]]
+
+COMMANDS = (
+    ("demo",), ("serve",), ("detect",), ("import",), ("simulate",), ("keys", "create"), ("keys", "list"),
+    ("keys", "revoke"), ("respond", "apply"), ("respond", "lift"), ("respond", "list"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [(), *COMMANDS], ids=" ".join)
+def test_help_has_an_example_of_that_very_command(command: tuple[str, ...], run_tiergate: RunCommand) -> None:
+    done = run_tiergate(*command, "--help")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "Example:\n  tiergate " + " ".join(command) in done.stdout.replace("\n    ", "\n  ")
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_help_names_the_exit_codes(run_tiergate: RunCommand) -> None:
+    assert "Exit codes: 0 done, 1 failure, 2 bad input or usage, 130 interrupted." in run_tiergate("--help").stdout
+
+
+def test_help_does_not_load_what_only_commands_need() -> None:
+    heavy = "{'numpy', 'pyarrow', 'scipy', 'matplotlib', 'aiohttp', 'sqlalchemy', 'rich', 'pydantic_settings'}"
+    script = f"import sys, tiergate.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dettect",), "no such command"),
+        (("detect", "nowhere", "--out", "x"), "`nowhere` is not there"),
+        (("detect", "--out", "x"), "missing argument"),
+        (("import", "columns", "f.csv", "--out", "x.parquet"), "give `--map FILE`"),
+        (("import", "litellm", "nowhere", "--out", "x.parquet"), "`nowhere` is not there"),
+        (("keys", "list", "--data", "nowhere"), "`nowhere` is not a gateway's data folder"),
+        (("respond", "apply", "case_1", "--cases", "nowhere"), "`nowhere` holds no cases.parquet"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], said: str, run_tiergate: RunCommand) -> None:
+    done = run_tiergate(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tiergate: ")
+    assert said in line
+
+
+def test_progress_without_a_terminal_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("reading") as advance:
+        for step in range(101):
+            advance(f"{step} rows", step / 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"tiergate: reading: {share}%, {share} rows" for share in (25, 50, 75, 100)]
+
+
+def test_counted() -> None:
+    assert [counted(n, "row") for n in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
+
+
+def test_help_is_quick(run_tiergate: RunCommand) -> None:
+    start = time.monotonic()
+    run_tiergate("--help")
+    assert time.monotonic() - start < 5
