@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tiergate.cli.terminal import counted, progress, say, say_json
+
 
 def simulate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the world.")],
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Which world to make.")] = "demo",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Which world to make: demo, small or quiet.")] = "demo",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of everything in it.")] = 1,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts to use instead of the built-in templates.")
@@ -24,3 +26,22 @@ def simulate(
     Example:
       tiergate simulate --preset demo --seed 7 --out world
     """
+    from tiergate.errors import InputError
+    from tiergate.simulation.prompts import GrammarPrompts, read_prompts
+    from tiergate.simulation.world import PRESETS, write_world
+    from tiergate.simulation.world import simulate as make
+
+    if preset not in PRESETS:
+        raise InputError(f"no preset is called `{preset}`: there are {', '.join(PRESETS)}")
+    with progress("simulating") as advance:
+        source = read_prompts(prompts) if prompts else GrammarPrompts()
+        world = make(PRESETS[preset].scaled(scale), seed, source)
+        advance("writing", 0.8)
+        write_world(world, out)
+        advance("", 1.0)
+    if as_json:
+        counts = {"exchanges": world.exchanges.num_rows, "accounts": world.accounts.num_rows}
+        say_json({"out": str(out), **counts, "parameters": world.parameters})
+    else:
+        made = f"{counted(world.exchanges.num_rows, 'exchange')} of {counted(world.accounts.num_rows, 'account')}"
+        say(f"wrote {made} to {out}; truth.parquet says who is who")

@@ -74,8 +74,9 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
             log_level="warning",
             access_log=False,
             server_header=False,
+            # Forwarding headers are read by `callers`, from the proxies named in the settings alone.
+            proxy_headers=False,
             timeout_graceful_shutdown=DRAIN_S,
-            h11_max_incomplete_event_size=64 << 10,
         )
     )
     refreshing = asyncio.ensure_future(refresh())
