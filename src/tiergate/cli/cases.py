@@ -15,6 +15,8 @@ from tiergate.errors import InputError
 Row = dict[str, Any]
 
 SHORT_ID = len("case_") + 8
+NO_SAY = 0.05
+"""Log-odds below this move nothing that anyone would notice: a twentieth."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,16 @@ class Case:
 
     @property
     def speaking_for(self) -> list[Row]:
-        return [row for row in self.evidence if row["log_odds"] > 0]
+        return [row for row in self.evidence if row["log_odds"] >= NO_SAY]
 
     @property
     def speaking_against(self) -> list[Row]:
-        return [row for row in self.evidence if row["log_odds"] < 0]
+        return [row for row in self.evidence if row["log_odds"] <= -NO_SAY]
 
     @property
     def without_say(self) -> list[Row]:
-        """What was looked at and moved nothing."""
-        return [row for row in self.evidence if row["log_odds"] == 0]
+        """What was looked at and moved next to nothing."""
+        return [row for row in self.evidence if abs(row["log_odds"]) < NO_SAY]
 
 
 @dataclass(frozen=True)

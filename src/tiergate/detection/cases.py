@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tiergate.detection.clusters import Cluster, Shared
 from tiergate.detection.evidence import CAUSES, Evidence
+from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic
 from tiergate.detection.workload import Statistic
 from tiergate.ledger.intents import capability
@@ -70,19 +71,6 @@ CASE_EVIDENCE_SCHEMA: Final = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A cluster with its pooled workload.
-
-    ``membership`` (members,) probabilities; ``rows``: exchanges of the workload; ``score``: nats."""
-
-    cluster: Cluster
-    membership: F64
-    rows: I64
-    statistics: list[Statistic]
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     """A finding that stands out, with its rates."""
 
@@ -100,25 +88,6 @@ class Case:
             return "verify"
         customer = sum(one.gain for one in self.finding.cluster.shared["customer"])
         return "suspend" if customer >= 1 else "limit"
-
-
-def workload_rows(cluster: Cluster, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
-    """Exchanges (ascending rows) of members that belong to what the group has in common.
-
-    Those made from a template that members share, where they share one; all of theirs otherwise.
-    """
-    template = evidence.of("template")
-    if not template:
-        return member_rows
-    held = template[0].holds[cluster.members]
-    count = np.bincount(held.indices, minlength=held.shape[1])
-    common = count >= max(2, 0.3 * len(cluster.members))
-    if not common.any():
-        return member_rows
-    carrying = np.zeros(traffic.rows, bool)
-    carrying[evidence.template_of[common[evidence.template_of[:, 1]], 0]] = True
-    rows = member_rows[carrying[member_rows]]
-    return rows if len(rows) >= 0.2 * len(member_rows) else member_rows
 
 
 def name_case(cluster: Cluster, traffic: Traffic) -> str:

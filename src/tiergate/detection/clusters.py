@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
-from tiergate.detection.links import Links
+from tiergate.detection.links import LEAST_SURPRISE, Links
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -280,20 +280,24 @@ def _share(family: Family, members: I64) -> Shared | None:
 def membership(cluster: Cluster, holdings: Holdings) -> F64:
     """Probability (n,) that each member belongs, by what it has in common with the others."""
     n = len(cluster.members)
-    odds = _log_odds(cluster, holdings)[cluster.members] - np.log((holdings.accounts - n) / n)
+    odds = _log_odds(cluster, holdings).sum(axis=1)[cluster.members] - np.log((holdings.accounts - n) / n)
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 def _members(cluster: Cluster, holdings: Holdings) -> I64:
+    """Accounts that fit the description by more than the prior odds, and by two causes: as for links, one thing in
+    common, however strong, makes nobody a member."""
     n = len(cluster.members)
-    return np.flatnonzero(_log_odds(cluster, holdings) > np.log((holdings.accounts - n) / n))
+    odds = _log_odds(cluster, holdings)
+    by_two = (odds >= LEAST_SURPRISE).sum(axis=1) >= 2
+    return np.flatnonzero(by_two & (odds.sum(axis=1) > np.log((holdings.accounts - n) / n)))
 
 
 def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
-    """Log-odds that each account of the platform fits the cluster's description better than the base rates."""
-    odds = np.zeros(holdings.accounts)
+    """Log-odds (accounts, causes) that each account fits the cluster's description better than the base rates."""
+    odds = np.zeros((holdings.accounts, len(CAUSES)))
     n = len(cluster.members)
-    for one in (item for items in cluster.shared.values() for item in items):
+    for cause, one in ((c, item) for c, items in enumerate(cluster.shared.values()) for item in items):
         family = holdings.families[one.family]
         rows = family.holds[cluster.members]
         count = np.bincount(rows.indices, minlength=len(family.rate))
@@ -302,7 +306,7 @@ def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
         top[cluster.members] = _row_max(rows, shared * (count - 1) / (n - 1))
         # Sharing is never taken as certain: one missing token must not exclude an account by itself.
         sharing = min(one.sharing, 0.98)
-        odds += np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
+        odds[:, cause] += np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
     return odds
 
 

@@ -10,13 +10,71 @@ Candès 2015, so that a finite number of decoys never claims certainty).
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.detection.clusters import Holdings
+from tiergate.detection.evidence import Evidence
+from tiergate.detection.findings import find
+from tiergate.detection.intake import Traffic
+from tiergate.detection.links import Join, link
+from tiergate.detection.workload import WorkloadTest
+
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+
+MOST_PROCESSES: Final = 8
+_FORKING: Final = "fork" in multiprocessing.get_all_start_methods() and os.uname().sysname == "Linux"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What decoys are made from: the platform as it is."""
+
+    joined: Join
+    holdings: Holdings
+    evidence: Evidence
+    traffic: Traffic
+    test: WorkloadTest
+
+    def decoy(self, seed: int, number: int) -> list[float]:
+        """Scores of the clusters of decoy ``number``; the same whatever was scored before."""
+        rng = np.random.default_rng([seed, number])
+        places, customers, conducts = (deal(self.evidence.stratum, rng) for _ in range(3))
+        moved = self.holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
+        links = link(self.joined.permuted(places, customers, conducts))
+        leiden = int(rng.integers(1 << 31))
+        return [one.score for one in find(links, moved, self.evidence, self.traffic, self.test, leiden)]
+
+
+_shared: list[Platform] = []
+
+
+def decoy_scores(platform: Platform, seed: int, rounds: int) -> Iterator[list[float]]:
+    """Scores of ``rounds`` decoys, in order, computed on all processors where processes can be forked.
+
+    Forked children read the parent's arrays in place; they touch numpy and scipy only, which hold no locks then.
+    """
+    processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES, rounds) if _FORKING else 1
+    if processes == 1:
+        yield from (platform.decoy(seed, number) for number in range(rounds))
+        return
+    _shared.append(platform)
+    try:
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            yield from pool.imap(_decoy, [(seed, number) for number in range(rounds)])
+    finally:
+        _shared.clear()
+
+
+def _decoy(which: tuple[int, int]) -> list[float]:
+    return _shared[0].decoy(*which)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,13 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 FULL_JOIN: Final = 96
-NEIGHBOURS: Final = (1, 2, 3, 4, 6, 9)
+NEIGHBOURS: Final = (1, 2, 3, 5)
 LEAST_SURPRISE: Final = 1.0
 """Nats below which a token neither proposes pairs nor counts as a cause: it is held by more than a third."""
 
 LEAST_REMAINDER: Final = 2.5
-"""Nats that a link needs beyond its strongest cause. That cause proposed the pair; an account is proposed some 12
-neighbours in each of two orders, so that by chance one of twelve of them agrees to this extent, a few links an
-account. Loose on purpose: clusters are judged later by what they share."""
+"""Nats that a link needs beyond its strongest cause. That cause proposed the pair; an account is proposed some 8
+neighbours in each of two orders, of whom by chance one in twelve agrees to this extent: about one link a token. Loose on purpose: clusters are judged later by what they share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,9 @@ def join(evidence: Evidence, accounts: int, rng: np.random.Generator) -> Join:
 
 def link(joined: Join) -> Links:
     """Edges: pairs with two causes or more, whose weights beyond the strongest cause pass the bar."""
-    keys = np.unique(np.concatenate([pairs.key for pairs in joined.by_cause.values()]))
+    # Sorted runs merge quickly; np.unique would hash first.
+    keys = np.sort(np.concatenate([pairs.key for pairs in joined.by_cause.values()]), kind="stable")
+    keys = keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
     low, high = np.divmod(keys, joined.accounts)
     weights = np.zeros((len(keys), len(CAUSES)))
     for column, cause in enumerate(CAUSES):

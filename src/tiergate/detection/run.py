@@ -20,21 +20,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tiergate
-from tiergate.detection.cases import OPENING_Q, Case, Finding, name_case, tables, workload_rows
-from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership
-from tiergate.detection.decoys import Calibration, deal
+from tiergate.detection.cases import OPENING_Q, Case, name_case, tables
+from tiergate.detection.clusters import Holdings
+from tiergate.detection.decoys import Calibration, Platform, decoy_scores
 from tiergate.detection.evidence import Evidence, gather
+from tiergate.detection.findings import find
 from tiergate.detection.intake import Traffic, take_in
-from tiergate.detection.links import Join, Links, join, link
+from tiergate.detection.links import Links, join, link
 from tiergate.detection.workload import WorkloadTest
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
 from tiergate.records.refused import RefusedRows
 
 Progress = Callable[[str, float], None]
-
-CEILING = 12.0
-"""Nats that links alone can bring, however many accounts: as much as the workload test can take away again."""
 
 LINKS_PER_CASE = 400
 
@@ -138,11 +136,12 @@ def find_cases(
     holdings = Holdings.of(evidence, accounts)
     test = WorkloadTest(traffic, rng)
     links = link(joined)
-    findings = _findings(links, holdings, evidence, traffic, test, parameters.seed)
+    findings = find(links, holdings, evidence, traffic, test, parameters.seed)
     decoys: list[float] = []
-    for done in range(parameters.decoys):
+    platform = Platform(joined, holdings, evidence, traffic, test)
+    for done, scores in enumerate(decoy_scores(platform, parameters.seed, parameters.decoys)):
         progress("scoring decoys", done / parameters.decoys)
-        decoys += _decoy_scores(joined, holdings, evidence, traffic, test, rng)
+        decoys += scores
     calibration = Calibration(np.array(decoys), np.array([one.score for one in findings]), parameters.decoys)
     cases = [
         Case(
@@ -155,37 +154,6 @@ def find_cases(
         if one.score > 0
     ]
     return [case for case in cases if case.q_value <= OPENING_Q], links, calibration
-
-
-def _findings(
-    links: Links, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest, seed: int
-) -> list[Finding]:
-    findings = []
-    for cluster in find_clusters(links, holdings, seed):
-        rows = workload_rows(cluster, evidence, traffic, test.rows_of(cluster.members))
-        statistics = test.measure(rows)
-        score = _score(cluster, [one.log_odds for one in statistics])
-        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score))
-    return findings
-
-
-def _score(cluster: Cluster, workload: list[float]) -> float:
-    return cluster.strength / (1 + cluster.strength / CEILING) + sum(workload)
-
-
-def _decoy_scores(
-    joined: Join,
-    holdings: Holdings,
-    evidence: Evidence,
-    traffic: Traffic,
-    test: WorkloadTest,
-    rng: np.random.Generator,
-) -> list[float]:
-    places, customers, conducts = (deal(evidence.stratum, rng) for _ in range(3))
-    moved = holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
-    links = link(joined.permuted(places, customers, conducts))
-    found = _findings(links, moved, evidence, traffic, test, int(rng.integers(1 << 31)))
-    return [one.score for one in found]
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:

@@ -10,23 +10,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.clock import DAY
+from tiergate.clock import DAY, MINUTE
 from tiergate.simulation.grammar import AGENT_TOOLS
 from tiergate.simulation.prompts import PromptSource
-from tiergate.simulation.rhythm import sittings, steady, timetable
+from tiergate.simulation.rhythm import shaped, sittings, steady, timetable
 from tiergate.simulation.surroundings import Client, Place, Surroundings
 
 if TYPE_CHECKING:
     from tiergate.simulation.world import WorldSpec
 
 I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+LOAD_WINDOW_US = 10 * MINUTE
 FREE_MAIL = ("gmail.com", "outlook.com", "qq.com", "yahoo.com", "proton.me", "163.com", "icloud.com", "gmx.de")
 PLANS = ("free", "pay_as_you_go", "subscription", "team", "enterprise")
 
@@ -52,9 +54,14 @@ class Maker:
     """What all populations are made from."""
 
     def __init__(
-        self, spec: WorldSpec, rng: np.random.Generator, prompts: PromptSource, surroundings: Surroundings
+        self,
+        spec: WorldSpec,
+        rng: np.random.Generator,
+        prompts: PromptSource,
+        surroundings: Surroundings,
+        loads: Sequence[F64] = (),
     ) -> None:
-        self.spec, self.rng, self.prompts, self.surroundings = spec, rng, prompts, surroundings
+        self.spec, self.rng, self.prompts, self.surroundings, self.loads = spec, rng, prompts, surroundings, loads
         self.cards = [f"card_{rng.integers(1 << 60):015x}" for _ in range(40)]
 
     def member(self, created: int, place: Place, client: Client, **account: Any) -> Member:
@@ -133,7 +140,11 @@ def benign(maker: Maker) -> Iterator[Member]:
         else:
             if rng.random() < 0.1:
                 template = maker.prompts.public_templates[rng.integers(len(maker.prompts.public_templates))]
-            times = _person(rng, volume, spec.days)
+            times = (
+                shaped(rng, volume, spec.days, maker.loads[int(rng.integers(len(maker.loads)))], LOAD_WINDOW_US)
+                if maker.loads and client.user_agent.find("Mozilla") < 0 and rng.random() < 0.5
+                else _person(rng, volume, spec.days)
+            )
         for time in times.tolist():
             subject = own[min(int(rng.geometric(0.6)) - 1, len(own) - 1)]
             text = maker.prompts.asking(rng, subject)
@@ -236,6 +247,6 @@ def _person(rng: np.random.Generator, volume: int, days: float, turns: float = 3
     return sittings(rng, volume, days, hour=hour, spread_h=spread, turns=turns, weekend=weekend)
 
 
-def _falling(count: int) -> npt.NDArray[np.float64]:
+def _falling(count: int) -> F64:
     weights = 1 / np.arange(1, count + 1)
     return np.asarray(weights / weights.sum())

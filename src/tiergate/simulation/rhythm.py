@@ -46,3 +46,12 @@ def timetable(rng: np.random.Generator, count: int, days: float) -> I64:
     runs = rng.choice(24, int(rng.integers(1, 5)), replace=False)
     day = rng.integers(0, max(int(days), 1), count)
     return np.sort(day * DAY + rng.choice(runs, count) * HOUR + (rng.exponential(4, count) * MINUTE).astype(np.int64))
+
+
+def shaped(rng: np.random.Generator, count: int, days: float, weights: npt.NDArray[np.float64], window_us: int) -> I64:
+    """Times (count,) drawn from a measured load: ``weights`` (windows,) of windows of ``window_us``, repeated."""
+    lap = len(weights) * window_us
+    laps = max(int(days * DAY) // lap, 1)
+    window = rng.choice(len(weights), count, p=weights / weights.sum())
+    times = rng.integers(0, laps, count) * lap + window * window_us + rng.integers(0, window_us, count)
+    return np.sort(np.minimum(times, int(days * DAY) - 1))

@@ -6,6 +6,7 @@ Every figure that such a world yields is simulated. The same spec, seed and prom
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from tiergate.clock import DAY
 from tiergate.errors import InputError
 from tiergate.records.schema import ACCOUNT_SCHEMA, EXCHANGE_SCHEMA, MODEL_RELEASE_SCHEMA
 from tiergate.records.write import open_writer
-from tiergate.simulation.populations import POPULATIONS, Maker, Member
+from tiergate.simulation.populations import F64, POPULATIONS, Maker, Member
 from tiergate.simulation.prompts import PromptSource
 from tiergate.simulation.surroundings import MadeUpSurroundings, Surroundings
 
@@ -78,8 +79,18 @@ class World:
     parameters: dict[str, Any]
 
 
-def simulate(spec: WorldSpec, seed: int, prompts: PromptSource, surroundings: Surroundings | None = None) -> World:
-    """Make a world. Each population has its own random stream, so that changing one leaves the others alone."""
+def simulate(
+    spec: WorldSpec,
+    seed: int,
+    prompts: PromptSource,
+    surroundings: Surroundings | None = None,
+    loads: Sequence[F64] = (),
+) -> World:
+    """Make a world. Each population has its own random stream, so that changing one leaves the others alone.
+
+    :param loads: measured loads, requests by ten-minute window, that half of the scripts follow instead of a person's
+        day; none when empty.
+    """
     rows: dict[str, list[Any]] = {name: [] for name in EXCHANGE_SCHEMA.names}
     accounts: list[dict[str, Any]] = []
     truth: list[dict[str, Any]] = []
@@ -87,7 +98,7 @@ def simulate(spec: WorldSpec, seed: int, prompts: PromptSource, surroundings: Su
     streams = np.random.SeedSequence(seed).spawn(len(POPULATIONS) + 1)
     for (name, population), stream in zip(POPULATIONS.items(), streams, strict=False):
         rng = np.random.default_rng(stream)
-        for member in population(Maker(spec, rng, prompts, around)):
+        for member in population(Maker(spec, rng, prompts, around, loads)):
             accounts.append(member.account | {"created_at": START_US + member.account["created_at"]})
             campaign = "campaign-1" if name == "campaign" else None
             truth.append({"account_id": member.account["account_id"], "population": name, "campaign_id": campaign})
@@ -107,7 +118,7 @@ def simulate(spec: WorldSpec, seed: int, prompts: PromptSource, surroundings: Su
         ),
         truth=pa.Table.from_pylist([truth[i] for i in shuffled], TRUTH_SCHEMA),
         parameters={"simulated": True, "seed": seed, "prompts": type(prompts).__name__, "start_us": START_US}
-        | {"surroundings": type(around).__name__, "spec": asdict(spec)},
+        | {"surroundings": type(around).__name__, "loads": len(loads), "spec": asdict(spec)},
     )
 
 
