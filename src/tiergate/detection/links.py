@@ -32,7 +32,8 @@ LEAST_SURPRISE: Final = 1.0
 
 LEAST_REMAINDER: Final = 2.5
 """Nats that a link needs beyond its strongest cause. That cause proposed the pair; an account is proposed some 8
-neighbours in each of two orders, of whom by chance one in twelve agrees to this extent: about one link a token. Loose on purpose: clusters are judged later by what they share."""
+neighbours in each of two orders, of whom by chance one in twelve agrees to this extent: about one link a token.
+Loose on purpose: clusters are judged later by what they share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ import pyarrow as pa
 
 from tiergate.errors import InputError
 from tiergate.ledger.intents import intents
-from tiergate.ledger.words import Words, split_words
+from tiergate.ledger.words import Words, inverse, powers, split_words
 from tiergate.records.schema import SKETCH_SCHEMA
 
 KEY_BYTES: Final = 32
@@ -130,11 +130,10 @@ class Sketcher:
 
     def _spans(self, words: Words, start: I64, length: I64, domain: int) -> U64:
         """Hash of the ``length`` words from ``start`` on, by differences of a running polynomial (mod 2**64)."""
-        powers = np.cumprod(np.full(max(len(words.masked), 1), self._base, np.uint64))
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words.masked * powers[: len(words.masked)])])
-        # The base is odd, hence invertible; multiplying by a higher power instead would not align positions.
-        inverse = np.uint64(pow(int(self._base), -1, 1 << 64))
-        undo = np.cumprod(np.full(max(len(words.masked), 1), inverse, np.uint64))
+        count = len(words.masked)
+        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words.masked * powers(self._base, count))])
+        # The base is odd, hence invertible: every span is brought back to the same exponents.
+        undo = powers(inverse(self._base), count)
         raw = (running[start + length] - running[start]) * undo[start]
         return mix(raw ^ (length.astype(np.uint64) << np.uint64(8)) ^ np.uint64(domain))
 

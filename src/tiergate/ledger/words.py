@@ -108,13 +108,29 @@ def _bytes(texts: pa.StringArray, limit: int) -> tuple[npt.NDArray[np.uint8], I6
     return np.frombuffer(data_buffer, np.uint8)[take], row_of_byte, starts
 
 
+def powers(base: np.uint64, count: int) -> U64:
+    """The powers base**1 to base**count modulo 2**64; the longest run asked for is kept for the next call."""
+    known = _powers.get(int(base), np.empty(0, np.uint64))
+    if len(known) < count:
+        known = np.multiply.accumulate(np.full(max(count, 1 << 16), base, np.uint64))
+        _powers[int(base)] = known
+    return known[:count]
+
+
+def inverse(base: np.uint64) -> np.uint64:
+    """The number that undoes a multiplication by odd ``base`` modulo 2**64."""
+    return np.uint64(pow(int(base), -1, 1 << 64))
+
+
+_powers: dict[int, U64] = {}
+
+
 def _polynomial(data: npt.NDArray[np.uint8], first: I64, last: I64) -> U64:
     """Sum of byte * base**position within each word, by differences of one running sum (mod 2**64)."""
     if not len(first):
         return np.empty(0, np.uint64)
-    powers = np.cumprod(np.full(len(data), _BASE, np.uint64))
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_FOLD[data] * powers)])
-    undo = np.cumprod(np.full(len(data), np.uint64(pow(int(_BASE), -1, 1 << 64)), np.uint64))
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_FOLD[data] * powers(_BASE, len(data)))])
+    undo = powers(inverse(_BASE), len(data))
     hashes: U64 = (running[last + 1] - running[first]) * undo[first]
     return hashes
 

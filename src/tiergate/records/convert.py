@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+
+from tiergate.records.check import check_batch
+from tiergate.records.refused import RefusedRows
 
 Refuse = Callable[[int, str, str], None]
 """Called with (row in the batch, column, reason)."""
@@ -43,14 +46,15 @@ def convert_values(values: list[Any], field: pa.Field, refuse: Refuse) -> pa.Arr
 
 
 def _strict(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Arrow's own conversion, without its habits of taking a bool for a number or a number for a bool."""
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        for value in values:
-            if isinstance(value, bool):
-                raise TypeError(value)
-    array = pa.array(values, kind)
-    array.validate(full=True)
-    return array
+    """Arrow's own conversion, without its kindness: no bool for a number, no fraction cut, no text for a list."""
+    for unfit, kinds in ((bool, _is_number), (float, pa.types.is_integer), ((str, bytes), pa.types.is_list)):
+        if kinds(kind) and any(isinstance(value, unfit) for value in values):
+            raise TypeError(unfit)
+    return pa.array(values, kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _one(value: Any, kind: pa.DataType) -> Any:
@@ -82,3 +86,37 @@ def _named(kind: pa.DataType) -> str:
         return f"a list of {'text' if pa.types.is_string(kind.value_type) else 'whole numbers'}"
     names = {"string": "text", "bool": "true or false", "double": "a number"}
     return names.get(str(kind), f"a whole number of {kind.bit_width} bits" if pa.types.is_integer(kind) else str(kind))
+
+
+def rows_to_batch(
+    rows: list[dict[str, Any]], numbers: list[int], schema: pa.Schema, file: str, refused: RefusedRows
+) -> pa.RecordBatch:
+    """A checked batch of ``schema``'s columns from ``rows`` (k,), of which ``numbers`` (k,) are the row numbers.
+
+    Keys that are no column are ignored; rows with a value that does not fit, or a faulty one, are refused.
+    """
+    faults: dict[int, tuple[str, str]] = {}
+
+    def refuse(row: int, column: str, reason: str) -> None:
+        faults.setdefault(row, (column, reason))
+
+    columns = [convert_values([row.get(field.name) for row in rows], field, refuse) for field in schema]
+    batch = pa.RecordBatch.from_arrays(columns, names=schema.names)
+    for row, (column, reason) in sorted(faults.items()):
+        refused.add(file, numbers[row], column, reason, str(rows[row].get(column))[:200])
+    if faults:
+        good = [row for row in range(len(rows)) if row not in faults]
+        batch, numbers = batch.take(pa.array(good, pa.int64())), [numbers[row] for row in good]
+    return checked(batch, schema, numbers, file, refused)
+
+
+def checked(
+    batch: pa.RecordBatch, schema: pa.Schema, numbers: Sequence[int], file: str, refused: RefusedRows
+) -> pa.RecordBatch:
+    """The rows of ``batch`` that pass `check_batch`; the others are refused."""
+    good, faults = check_batch(batch, schema)
+    for fault in faults:
+        refused.add(
+            file, numbers[fault.row], fault.column, fault.reason, str(batch.column(fault.column)[fault.row])[:200]
+        )
+    return good

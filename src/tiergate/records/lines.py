@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from tiergate.errors import InputError
-from tiergate.records.convert import convert_values
+from tiergate.records.convert import rows_to_batch
 from tiergate.records.refused import RefusedRows
 
 BLOCK_BYTES: Final = 1 << 20
@@ -20,8 +20,8 @@ _decode = msgspec.json.Decoder().decode
 
 def read_json_lines(
     path: Path, compression: str | None, schema: pa.Schema, refused: RefusedRows, batch_rows: int
-) -> Iterator[tuple[list[int], pa.RecordBatch]]:
-    """Batches of ``schema``'s columns with the line number of each row.
+) -> Iterator[pa.RecordBatch]:
+    """Checked batches of ``schema``'s columns.
 
     Raises `InputError` when the file cannot be read or none of its lines is a JSON object.
     """
@@ -41,12 +41,12 @@ def read_json_lines(
         rows.append(row)
         numbers.append(number)
         if len(rows) == batch_rows:
-            yield _batch(rows, numbers, schema, path, refused)
+            yield rows_to_batch(rows, numbers, schema, str(path), refused)
             rows, numbers = [], []
     if not objects and faults:
         raise InputError(f"`{path}` is not JSON lines: none of its {faults} lines is a JSON object")
     if rows:
-        yield _batch(rows, numbers, schema, path, refused)
+        yield rows_to_batch(rows, numbers, schema, str(path), refused)
 
 
 def raw_lines(path: Path, compression: str | None, refused: RefusedRows) -> Iterator[tuple[int, bytes]]:
@@ -86,21 +86,3 @@ def _blocks(path: Path, compression: str | None) -> Iterator[bytes]:
         stream = pa.CompressedInputStream(raw, compression) if compression else raw
         while block := stream.read(BLOCK_BYTES):
             yield block
-
-
-def _batch(
-    rows: list[dict[str, Any]], numbers: list[int], schema: pa.Schema, path: Path, refused: RefusedRows
-) -> tuple[list[int], pa.RecordBatch]:
-    faults: dict[int, tuple[str, str]] = {}
-
-    def refuse(row: int, column: str, reason: str) -> None:
-        faults.setdefault(row, (column, reason))
-
-    columns = [convert_values([row.get(field.name) for row in rows], field, refuse) for field in schema]
-    batch = pa.RecordBatch.from_arrays(columns, names=schema.names)
-    if not faults:
-        return numbers, batch
-    for row, (column, reason) in sorted(faults.items()):
-        refused.add(str(path), numbers[row], column, reason, str(rows[row].get(column))[:200])
-    good = [row for row in range(len(rows)) if row not in faults]
-    return [numbers[row] for row in good], batch.take(pa.array(good, pa.int64()))

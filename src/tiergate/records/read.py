@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tiergate.errors import InputError
-from tiergate.records.check import check_batch
-from tiergate.records.convert import Refuse, convert_column
+from tiergate.records.convert import Refuse, checked, convert_column
 from tiergate.records.lines import read_json_lines
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import ACCOUNT_SCHEMA, LOG_SCHEMA, MODEL_RELEASE_SCHEMA
@@ -116,8 +115,7 @@ def _read_file(path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: 
     if path.suffix == ".parquet":
         yield from _read_parquet(path, schema, refused, batch_rows)
         return
-    for numbers, batch in read_json_lines(path, compression_of(path), schema, refused, batch_rows):
-        yield _checked(batch, schema, numbers, path, refused)
+    yield from read_json_lines(path, compression_of(path), schema, refused, batch_rows)
 
 
 def _read_parquet(path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -156,14 +154,4 @@ def _typed(raw: pa.RecordBatch, schema: pa.Schema, start: int, path: Path, refus
             refused.add(str(path), numbers[row], column, reason, str(raw.column(column)[row])[:200])
         good = [row for row in range(raw.num_rows) if row not in faults]
         batch, numbers = batch.take(pa.array(good, pa.int64())), [numbers[row] for row in good]
-    return _checked(batch, schema, numbers, path, refused)
-
-
-def _checked(
-    batch: pa.RecordBatch, schema: pa.Schema, numbers: Sequence[int], path: Path, refused: RefusedRows
-) -> pa.RecordBatch:
-    good, faults = check_batch(batch, schema)
-    for fault in faults:
-        raw = str(batch.column(fault.column)[fault.row])[:200]
-        refused.add(str(path), numbers[fault.row], fault.column, fault.reason, raw)
-    return good
+    return checked(batch, schema, numbers, str(path), refused)

@@ -1,0 +1,1 @@
+"""Other products' logs, read into the columns of the exchange log."""
