@@ -106,6 +106,8 @@ class Maker:
 
     def volumes(self, count: int, total: float) -> I64:
         """Heavy-tailed exchanges by account (log-normal, sigma 1.3) that add up to about ``total``."""
+        if not count:
+            return np.empty(0, np.int64)
         drawn = self.rng.lognormal(0, 1.3, count)
         drawn = np.minimum(drawn, np.quantile(drawn, 0.998) * 1.5)
         volumes: I64 = np.maximum(1, np.round(drawn * total / drawn.sum())).astype(np.int64)
