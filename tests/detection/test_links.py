@@ -81,8 +81,6 @@ def test_small_tokens_link_exactly_the_pairs_that_the_rule_names(seed: int) -> N
             if enough and sum(best.values()) - max(best.values()) >= LEAST_REMAINDER:
                 expected[a, b] = sum(best.values())
     found = links(accounts, tokens)
-    got = {
-        pair: w for pair, w in zip(zip(found.low.tolist(), found.high.tolist(), strict=True), found.weight, strict=True)
-    }
+    got = dict(zip(zip(found.low.tolist(), found.high.tolist(), strict=True), found.weight.tolist(), strict=True))
     assert got.keys() == expected.keys()
     assert all(abs(got[pair] - weight) < 1e-9 for pair, weight in expected.items())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tiergate.detection.clusters import Cluster, Shared
+from tiergate.detection.clusters import Cluster, Shared, counted
 from tiergate.detection.evidence import CAUSES, Evidence
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic
@@ -86,7 +86,7 @@ class Case:
             return "watch"
         if sum(one.log_odds for one in self.finding.statistics) <= 0:
             return "verify"
-        customer = sum(one.gain for one in self.finding.cluster.shared["customer"])
+        customer = max((one.gain for one in self.finding.cluster.shared["customer"]), default=0.0)
         return "suspend" if customer >= 1 else "limit"
 
 
@@ -144,7 +144,7 @@ def _wanted(name: str) -> str:
 
 
 def _common(cluster: Cluster) -> str:
-    names = [one.kind for some in cluster.shared.values() for one in some if one.gain >= 0.3]
+    names = [one.kind for cause, some in cluster.shared.items() for one in counted(cause, some) if one.gain >= 0.3]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -169,7 +169,7 @@ def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
     cluster = case.finding.cluster
     rows: list[tuple[str, str, float, float, str]] = []
     for cause, families in CAUSES.items():
-        shared = {one.family: one for one in cluster.shared[cause]}
+        shared = {one.family: one for one in counted(cause, cluster.shared[cause])}
         for family in families:
             if family in shared:
                 one = shared[family]

@@ -34,10 +34,8 @@ ROUNDS: Final = 5
 STRONGEST_LINKS: Final = 12
 MOST_CLUSTERS: Final = 400
 HOPELESS: Final = -1.0
-"""Nats a member below which re-drawing a group has never been seen to rescue it; it saves most of the time."""
-
-MERGER: Final = 0.8
-"""Share of the separate savings that a joint description must keep: one campaign should be one case."""
+"""Nats a member below which re-drawing a group has not been seen to rescue it; giving up
+there saves most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,11 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A group of accounts. ``members`` (n,) ascending; ``shared`` by cause: its best family (conduct: all of them);
-    ``cost`` of naming the group and ``worth`` beyond it, in nats a member; ``same_organization``: share of members
-    who declare the one most of them declare, 0 below half."""
+    """A group of accounts, ``members`` (n,) ascending.
+
+    ``shared`` by cause: its families with a gain, best first; ``cost`` of naming the group and ``worth`` beyond it, in
+    nats a member; ``same_organization``: share of members who declare the one most of them declare, 0 below half.
+    """
 
     members: I64
     shared: dict[str, list[Shared]]
@@ -150,13 +150,16 @@ def _disjoint(found: list[Cluster], holdings: Holdings) -> list[Cluster]:
 
 
 def _merged(clusters: list[Cluster], holdings: Holdings) -> list[Cluster]:
-    """Join clusters that have their most telling token in common, where one description serves both well."""
+    """Join clusters that have a telling token in common, where the joint description saves more than either alone.
+
+    Two descriptions may save more together than one; but one campaign should be one case.
+    """
     kept: list[Cluster] = []
     for cluster in clusters:
         for at, other in enumerate(kept):
             if _telling(cluster) & _telling(other):
                 union = _describe(np.union1d(cluster.members, other.members), holdings)
-                if union is not None and union.saving >= MERGER * (cluster.saving + other.saving):
+                if union is not None and union.saving > max(cluster.saving, other.saving):
                     kept[at] = union
                     break
         else:
@@ -243,16 +246,21 @@ def _describe(members: I64, holdings: Holdings) -> Cluster | None:
         measured = [_share(holdings.families[name], members) for name in families if name in holdings.families]
         by_family = [one for one in measured if one is not None and one.gain > 0]
         by_family.sort(key=lambda one: -one.gain)
-        # The tool, place and customer each explain all their tokens: the best stands for them.
-        shared[cause] = by_family if cause == "conduct" else by_family[:1]
+        shared[cause] = by_family
     cost = float(np.log(accounts / n) + 1)
     known = holdings.organization[members]
     declared = np.bincount(known[known >= 0]).max(initial=0) / n if (known >= 0).any() else 0.0
     same = float(declared) if declared >= 0.5 else 0.0
-    gains = sum(one.gain for some in shared.values() for one in some)
+    gains = sum(one.gain for cause in shared for one in counted(cause, shared[cause]))
     # A declared organisation is an open reason to act as one: it explains one cause.
     worth = gains - cost - same * float(np.log(accounts / n))
     return Cluster(members, shared, cost, same, float(worth))
+
+
+def counted(cause: str, shared: list[Shared]) -> list[Shared]:
+    """The families of a cause that count. A tool, a place or a customer explains all its families at once: the
+    strongest stands for them. Timing and lifecycle, the families of conduct, both count."""
+    return shared if cause == "conduct" else shared[:1]
 
 
 def _share(family: Family, members: I64) -> Shared | None:
@@ -294,20 +302,30 @@ def _members(cluster: Cluster, holdings: Holdings) -> I64:
 
 
 def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
-    """Log-odds (accounts, causes) that each account fits the cluster's description better than the base rates."""
+    """Log-odds (accounts, causes) that each account fits the cluster's description better than the base rates.
+
+    Families of one cause are averaged by their gains, so that an account which lacks the template that the others
+    share is not taken for having their client; those of conduct are summed.
+    """
     odds = np.zeros((holdings.accounts, len(CAUSES)))
-    n = len(cluster.members)
-    for cause, one in ((c, item) for c, items in enumerate(cluster.shared.values()) for item in items):
-        family = holdings.families[one.family]
-        rows = family.holds[cluster.members]
-        count = np.bincount(rows.indices, minlength=len(family.rate))
-        shared = np.where(count >= 2, 1 / family.rate, 0.0)
-        top = _row_max(family.holds, shared * count / n)
-        top[cluster.members] = _row_max(rows, shared * (count - 1) / (n - 1))
-        # Sharing is never taken as certain: one missing token must not exclude an account by itself.
-        sharing = min(one.sharing, 0.98)
-        odds[:, cause] += np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
+    for at, (cause, shared) in enumerate(cluster.shared.items()):
+        whole = 1.0 if cause == "conduct" else sum(one.gain for one in shared)
+        for one in shared:
+            weight = 1.0 if cause == "conduct" else one.gain / whole
+            odds[:, at] += weight * _family_odds(one, holdings.families[one.family], cluster.members)
     return odds
+
+
+def _family_odds(one: Shared, family: Family, members: I64) -> F64:
+    n = len(members)
+    rows = family.holds[members]
+    count = np.bincount(rows.indices, minlength=len(family.rate))
+    shared = np.where(count >= 2, 1 / family.rate, 0.0)
+    top = _row_max(family.holds, shared * count / n)
+    top[members] = _row_max(rows, shared * (count - 1) / (n - 1))
+    # Sharing is never taken as certain: one missing token must not exclude an account by itself.
+    sharing = min(one.sharing, 0.98)
+    return np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
 
 
 def _known(family: Family, rows: sp.csr_array) -> npt.NDArray[np.bool_]:

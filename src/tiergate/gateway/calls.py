@@ -158,7 +158,7 @@ class Call:
     @staticmethod
     async def _or_gone(work: asyncio.Future[bytes], gone: asyncio.Future[None]) -> bytes | None:
         """The result of ``work``, or None when the caller hangs up first."""
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
         work.cancel()

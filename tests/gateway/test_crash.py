@@ -1,0 +1,13 @@
+"""An answer that a customer has is in the log, once, whatever kills the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway_crash import crash
+
+
+def test_killed_under_load_the_gateway_loses_no_finished_answer(tmp_path: Path) -> None:
+    outcome = crash(tmp_path, kills=3, load_seconds=2.0, seed=7)
+    assert outcome["answered"] > 50
+    assert (outcome["missing"], outcome["doubled"]) == (0, 0)
