@@ -24,7 +24,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tiergate.simulation.world import PRESETS, simulate, write_world
+from tiergate.simulation.spec import PRESETS
+from tiergate.simulation.world import simulate, write_world
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx2
 import openai
 
 from tiergate.clock import SystemClock
@@ -137,7 +138,7 @@ def _ask(address: str, key: str, stream: bool, answered: list[str], end: threadi
         while not end.is_set():
             number += 1
             question = f"{key[-6:]} asks number {number}"
-            with suppress(openai.APIError, OSError, RuntimeError):
+            with suppress(openai.APIError, httpx2.HTTPError, RuntimeError):
                 answered.append(_one_answer(client, question, stream))
                 continue
             time.sleep(0.05)

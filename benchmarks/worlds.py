@@ -31,8 +31,9 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from tiergate.simulation.prompts import ListedPrompts
+from tiergate.simulation.spec import WorldSpec
 from tiergate.simulation.surroundings import COUNTRIES, Client, MadeUpSurroundings, Place
-from tiergate.simulation.world import World, WorldSpec, simulate, write_world
+from tiergate.simulation.world import World, simulate, write_world
 
 Split = Literal["tune", "report"]
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {

@@ -17,7 +17,8 @@ from tiergate.records.read import read_accounts, read_exchanges
 from tiergate.records.refused import RefusedRows
 from tiergate.simulation.prompts import GrammarPrompts, read_prompts
 from tiergate.simulation.rhythm import shaped, sittings, steady
-from tiergate.simulation.world import PRESETS, World, WorldSpec, simulate, write_world
+from tiergate.simulation.spec import PRESETS, WorldSpec
+from tiergate.simulation.world import World, simulate, write_world
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,9 @@ def simulate(
     """
     from tiergate.errors import InputError
     from tiergate.simulation.prompts import GrammarPrompts, read_prompts
-    from tiergate.simulation.world import PRESETS, write_world
+    from tiergate.simulation.spec import PRESETS
     from tiergate.simulation.world import simulate as make
+    from tiergate.simulation.world import write_world
 
     if preset not in PRESETS:
         raise InputError(f"no preset is called `{preset}`: there are {', '.join(PRESETS)}")

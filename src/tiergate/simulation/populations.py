@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,8 @@ from tiergate.clock import DAY, MINUTE
 from tiergate.simulation.grammar import AGENT_TOOLS
 from tiergate.simulation.prompts import PromptSource
 from tiergate.simulation.rhythm import shaped, sittings, steady, timetable
+from tiergate.simulation.spec import WorldSpec
 from tiergate.simulation.surroundings import Client, Place, Surroundings
-
-if TYPE_CHECKING:
-    from tiergate.simulation.world import WorldSpec
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]

@@ -30,7 +30,8 @@ class DemoWorld:
 def make_world(folder: Path, seed: int) -> DemoWorld:
     """Simulate the preset `demo`, write it into ``folder`` for the curious, and return it."""
     from tiergate.simulation.prompts import GrammarPrompts
-    from tiergate.simulation.world import PRESETS, simulate, write_world
+    from tiergate.simulation.spec import PRESETS
+    from tiergate.simulation.world import simulate, write_world
 
     world = simulate(PRESETS[PRESET], seed, GrammarPrompts())
     write_world(world, folder)

@@ -1,0 +1,112 @@
+"""Verdicts obeyed at the door: each action, its notice, its end."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+
+from tests.gateway.conftest import Deployed, now_us
+from tiergate.clock import SECOND
+from tiergate.ledger.verdicts import Action
+
+
+def page(link: str, accept: str = "application/json") -> tuple[str, str]:
+    with urllib.request.urlopen(urllib.request.Request(link, headers={"Accept": accept})) as answer:
+        return answer.headers["content-type"], answer.read().decode()
+
+
+def test_watch_passes(plain: Deployed) -> None:
+    customer = plain.customer()
+    plain.put("case-watch", Action.WATCH, customer)
+    customer.ask()
+    assert plain.rows(customer.account_id)[0]["status"] == 200
+
+
+def test_verify_refuses_with_a_notice_that_names_nobody_else(plain: Deployed) -> None:
+    customer, other = plain.customer(), plain.customer()
+    verdict, _ = plain.put("case-verify", Action.VERIFY, customer, other)
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        customer.ask()
+    body = refused.value.body
+    assert isinstance(body, dict)
+    assert body["code"] == "verification_required"
+    assert body["tiergate"]["case_id"] == "case-verify"
+    assert body["tiergate"]["link"] == f"{plain.address}/verdicts/{verdict.verdict_id}"
+    kind, text = page(body["tiergate"]["link"])
+    assert kind == "application/json"
+    facts = json.loads(text)
+    assert (facts["action"], facts["case"], facts["reason"]) == ("verify", "case-verify", verdict.reason)
+    kind, markup = page(body["tiergate"]["link"], "text/html,*/*")
+    assert kind.startswith("text/html")
+    assert "a &lt;b&gt;reason&lt;/b&gt;" in markup
+    assert other.account_id not in text + markup + json.dumps(body)
+    (row,) = plain.rows(customer.account_id)
+    assert (row["status"], row["finish_reason"]) == (403, "verification_required")
+    with pytest.raises(openai.PermissionDeniedError):
+        customer.client.models.list()
+
+
+def test_suspend_refuses_streams_too_and_others_go_on(plain: Deployed) -> None:
+    customer, other = plain.customer(), plain.customer()
+    plain.put("case-suspend", Action.SUSPEND, customer)
+    for stream in (False, True):
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            customer.ask(stream=stream)
+        assert refused.value.code == "account_suspended"
+    other.ask()
+
+
+def test_limit_is_one_budget_for_the_whole_case(plain: Deployed) -> None:
+    members = [plain.customer() for _ in range(3)]
+    plain.put("case-limit", Action.LIMIT, *members, requests_per_minute=120.0)
+    began, passed, refused = time.monotonic(), 0, 0
+    while time.monotonic() - began < 2.5:
+        for member in members:
+            try:
+                member.ask()
+                passed += 1
+            except openai.RateLimitError as error:
+                refused += 1
+                assert error.code == "case_limited"
+                assert int(error.response.headers["retry-after"]) >= 1
+        time.sleep(0.02)
+    # Two a second for the three together: an account's own budget each would pass 15.
+    assert 3 <= passed <= 7
+    assert refused > passed
+    members[0].client.models.list()
+
+
+def test_lifting_restores_within_two_seconds(plain: Deployed) -> None:
+    customer = plain.customer()
+    (verdict,) = plain.put("case-lift", Action.SUSPEND, customer)
+    with pytest.raises(openai.PermissionDeniedError):
+        customer.ask()
+    plain.verdicts.lift("case-lift", "ann", now_us())
+    time.sleep(1.9)
+    customer.ask()
+    with pytest.raises(urllib.error.HTTPError) as gone:
+        page(f"{plain.address}/verdicts/{verdict.verdict_id}")
+    gone.value.close()
+    assert gone.value.code == 404
+
+
+def test_a_verdict_expires_by_itself(plain: Deployed) -> None:
+    customer = plain.customer()
+    plain.put("case-expiry", Action.VERIFY, customer, expires_at=now_us() + 2 * SECOND)
+    with pytest.raises(openai.PermissionDeniedError):
+        customer.ask()
+    time.sleep(1.0)
+    customer.ask()
+
+
+def test_a_guessed_notice_is_not_found(plain: Deployed) -> None:
+    for guess in ("x", "../../control.sqlite", "%00", "a" * 5000):
+        with pytest.raises(urllib.error.HTTPError) as missing:
+            page(f"{plain.address}/verdicts/{guess}")
+        missing.value.close()
+        assert missing.value.code == 404

@@ -1,0 +1,112 @@
+"""Accounts and keys: unique, closable, revocable; a key's secret is never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tiergate.errors import InputError, SettingsError
+from tiergate.parties.database import open_database
+from tiergate.parties.registry import Registry, key_hash
+from tiergate.records.schema import ACCOUNT_SCHEMA
+
+NOW = 1_780_000_000_000_000
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(tmp_path / "control.sqlite")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(engine: sa.Engine) -> Registry:
+    registry = Registry(engine)
+    registry.add_account({"account_id": "a", "created_at": NOW, "plan": "free", "organization_id": "org"})
+    return registry
+
+
+def test_a_key_is_stored_as_its_hash_alone(registry: Registry, engine: sa.Engine, tmp_path: Path) -> None:
+    key = registry.issue_key("a", "laptop", NOW)
+    assert key.startswith("tg_")
+    assert len(key) >= 45
+    (found,) = registry.credentials().items()
+    assert found[0] == key_hash(key)
+    assert (found[1].account_id, found[1].organization_id, found[1].label) == ("a", "org", "laptop")
+    assert (found[1].account_status, found[1].issued_at, found[1].revoked_at) == ("active", NOW, None)
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert key.encode() not in stored
+    assert key.removeprefix("tg_").encode() not in stored
+    assert key_hash(key).encode() in stored
+
+
+def test_keys_are_unique(registry: Registry) -> None:
+    registry.add_accounts([{"account_id": f"b{n}", "created_at": NOW} for n in range(200)])
+    keys = registry.issue_keys([f"b{n}" for n in range(200)], "x", NOW)
+    assert len(set(keys.values())) == 200
+    assert len(registry.credentials()) == 200
+
+
+def test_revoking_is_for_good_and_for_one_key(registry: Registry) -> None:
+    first, second = registry.issue_key("a", "one", NOW), registry.issue_key("a", "two", NOW)
+    number = registry.credentials()[key_hash(first)].credential_id
+    before = registry.version()
+    registry.revoke_key(number, NOW + 5)
+    assert registry.version() > before
+    assert registry.credentials()[key_hash(first)].revoked_at == NOW + 5
+    assert registry.credentials()[key_hash(second)].revoked_at is None
+    for unknown in (number, "key_none"):
+        with pytest.raises(InputError, match="no live key"):
+            registry.revoke_key(unknown, NOW + 9)
+
+
+def test_closing_an_account_shows_on_its_keys(registry: Registry) -> None:
+    key = registry.issue_key("a", "one", NOW)
+    registry.close_account("a", NOW + 1)
+    assert registry.credentials()[key_hash(key)].account_status == "closed"
+    (row,) = registry.accounts_table().to_pylist()
+    assert row["status"] == "closed"
+    assert round(row["closed_at"].timestamp() * 1e6) == NOW + 1
+    with pytest.raises(InputError, match="`nobody`"):
+        registry.close_account("nobody", NOW)
+
+
+def test_accounts_come_back_as_the_public_table(registry: Registry) -> None:
+    table = registry.accounts_table()
+    assert table.schema == ACCOUNT_SCHEMA
+    (row,) = table.to_pylist()
+    assert (row["account_id"], row["plan"], row["status"], row["email_hash"]) == ("a", "free", "active", None)
+
+
+@pytest.mark.parametrize(
+    "account", [{"account_id": "a", "created_at": NOW}, {"account_id": "new"}, {"created_at": NOW}, {"colour": "red"}]
+)
+def test_a_bad_account_changes_nothing(registry: Registry, account: dict[str, object]) -> None:
+    before = registry.accounts_table(), registry.version()
+    with pytest.raises(InputError):
+        registry.add_accounts([{"account_id": "good", "created_at": NOW}, account])
+    assert (registry.accounts_table(), registry.version()) == before
+
+
+def test_a_key_needs_an_account(registry: Registry) -> None:
+    with pytest.raises(InputError, match="`ghost`"):
+        registry.issue_key("ghost", "x", NOW)
+    assert registry.credentials() == {}
+
+
+def test_a_second_process_sees_the_same(registry: Registry, tmp_path: Path) -> None:
+    key = registry.issue_key("a", "one", NOW)
+    other = open_database(tmp_path / "control.sqlite")
+    assert key_hash(key) in Registry(other).credentials()
+    assert Registry(other).version() == registry.version()
+    other.dispose()
+
+
+@pytest.mark.parametrize("where", ["nonsense", "sqlite:////no/such/folder/x.sqlite", "nodialect://x/y"])
+def test_a_database_that_cannot_be_opened_is_a_sentence(where: str) -> None:
+    with pytest.raises(SettingsError, match="cannot open the control database"):
+        open_database(where)
