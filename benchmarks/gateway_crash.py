@@ -97,7 +97,8 @@ def issue_keys(data: Path, count: int) -> list[str]:
 def crash(folder: Path, *, kills: int, load_seconds: float, seed: int) -> dict[str, int]:
     """Kill the gateway ``kills`` times, each after up to ``load_seconds`` of load, and count what became of answers."""
     data, chance = folder / "data", random.Random(seed)
-    keys, answered, end = issue_keys(data, CLIENTS), [], threading.Event()
+    keys, end = issue_keys(data, CLIENTS), threading.Event()
+    answered: list[str] = []
     with serving(mock_upstream(delay_ms=2), folder / "upstream.out") as upstream:
         running = Server(gateway(data, upstream.address), folder / "gateway.out")
         again = gateway(data, upstream.address, running.address.rpartition(":")[2])

@@ -6,6 +6,9 @@ prompt and client, one office's addresses) stays together; agreement *between* c
 then looked for and scored exactly as before. The expected number of decoy clusters at or above a score estimates
 how many of the real ones are chance (target-decoy estimation: Elias and Gygi 2007, with the plus one of Barber and
 Candès 2015, so that a finite number of decoys never claims certainty).
+
+A real campaign's accounts are among the decoys with their own traffic, and groups that they form by chance score high
+in the workload test. That errs on the safe side: a campaign must stand out from its own shuffled self.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from tiergate.clock import DAY, HOUR
+from tiergate.detection.arrays import distinct
 from tiergate.detection.intake import Coded, Traffic
 from tiergate.ledger.intents import CAPABILITIES
 
@@ -117,7 +118,7 @@ class _Builder:
 
     def add(self, family: str, name: str, account: I64, token: I64) -> I64:
         """Add a kind; returns for each old token number its column, -1 where it was dropped."""
-        pair = np.unique(account[token >= 0] * (token.max(initial=0) + 1) + token[token >= 0])
+        pair = distinct(account[token >= 0] * (token.max(initial=0) + 1) + token[token >= 0])
         account, token = np.divmod(pair, token.max(initial=0) + 1)
         holders = np.bincount(token) if len(token) else np.zeros(0, np.int64)
         # What everybody has says nothing, and what one account has links nothing.
@@ -217,7 +218,7 @@ def _templates(builder: _Builder, traffic: Traffic) -> I64:
     if not len(row):
         return np.empty((0, 2), np.int64)
     # A token counts once an exchange (first and last words of a short message can coincide).
-    once = np.unique(row * width + code)
+    once = distinct(row * width + code)
     row, code = np.divmod(once, width)
     account = traffic.account[row]
     pair, times = np.unique(account * width + code, return_counts=True)
@@ -261,7 +262,7 @@ def _timing(builder: _Builder, traffic: Traffic) -> None:
     account, time = traffic.account[order], traffic.time_us[order]
     total = np.bincount(account, minlength=builder.accounts)
     enough = total >= TIMING_MINIMUM
-    bins = np.unique(account * 8 + (time // (3 * HOUR)) % 8)
+    bins = distinct(account * 8 + (time // (3 * HOUR)) % 8)
     covered = np.bincount(bins // 8, minlength=builder.accounts)
     same = account[1:] == account[:-1]
     gap, owner = np.diff(time)[same].astype(np.float64), account[1:][same]
@@ -287,7 +288,7 @@ def _lifecycle(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
         builder.add("lifecycle", "week of sign-up", account, (created - created.min()) // (7 * DAY))
     everyone = np.arange(builder.accounts)
     builder.add("lifecycle", "day of first use", everyone, (first - start) // DAY)
-    days = np.unique(traffic.account * 100_000 + (traffic.time_us - start) // DAY) // 100_000
+    days = distinct(traffic.account * 100_000 + (traffic.time_us - start) // DAY) // 100_000
     active = np.bincount(days, minlength=builder.accounts)
     volume = np.bincount(traffic.account, minlength=builder.accounts)
     span = np.maximum((last - first) // DAY + 1, 1)

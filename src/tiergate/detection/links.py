@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.detection.arrays import distinct
 from tiergate.detection.evidence import CAUSES, Evidence, Kind
 
 I64 = npt.NDArray[np.int64]
@@ -101,9 +102,7 @@ def join(evidence: Evidence, accounts: int, rng: np.random.Generator) -> Join:
 
 def link(joined: Join) -> Links:
     """Edges: pairs with two causes or more, whose weights beyond the strongest cause pass the bar."""
-    # Sorted runs merge quickly; np.unique would hash first.
-    keys = np.sort(np.concatenate([pairs.key for pairs in joined.by_cause.values()]), kind="stable")
-    keys = keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+    keys = distinct(np.concatenate([pairs.key for pairs in joined.by_cause.values()]))
     low, high = np.divmod(keys, joined.accounts)
     weights = np.zeros((len(keys), len(CAUSES)))
     for column, cause in enumerate(CAUSES):

@@ -75,6 +75,7 @@ def _microseconds(text: str | None) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        time_us = round(moment.timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
         return None
-    return round(moment.timestamp() * 1_000_000) if moment.tzinfo else None
+    return time_us if moment.tzinfo and time_us >= 0 else None

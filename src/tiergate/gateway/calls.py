@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -28,6 +28,8 @@ from tiergate.gateway.upstream import Upstream, returned_headers
 from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
 from tiergate.settings import Settings
+
+T = TypeVar("T")
 
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
@@ -90,7 +92,11 @@ class Call:
         """Ask the upstream and pass its answer on, recording it whatever happens."""
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
-            async with self._services.upstream.call("POST", "/chat/completions", headers, body) as answer:
+            async with AsyncExitStack() as stack:
+                call = self._services.upstream.call("POST", "/chat/completions", headers, body)
+                answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
+                if answer is None:
+                    raise await self._gone()
                 if answer.content_type == "text/event-stream":
                     await self._stream(answer, gone, send)
                 else:
@@ -104,11 +110,15 @@ class Call:
         finally:
             gone.cancel()
 
+    async def _gone(self) -> ClientGoneError:
+        """Record that the caller hung up before anything was sent."""
+        await self.record(CLIENT_GONE, finish_reason="client_disconnected")
+        return ClientGoneError()
+
     async def _whole(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
         body = await self._or_gone(asyncio.ensure_future(answer.read()), gone)
         if body is None:
-            await self.record(CLIENT_GONE, finish_reason="client_disconnected")
-            raise ClientGoneError
+            raise await self._gone()
         try:
             read = decode_answer(body)
         except msgspec.DecodeError:
@@ -156,13 +166,13 @@ class Call:
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     @staticmethod
-    async def _or_gone(work: asyncio.Future[bytes], gone: asyncio.Future[None]) -> bytes | None:
+    async def _or_gone(work: asyncio.Future[T], gone: asyncio.Future[None]) -> T | None:
         """The result of ``work``, or None when the caller hangs up first."""
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
         work.cancel()
-        with suppress(asyncio.CancelledError, aiohttp.ClientError):
+        with suppress(asyncio.CancelledError, aiohttp.ClientError, UpstreamError):
             await work
         return None
 

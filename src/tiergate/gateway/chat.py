@@ -5,11 +5,15 @@ Only the fields named here are read; bodies are forwarded as they came, so unkno
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from tiergate.admission.decision import Decision
+
+
+Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that a column of the exchange log can hold."""
 
 
 class Message(msgspec.Struct):
@@ -45,8 +49,8 @@ class ChatRequest(msgspec.Struct):
     messages: list[Message]
     stream: bool | None = None
     temperature: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     tools: list[Tool] | None = None
     user: str | None = None
 
@@ -65,18 +69,18 @@ class ChatRequest(msgspec.Struct):
 
 
 class _Cached(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
 
 
 class _Reasoning(msgspec.Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class Usage(msgspec.Struct):
     """Tokens as the upstream counted them."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: _Cached | None = None
     completion_tokens_details: _Reasoning | None = None
 

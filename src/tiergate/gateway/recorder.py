@@ -71,6 +71,10 @@ class Recorder:
         except LedgerError as error:
             failure = error
             _log.error("%s", error)
+        except Exception as error:
+            # This thread must outlive any one exchange, or no request would ever be answered again.
+            failure = LedgerError(f"exchanges could not be recorded: {type(error).__name__}")
+            _log.exception("exchanges could not be recorded")
         self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], failure)
 
     def _seal_often(self) -> None:

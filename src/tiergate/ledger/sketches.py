@@ -53,6 +53,7 @@ TEMPLATE_SAMPLE: Final = 8
 WORD_SAMPLE: Final = 8
 TEXT_LIMIT_BYTES: Final = 16_384
 CHUNK_ROWS: Final = 4_096
+"""Rows sketched at once: what stays in a processor's cache; `_bottom` relies on no more than 12 bits."""
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -205,7 +206,8 @@ def mix(values: U64) -> U64:
 
 def _bottom(row: I64, value: U64, size: int) -> tuple[I64, U64]:
     """The ``size`` smallest distinct values of each row."""
-    order = np.lexsort((value, row))
+    # Rows of a chunk fit 12 bits; 52 bits of the value order it well enough, and equal values stay together.
+    order = np.argsort((row.astype(np.uint64) << np.uint64(52)) | (value >> np.uint64(12)))
     row, value = row[order], value[order]
     new = np.ones(len(row), bool)
     new[1:] = (row[1:] != row[:-1]) | (value[1:] != value[:-1])

@@ -1,0 +1,256 @@
+"""What a stranger or a clumsy client may send, and what must never leak or get lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.gateway.conftest import UPSTREAM_KEY, Customer, Deployed
+from tiergate.ledger.log import INTERRUPTED, read_log
+
+MARKER = "violet-marmalade-lighthouse"
+
+
+def post(gateway: Deployed, customer: Customer, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    try:
+        connection.request(
+            "POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {customer.key}"} | (headers or {})
+        )
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def question(text: str = "x", **more: Any) -> bytes:
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]} | more).encode()
+
+
+def test_a_body_above_the_limit_is_413_with_and_without_a_length(proxied: Deployed) -> None:
+    customer = proxied.customer()
+    assert post(proxied, customer, question("x" * 4000))[0] == 200
+    status, body = post(proxied, customer, question("x" * 6000))
+    assert (status, body["error"]["code"]) == (413, "request_too_large")
+    with socket.create_connection(("127.0.0.1", proxied.port)) as raw:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {customer.key}\r\n"
+        raw.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"1770\r\n" + b"x" * 6000 + b"\r\n0\r\n\r\n")
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
+    assert len(proxied.rows(customer.account_id)) == 1
+
+
+def test_a_body_of_three_megabytes_passes(plain: Deployed) -> None:
+    customer = plain.customer()
+    assert post(plain, customer, question("tin " * 786_432))[0] == 200
+    assert plain.rows(customer.account_id)[0]["input_tokens"] > 700_000
+
+
+GARBAGE = {
+    "empty": b"",
+    "no JSON": b"{",
+    "an array": b"[]",
+    "a bare word": b"null",
+    "no UTF-8": b'{"model": "\xff", "messages": []}',
+    "no model": b'{"messages": []}',
+    "wrong types": b'{"model": 1, "messages": "hi"}',
+    "deep": b'{"model": "m", "messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep and unknown": b'{"model": "m", "messages": [], "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_400_in_openais_words(plain: Deployed, name: str) -> None:
+    status, body = post(plain, plain.customer(), GARBAGE[name])
+    assert (status, body["error"]["code"], body["error"]["type"]) == (400, "invalid_request", "invalid_request_error")
+
+
+ODD = {
+    "a number beyond 64 bits": question(max_tokens=2**70),
+    "a negative number beyond 64 bits": question(max_tokens=-(2**70)),
+    "lone surrogates": b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800 x \\udfff"}], "user": "\\ud800"}',
+    "NUL": question("a\0b", user="\0"),
+    "an endless number": b'{"model": "m", "messages": [], "temperature": 1e999}',
+    "a long model name": question(model="m" * 100_000),
+    "no messages": question(messages=[]),
+    "parts": question(messages=[{"role": "user", "content": [{"type": "text", "text": 7}, {}]}]),
+    "moderate depth": b'{"model": "m", "messages": [], "x": ' + b"[" * 300 + b"]" * 300 + b"}",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_requests_get_an_answer_and_the_next_one_is_recorded(plain: Deployed, name: str) -> None:
+    odd, customer = plain.customer(), plain.customer()
+    status, _ = post(plain, odd, ODD[name])
+    assert status in (200, 400)
+    assert len(plain.rows(odd.account_id)) == (status == 200)
+    customer.ask()
+    assert len(plain.rows(customer.account_id)) == 1
+
+
+@pytest.mark.parametrize("header", [b"X-Session-Id: a\r\n b", b"X-Session-Id: a\nb: c", b"X-\rSession: 1", b": none"])
+def test_line_breaks_in_headers_smuggle_nothing(plain: Deployed, header: bytes) -> None:
+    body = question()
+    customer = plain.customer()
+    with socket.create_connection(("127.0.0.1", plain.port), timeout=10) as raw:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {customer.key}\r\n".encode()
+        raw.sendall(head + header + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        said = b""
+        while piece := raw.recv(65536):
+            said += piece
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert re.match(rb"HTTP/1.1 (400|200) ", said)
+    for row in plain.rows(customer.account_id):
+        assert "\n" not in (row["session_id"] or "")
+        assert "\r" not in (row["session_id"] or "")
+
+
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.9, 198.51.100.7, 127.0.0.9",
+    "X-JA4": "t13d1516h2_8daaf6152771_02713d6af862",
+    "X-Tiergate-Time": "2026-03-01T12:00:00+00:00",
+    "X-Session-Id": "session-1",
+}
+
+
+def test_forwarding_headers_are_believed_from_a_trusted_proxy(proxied: Deployed) -> None:
+    customer = proxied.customer()
+    assert post(proxied, customer, question(), FORWARDED)[0] == 200
+    (row,) = proxied.rows(customer.account_id)
+    # The left one the client may have made up; the right one is our own proxy.
+    assert row["client_address"] == "198.51.100.7"
+    assert row["tls_fingerprint"] == FORWARDED["X-JA4"]
+    assert row["started_at"].isoformat() == FORWARDED["X-Tiergate-Time"]
+    assert row["session_id"] == "session-1"
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-03-01T12:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("address", ["unknown", "1.2.3.4, <script>", ""])
+def test_nonsense_from_a_trusted_proxy_is_passed_over(proxied: Deployed, time: str, address: str) -> None:
+    customer = proxied.customer()
+    assert post(proxied, customer, question(), {"X-Forwarded-For": address, "X-Tiergate-Time": time})[0] == 200
+    (row,) = proxied.rows(customer.account_id)
+    assert row["client_address"] == "127.0.0.1"
+
+
+def test_forwarding_headers_of_a_stranger_are_not_believed(plain: Deployed) -> None:
+    customer = plain.customer()
+    assert post(plain, customer, question(), FORWARDED)[0] == 200
+    (row,) = plain.rows(customer.account_id)
+    assert (row["client_address"], row["tls_fingerprint"]) == ("127.0.0.1", None)
+    assert row["started_at"].year == 2026
+    assert row["started_at"].isoformat() != FORWARDED["X-Tiergate-Time"]
+
+
+def kept_bytes(gateway: Deployed) -> bytes:
+    return b"".join(path.read_bytes() for path in gateway.data.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("retention", ["sketches", "text"])
+def test_secrets_stay_out_of_the_data_folder_and_the_output(
+    start: Callable[..., Deployed], upstream: str, retention: str
+) -> None:
+    gateway = start(upstream, retention=retention)
+    customer = gateway.customer()
+    said = customer.ask(MARKER).choices[0].message.content
+    list(customer.ask(MARKER, stream=True))
+    post(gateway, customer, b"{" + MARKER.encode())
+    spooled = kept_bytes(gateway)
+    gateway.server.stop()
+    for kept in (spooled, kept_bytes(gateway), gateway.output.read_bytes()):
+        assert customer.key.encode() not in kept
+        assert UPSTREAM_KEY.encode() not in kept
+        if retention == "sketches":
+            assert MARKER.encode() not in kept
+    texts = [(row["prompt_text"], row["response_text"]) for row in gateway.rows(customer.account_id)]
+    assert len(texts) == 2
+    assert texts[0] == ((MARKER, said) if retention == "text" else (None, None))
+
+
+def test_sigterm_lets_a_stream_end_and_seals_the_log(start: Callable[..., Deployed], slow_upstream: str) -> None:
+    gateway = start(slow_upstream)
+    customer = gateway.customer()
+    answer = iter(customer.ask(stream=True))
+    chunks = [next(answer)]
+    gateway.server.process.send_signal(signal.SIGTERM)
+    chunks += list(answer)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert gateway.server.process.wait(15) in (0, -signal.SIGTERM)
+    assert not list((gateway.data / "log" / "spool").iterdir())
+    (row,) = gateway.rows(customer.account_id)
+    assert (row["status"], row["finish_reason"]) == (200, "stop")
+    with pytest.raises(openai.APIConnectionError):
+        customer.ask()
+    assert b"Traceback" not in gateway.output.read_bytes()
+
+
+def test_a_killed_stream_is_in_the_log_as_interrupted(start: Callable[..., Deployed], slow_upstream: str) -> None:
+    gateway = start(slow_upstream)
+    customer = gateway.customer()
+    answer = customer.ask(stream=True)
+    next(iter(answer))
+    gateway.server.process.kill()
+    gateway.server.process.wait()
+    answer.close()
+    from tiergate.ledger.log import ExchangeLog
+    from tiergate.ledger.sketches import Sketcher
+
+    ExchangeLog.open(gateway.data / "log", sketcher=Sketcher(bytes(32))).close()
+    (row,) = [row for batch in read_log(gateway.data / "log") for row in batch.to_pylist()]
+    assert (row["finish_reason"], row["account_id"]) == (INTERRUPTED, customer.account_id)
+
+
+def test_an_upstream_that_breaks_off_does_not_pass_for_a_whole_answer(start: Callable[..., Deployed]) -> None:
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"half"}}]}\n\n'
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            connection.sendall(b"%x\r\n%s\r\n" % (len(event), event))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        customer = gateway.customer()
+        with pytest.raises(Exception, match="closed|incomplete"):
+            list(customer.ask(stream=True))
+        thread.join()
+    assert gateway.rows(customer.account_id)[0]["finish_reason"] == "upstream_broke_off"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "`upstream_url`"),
+        ({"TIERGATE_UPSTREAM_URL": "file:///etc/passwd"}, "http or https"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_PORT": "70000"}, "`port`"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_MAX_BODY_BYTES": "0"}, "`max_body_bytes`"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": '["10.0.0.0/99"]'}, "`trusted_proxies`"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": "10.0.0.1"}, "trusted_proxies"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_DATA": "/dev/null/x"}, "cannot use the data folder"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_HOST": "no such host"}, "cannot listen on no such host"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence_and_exit_code_2(settings: dict[str, str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tiergate", "serve"], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
