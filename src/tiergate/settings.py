@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tiergate.records.schema import Retention
 
@@ -35,7 +37,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body; above it 413.")
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
-    trusted_proxies: list[str] = Field([], description="Networks whose X-Forwarded-For and X-JA4 are believed.")
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        [], description="Networks whose X-Forwarded-For and X-JA4 are believed."
+    )
     replay_clock: bool = Field(False, description="Let trusted proxies set the time of a request (simulations only).")
 
     @field_validator("upstream_url")
@@ -45,6 +49,14 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("give an http or https address such as https://api.example.com/v1")
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        """An environment variable gives a JSON list, or networks with commas between."""
+        if not isinstance(value, str):
+            return value
+        return json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",")]
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -49,6 +49,15 @@ class Family:
     kind: I64
     kinds: tuple[str, ...]
 
+    def tokens(self, accounts: I64) -> tuple[I64, I64]:
+        """Tokens of ``accounts`` (k,) end to end, and how many each has (k,). Slicing the matrix would check and copy
+        far more than this needs."""
+        start = self.holds.indptr[accounts].astype(np.int64)
+        length = self.holds.indptr[accounts + 1] - start
+        first = np.cumsum(length) - length
+        at = np.repeat(start - first, length) + np.arange(length.sum())
+        return self.holds.indices[at].astype(np.int64), length
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -201,10 +210,10 @@ def _cores(community: I64, holdings: Holdings) -> list[I64]:
     if cluster is None:
         return []
     cores = []
-    for some in cluster.shared.values():
-        for one in some:
-            rows = holdings.families[one.family].holds[community]
-            core = community[np.repeat(np.arange(len(community)), np.diff(rows.indptr))[rows.indices == one.best]]
+    for cause, some in cluster.shared.items():
+        for one in counted(cause, some):
+            token, length = holdings.families[one.family].tokens(community)
+            core = np.repeat(community, length)[token == one.best]
             if SMALLEST <= len(core) < len(community):
                 cores.append(np.sort(core))
     return cores
@@ -228,8 +237,9 @@ def _settle(members: I64, holdings: Holdings) -> Cluster | None:
         cluster = _describe(members, holdings)
         if cluster is None or cluster.worth < HOPELESS:
             break
-        if best is None or cluster.saving > best.saving:
-            best = cluster
+        if best is not None and cluster.saving <= best.saving:
+            break
+        best = cluster
         redrawn = _members(cluster, holdings)
         if len(redrawn) < SMALLEST or np.array_equal(redrawn, members):
             break
@@ -271,18 +281,24 @@ def _share(family: Family, members: I64) -> Shared | None:
     its own company), ``u`` its base rate. Members without data gain nothing.
     """
     n = len(members)
-    rows = family.holds[members]
-    if not rows.nnz:
+    token, length = family.tokens(members)
+    if not len(token):
         return None
-    count = np.bincount(rows.indices, minlength=rows.shape[1])
-    ratio = np.where(count >= 2, (count - 1) / (n - 1) / family.rate, 0.0)
-    top = _row_max(rows, ratio)
+    ratio, count = _ratios(family, token, n)
+    top = _row_max(ratio, length)
     sharing = float((top > 0).sum() + 0.5) / (n + 1)
-    gain = np.where(_known(family, rows), np.log1p(sharing * (top - 1)), 0.0)
+    gain = np.where(_known(family, length), np.log1p(sharing * (top - 1)), 0.0)
     best = int(np.argmax(count * np.log(np.maximum(ratio, 1.0))))
-    kind = family.kinds[family.kind[best]]
+    kind, rate = family.kinds[family.kind[token[best]]], float(family.rate[token[best]])
     share = float((top > 0).mean())
-    return Shared(family.name, kind, float(gain.mean()), best, int(count[best]), float(family.rate[best]), share)
+    return Shared(family.name, kind, float(gain.mean()), int(token[best]), int(count[best]), rate, share)
+
+
+def _ratios(family: Family, token: I64, n: int) -> tuple[F64, I64]:
+    """For each token of ``n`` members: its frequency among the other members against its base rate (0 when no other
+    member has it), and how many members have it."""
+    count = np.bincount(token)[token]
+    return np.where(count >= 2, (count - 1) / (n - 1) / family.rate[token], 0.0), count
 
 
 def membership(cluster: Cluster, holdings: Holdings) -> F64:
@@ -318,26 +334,27 @@ def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
 
 def _family_odds(one: Shared, family: Family, members: I64) -> F64:
     n = len(members)
-    rows = family.holds[members]
-    count = np.bincount(rows.indices, minlength=len(family.rate))
-    shared = np.where(count >= 2, 1 / family.rate, 0.0)
-    top = _row_max(family.holds, shared * count / n)
-    top[members] = _row_max(rows, shared * (count - 1) / (n - 1))
+    token, length = family.tokens(members)
+    count = np.bincount(token, minlength=len(family.rate))
+    joined = np.where(count >= 2, count / n / family.rate, 0.0)
+    lengths = np.diff(family.holds.indptr)
+    top = _row_max(joined[family.holds.indices], lengths)
+    top[members] = _row_max(_ratios(family, token, n)[0], length)
     # Sharing is never taken as certain: one missing token must not exclude an account by itself.
     sharing = min(one.sharing, 0.98)
-    return np.where(_known(family, family.holds), np.log1p(sharing * (top - 1)), 0.0)
+    return np.where(_known(family, lengths), np.log1p(sharing * (top - 1)), 0.0)
 
 
-def _known(family: Family, rows: sp.csr_array) -> npt.NDArray[np.bool_]:
-    """Whose tokens are known. Too little traffic leaves conduct unknown; elsewhere, holding none of the tokens that
-    any two accounts share is itself a fact: the account has its own."""
-    return (np.diff(rows.indptr) > 0) | (family.name not in CAUSES["conduct"])
+def _known(family: Family, length: I64) -> npt.NDArray[np.bool_]:
+    """Whose tokens are known, by how many each has. Too little traffic leaves conduct unknown; elsewhere, holding none
+    of the tokens that any two accounts share is itself a fact: the account has its own."""
+    return (length > 0) | (family.name not in CAUSES["conduct"])
 
 
-def _row_max(rows: sp.csr_array, value: F64) -> F64:
-    """Largest ``value`` among each row's columns, 0 for an empty row."""
-    top = np.zeros(rows.shape[0])
-    filled = np.flatnonzero(np.diff(rows.indptr) > 0)
-    if len(filled):
-        top[filled] = np.maximum.reduceat(value[rows.indices], rows.indptr[filled])
+def _row_max(value: F64, length: I64) -> F64:
+    """Largest of each run of ``value``; runs have ``length`` (rows,), and an empty one gives 0."""
+    top = np.zeros(len(length))
+    filled = length > 0
+    if filled.any():
+        top[filled] = np.maximum.reduceat(value, (np.cumsum(length) - length)[filled])
     return top

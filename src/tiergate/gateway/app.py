@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-import msgspec
-
 from tiergate.admission.decision import INVALID_KEY, Decision, admit
 from tiergate.errors import LedgerError, UpstreamError
 from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
-from tiergate.gateway.chat import decode_request, error_body
+from tiergate.gateway.chat import UNREADABLE, decode_request, error_body
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.notices import notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, refuse, reply
@@ -72,7 +70,7 @@ class Gateway:
             return
         try:
             request = decode_request(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             message = f"the body is not a chat completion request: {error}"
             await reply(send, 400, error_body(400, "invalid_request", message))
             return

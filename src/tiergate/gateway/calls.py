@@ -20,7 +20,7 @@ import msgspec
 from tiergate.clock import Clock
 from tiergate.errors import LedgerError, UpstreamError
 from tiergate.gateway.callers import Caller
-from tiergate.gateway.chat import ChatAnswer, ChatRequest, Usage, decode_answer, error_body
+from tiergate.gateway.chat import UNREADABLE, ChatAnswer, ChatRequest, Usage, decode_answer, error_body
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
 from tiergate.gateway.sse import AnswerReader
@@ -121,7 +121,7 @@ class Call:
             raise await self._gone()
         try:
             read = decode_answer(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             read = ChatAnswer()
         choice = read.choices[0] if read.choices else None
         text = choice.message.content if choice and choice.message and self._keep_text else None

@@ -5,12 +5,11 @@ Only the fields named here are read; bodies are forwarded as they came, so unkno
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from tiergate.admission.decision import Decision
-
 
 Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that a column of the exchange log can hold."""
@@ -102,6 +101,9 @@ class ChatAnswer(msgspec.Struct):
     usage: Usage | None = None
     choices: list[_Choice] = []
 
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no such message."""
 
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_answer = msgspec.json.Decoder(ChatAnswer).decode

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from tiergate.gateway.chat import Usage, decode_answer
+from tiergate.gateway.chat import UNREADABLE, Usage, decode_answer
 
 LONGEST_EVENT: Final = 4 << 20
 DONE: Final = b"[DONE]"
@@ -43,7 +41,7 @@ class AnswerReader:
             return
         try:
             event = decode_answer(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         self.model = event.model or self.model
         self.usage = event.usage or self.usage
