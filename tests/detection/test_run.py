@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.detection.conftest import Platform, log_batches
+from tests.detection.conftest import START, Platform, log_batches
+from tiergate.clock import DAY, HOUR
+from tiergate.detection.evidence import gather
+from tiergate.detection.intake import take_in
 from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_detection
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
 from tiergate.records.refused import RefusedRows
-from tiergate.records.schema import TEXT_COLUMNS
+from tiergate.records.schema import MODEL_RELEASE_SCHEMA, TEXT_COLUMNS
 
 QUICK = Parameters(decoys=24)
 
@@ -154,3 +157,18 @@ def test_sketches_under_two_keys_are_refused(tmp_path: Path) -> None:
 def test_too_few_decoys_are_refused() -> None:
     with pytest.raises(InputError, match="`0` decoys"):
         Parameters(decoys=0)
+
+
+def test_turning_to_a_new_model_within_a_day_is_evidence() -> None:
+    made = Platform(21)
+    made.people("benign", 60)
+    for account in list(made.population)[:5]:
+        for at, model in ((0, "model-a"), (5 * DAY + HOUR, "model-b")):
+            made.exchange(account, at, made.words("tin copper zinc", 6), request_model=model)
+    late = list(made.population)[6]
+    made.exchange(late, 9 * DAY, made.words("tin copper zinc", 6), request_model="model-b")
+    traffic = take_in(log_batches(made.exchange_table()), PUBLIC_KEY)
+    releases = pa.Table.from_pylist([{"model": "model-b", "released_at": START + 5 * DAY}], MODEL_RELEASE_SCHEMA)
+    kinds = {kind.name: kind for kind in gather(traffic, None, releases).kinds}
+    holders = kinds["new model within a day"].holds.tocoo().row
+    assert {traffic.account_ids[a] for a in holders} == set(list(made.population)[:5])

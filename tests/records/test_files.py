@@ -254,3 +254,13 @@ def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x.parquet"]
     with pytest.raises(InputError, match="cannot write"), open_writer(tmp_path / "no" / "x.parquet", EXCHANGE_SCHEMA):
         pass
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_read_can_be_written_with_the_public_schema(suffix: str, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.jsonl", [row(), row(exchange_id="x2", operation="dance")])
+    with RefusedRows(None) as refused, open_writer(tmp_path / f"out{suffix}", LOG_SCHEMA) as writer:
+        for batch in read_exchanges([source], refused=refused):
+            assert batch.schema == LOG_SCHEMA
+            writer.write(batch)
+    assert [r["exchange_id"] for r in read(tmp_path / f"out{suffix}")[0]] == ["x1"]

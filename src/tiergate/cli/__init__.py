@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -72,6 +73,13 @@ def main() -> NoReturn:
         if error.filename is None:
             raise
         note(f"cannot use `{error.filename}`: {error.strerror}")
+        sys.exit(1)
+    except Exception as error:
+        # A fault of ours: the trace is for whoever mends it, not for the user's screen.
+        if "TIERGATE_TRACEBACK" in os.environ:
+            raise
+        note(f"internal error: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        note("set TIERGATE_TRACEBACK=1 to see where, and please report it")
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         note("interrupted")

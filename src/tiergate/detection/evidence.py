@@ -79,10 +79,11 @@ class Evidence:
         return [kind for kind in self.kinds if kind.family == family]
 
 
-def gather(traffic: Traffic, accounts: pa.Table | None) -> Evidence:
+def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | None = None) -> Evidence:
     """Collect the evidence of every account that appears in ``traffic``.
 
     :param accounts: rows of `ACCOUNT_SCHEMA`, or None when there is no such table.
+    :param releases: rows of `MODEL_RELEASE_SCHEMA`, or None.
     """
     builder = _Builder(traffic)
     rows = _AccountRows(traffic, accounts)
@@ -94,6 +95,8 @@ def gather(traffic: Traffic, accounts: pa.Table | None) -> Evidence:
     _capability(builder, traffic)
     _timing(builder, traffic)
     _lifecycle(builder, traffic, rows)
+    if releases is not None:
+        _pivot(builder, traffic, releases)
     volume = np.bincount(traffic.account, minlength=builder.accounts)
     _, plan = rows.codes("plan")
     octave = np.log2(np.maximum(volume, 1)).astype(np.int64) // 2
@@ -295,6 +298,22 @@ def _lifecycle(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     pace = np.log2(np.maximum(volume / span, 0.25)).round().astype(np.int64) + 2
     presence = (4 * active // span).clip(0, 4)
     builder.add("lifecycle", "pace and presence", everyone[volume >= 3], (pace * 5 + presence)[volume >= 3])
+
+
+def _pivot(builder: _Builder, traffic: Traffic, releases: pa.Table) -> None:
+    """Accounts that were there before a model came out and turned to it within a day: the model, once each."""
+    models = traffic.columns["request_model"]
+    turned = np.full(builder.accounts, -1, np.int64)
+    for number, row in enumerate(releases.to_pylist()):
+        if row["model"] not in models.values:
+            continue
+        released = int(row["released_at"].timestamp() * 1_000_000)
+        soon = (traffic.time_us >= released) & (traffic.time_us < released + DAY)
+        early = np.unique(traffic.account[soon & (models.code == models.values.index(row["model"]))])
+        before = np.unique(traffic.account[traffic.time_us < released])
+        turned[np.intersect1d(early, before)] = number
+    everyone = np.flatnonzero(turned >= 0)
+    builder.add("lifecycle", "new model within a day", everyone, turned[everyone])
 
 
 def _organizations(traffic: Traffic, rows: _AccountRows) -> I64:

@@ -93,7 +93,7 @@ def run_detection(
     if len(traffic.account_ids) < 2:
         raise InputError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
-    evidence = gather(traffic, inputs.accounts)
+    evidence = gather(traffic, inputs.accounts, inputs.model_releases)
     cases, links, calibration = find_cases(traffic, evidence, parameters, progress)
     progress("writing", 0.0)
     heads, members, reasons = tables(cases, traffic, evidence)

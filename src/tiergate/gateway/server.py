@@ -83,7 +83,9 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     if ready is not None:
         ready(address)
     try:
-        await server.serve([listener])
+        # uvicorn raises the signal again once it has drained; the command line turns that into this exception.
+        with suppress(KeyboardInterrupt):
+            await server.serve([listener])
     finally:
         refreshing.cancel()
         with suppress(asyncio.CancelledError):

@@ -130,8 +130,8 @@ def _first(attributes: Row, *names: str) -> Any:
 
 
 def _items(holders: list[Row], name: str) -> list[Row]:
-    found = [one for holder in holders for one in (holder.get(name) or []) if isinstance(holder.get(name), list)]
-    return [one for one in found if isinstance(one, dict)]
+    lists = [holder.get(name) for holder in holders]
+    return [one for found in lists if isinstance(found, list) for one in found if isinstance(one, dict)]
 
 
 def _get(holder: Row, name: str) -> Row:

@@ -119,4 +119,5 @@ def checked(
         refused.add(
             file, numbers[fault.row], fault.column, fault.reason, str(batch.column(fault.column)[fault.row])[:200]
         )
-    return good
+    # Only now is it true that required columns hold no null.
+    return pa.RecordBatch.from_arrays(good.columns, schema=schema)

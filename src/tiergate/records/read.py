@@ -108,7 +108,7 @@ def compression_of(path: Path) -> str | None:
 
 def _read_table(paths: Sequence[Path], schema: pa.Schema, refused: RefusedRows) -> pa.Table:
     batches = [batch for path in table_files(paths) for batch in _read_file(path, schema, refused, 65_536)]
-    return pa.Table.from_batches(batches, pa.schema([f.with_nullable(True) for f in schema]))
+    return pa.Table.from_batches(batches, schema)
 
 
 def _read_file(path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int) -> Iterator[pa.RecordBatch]:
