@@ -27,9 +27,7 @@ def credential(status: str = "active", revoked_at: int | None = None) -> Credent
 
 
 def verdict(action: Action) -> Verdict:
-    return Verdict(
-        verdict_id="v", account_id="a", case_id="c", action=action, reason="r", author="ann", decided_at=0
-    )
+    return Verdict(verdict_id="v", account_id="a", case_id="c", action=action, reason="r", author="ann", decided_at=0)
 
 
 TABLE = [
