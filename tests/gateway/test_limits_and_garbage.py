@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -136,6 +137,16 @@ def test_forwarding_headers_are_believed_from_a_trusted_proxy(proxied: Deployed)
     assert row["session_id"] == "session-1"
 
 
+def test_a_repeated_forwarding_header_is_one_list(proxied: Deployed) -> None:
+    body, customer = question(), proxied.customer()
+    lines = b"X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-For: 127.0.0.9\r\n"
+    with socket.create_connection(("127.0.0.1", proxied.port), timeout=10) as raw:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-api-key: {customer.key}\r\n".encode()
+        raw.sendall(head + lines + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert proxied.rows(customer.account_id)[0]["client_address"] == "198.51.100.7"
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2026-03-01T12:00:00", "0001-01-01T00:00:00+14:00"])
 @pytest.mark.parametrize("address", ["unknown", "1.2.3.4, <script>", ""])
 def test_nonsense_from_a_trusted_proxy_is_passed_over(proxied: Deployed, time: str, address: str) -> None:
@@ -233,6 +244,39 @@ def test_an_upstream_that_breaks_off_does_not_pass_for_a_whole_answer(start: Cal
             list(customer.ask(stream=True))
         thread.join()
     assert gateway.rows(customer.account_id)[0]["finish_reason"] == "upstream_broke_off"
+
+
+def test_too_many_at_once_are_asked_to_come_back(start: Callable[..., Deployed], slow_upstream: str) -> None:
+    gateway = start(slow_upstream, max_concurrency="1")
+    first, second = gateway.customer(), gateway.customer()
+    stream = first.ask(stream=True)
+    with pytest.raises(openai.InternalServerError) as refused:
+        second.ask()
+    assert (refused.value.status_code, refused.value.code) == (503, "overloaded")
+    assert refused.value.response.headers["retry-after"] == "1"
+    list(stream)
+    second.ask()
+
+
+def test_an_answer_that_cannot_be_recorded_is_withheld(start: Callable[..., Deployed], slow_upstream: str) -> None:
+    gateway = start(slow_upstream)
+    customer = gateway.customer()
+    process = gateway.server.process.pid
+    stream = customer.ask(stream=True)
+    chunks = [next(iter(stream))]
+    soft, hard = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    # From here on every write to a file fails, as on a full disk.
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (1, hard))
+    with pytest.raises((openai.APIConnectionError, httpx2.RemoteProtocolError)):
+        chunks += list(stream)
+    for streamed in (False, True):
+        with pytest.raises(openai.InternalServerError) as withheld:
+            customer.ask(stream=streamed)
+        assert (withheld.value.status_code, withheld.value.code) == (503, "not_recorded")
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (soft, hard))
+    customer.ask("after")
+    gateway.server.stop()
+    assert [row["finish_reason"] for row in gateway.rows(customer.account_id)] == [INTERRUPTED, "stop"]
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiergate.admission.decision import Decision
 from tiergate.gateway.chat import decode_request
 from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.replies import refuse
 from tiergate.gateway.snapshot import load
 from tiergate.gateway.sse import LONGEST_EVENT, AnswerReader
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
@@ -79,6 +83,18 @@ def test_waiting_as_told_is_enough_and_cases_do_not_share() -> None:
     assert budgets.wait_s(limited(6.0), 100.0 + wait / 2) > 0
     assert budgets.wait_s(limited(6.0, "other"), 100.0 + wait) > 0
     assert budgets.wait_s(limited(6.0), 100.001 + wait) == 0
+
+
+@pytest.mark.parametrize(("wait_s", "said"), [(0.01, b"1"), (1.2, b"2"), (10.0, b"10")])
+def test_the_wait_is_never_told_too_short(wait_s: float, said: bytes) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    decision = Decision(False, 429, "case_limited", "wait", limited(1.0), wait_s)
+    asyncio.run(refuse(send, decision, None))
+    assert dict(sent[0]["headers"])[b"retry-after"] == said
 
 
 @pytest.mark.parametrize("rate", [None, 0.0, -1.0])

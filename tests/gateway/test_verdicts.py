@@ -6,13 +6,16 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
 import openai
 import pytest
+import sqlalchemy as sa
 
 from tests.gateway.conftest import Deployed, now_us
 from tiergate.clock import SECOND
 from tiergate.ledger.verdicts import Action
+from tiergate.parties.database import open_database
 
 
 def page(link: str, accept: str = "application/json") -> tuple[str, str]:
@@ -110,3 +113,34 @@ def test_a_guessed_notice_is_not_found(plain: Deployed) -> None:
             page(f"{plain.address}/verdicts/{guess}")
         missing.value.close()
         assert missing.value.code == 404
+
+
+def test_a_row_that_cannot_be_read_stops_no_later_verdict(start: Callable[..., Deployed], upstream: str) -> None:
+    gateway = start(upstream)
+    customer, stranger = gateway.customer(), gateway.customer()
+    gateway.put("case-odd", Action.WATCH, stranger)
+    engine = open_database(gateway.data / "control.sqlite")
+    with engine.begin() as connection:
+        connection.execute(sa.text("update verdicts set action = 'banish'"))
+    gateway.registry.close_account(stranger.account_id, now_us())
+    time.sleep(1.2)
+    customer.ask()
+    with engine.begin() as connection:
+        connection.execute(sa.text("update verdicts set action = 'watch'"))
+    engine.dispose()
+    gateway.put("case-after", Action.SUSPEND, customer)
+    with pytest.raises(openai.PermissionDeniedError):
+        customer.ask()
+
+
+def test_a_closed_account_uses_up_no_budget(plain: Deployed) -> None:
+    closed, member = plain.customer(), plain.customer()
+    plain.registry.close_account(closed.account_id, now_us())
+    plain.put("case-closed", Action.LIMIT, closed, member, requests_per_minute=60.0)
+    with pytest.raises(openai.RateLimitError):
+        member.ask()
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        with pytest.raises(openai.PermissionDeniedError):
+            closed.ask()
+    member.ask()

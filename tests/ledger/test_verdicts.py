@@ -17,7 +17,7 @@ CASES = st.sampled_from(["case-1", "case-2"])
 
 
 def verdict(account: str = "a", case: str = "case-1", **fields: Any) -> Verdict:
-    given = {"action": Action.VERIFY, "reason": "r", "author": "ann", "decided_at": 5} | fields
+    given: dict[str, Any] = {"action": Action.VERIFY, "reason": "r", "author": "ann", "decided_at": 5} | fields
     return Verdict(verdict_id=new_verdict_id(), account_id=account, case_id=case, **given)
 
 

@@ -74,9 +74,7 @@ class Gateway:
             message = f"the body is not a chat completion request: {error}"
             await reply(send, 400, error_body(400, "invalid_request", message))
             return
-        call = Call(
-            self._services, credential, request, self._callers.read(scope, headers), headers.get(b"x-session-id")
-        )
+        call = Call(self._services, credential, request, self._callers.read(scope), headers.get(b"x-session-id"))
         decision = self._decide(credential)
         if not decision.allowed:
             # A refusal holds without its record, unlike an answer: nothing was given away.
@@ -90,7 +88,9 @@ class Gateway:
     def _decide(self, credential: Credential) -> Decision:
         verdict = self.snapshot.verdict(credential.account_id, self._services.clock.now_us())
         wait = None
-        if verdict is not None and verdict.action is Action.LIMIT:
+        active = credential.account_status == "active"
+        # A closed account is refused anyway: it must not use up the budget of the others.
+        if active and verdict is not None and verdict.action is Action.LIMIT:
             wait = self._budgets.wait_s(verdict, time.monotonic())
         return admit(credential, verdict, case_wait_s=wait)
 

@@ -29,17 +29,22 @@ class CallerReader:
         self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
         self._replay = settings.replay_clock
 
-    def read(self, scope: dict[str, Any], headers: Headers) -> Caller:
+    def read(self, scope: dict[str, Any]) -> Caller:
+        headers: Headers = dict(scope["headers"])
         peer = scope["client"][0] if scope.get("client") else None
         agent = _text(headers, b"user-agent")
         if peer is None or not self._is_trusted(peer):
             return Caller(peer, agent, None, None)
         time = _microseconds(_text(headers, b"x-tiergate-time")) if self._replay else None
-        return Caller(self._forwarded(headers) or peer, agent, _text(headers, b"x-ja4"), time)
+        return Caller(self._forwarded(scope["headers"]) or peer, agent, _text(headers, b"x-ja4"), time)
 
-    def _forwarded(self, headers: Headers) -> str | None:
-        """The rightmost address that is not one of our proxies: what is left of it the client may have made up."""
-        for part in reversed((_text(headers, b"x-forwarded-for") or "").split(",")):
+    def _forwarded(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """The rightmost address that is not one of our proxies: what is left of it the client may have made up.
+
+        A header that is repeated reads as one list (RFC 9110, section 5.3).
+        """
+        lines = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+        for part in reversed(",".join(lines).split(",")):
             address = part.strip()
             try:
                 ipaddress.ip_address(address)

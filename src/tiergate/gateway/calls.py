@@ -153,13 +153,17 @@ class Call:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         except (aiohttp.ClientError, TimeoutError):
             finish = "upstream_broke_off"
-        await self.record(
-            answer.status,
-            finish_reason=finish or reader.finish_reason,
-            response_model=reader.model,
-            response_text=reader.text,
-            **_tokens(reader.usage),
-        )
+        try:
+            await self.record(
+                answer.status,
+                finish_reason=finish or reader.finish_reason,
+                response_model=reader.model,
+                response_text=reader.text,
+                **_tokens(reader.usage),
+            )
+        except LedgerError as error:
+            # Too late for a 503: the end stays withheld, and the beginning is in the log.
+            raise ClientGoneError from error
         if finish == "upstream_broke_off":
             # Ending the chunked body properly would pass a cut answer off as a whole one.
             raise ClientGoneError

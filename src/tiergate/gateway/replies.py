@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ JSON: Final = b"application/json"
 
 
 class ClientGoneError(Exception):
-    """The caller hung up; nothing more can be sent."""
+    """The caller hung up, or must not get the rest: nothing more is sent."""
 
 
 async def refuse(send: Send, decision: Decision, link: str | None, *more: tuple[bytes, bytes]) -> None:
     headers = list(more)
     if decision.retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, round(decision.retry_after_s))).encode()))
+        # Rounded up: who waits as told must not come too early.
+        headers.append((b"retry-after", str(max(1, math.ceil(decision.retry_after_s))).encode()))
     await reply(send, decision.status, refusal_body(decision, link), headers)
 
 

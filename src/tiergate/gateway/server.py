@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-import sqlalchemy.exc
 import uvicorn
 import uvloop
 
@@ -46,7 +45,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
 
 
 async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[str], None] | None) -> None:
-    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
     engine = open_database(settings.data / "control.sqlite")
     registry, store, clock = Registry(engine), VerdictStore(engine), SystemClock()
     sketcher = Sketcher(load_or_create_key(settings.data / "key"))
@@ -63,7 +63,8 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
             await asyncio.sleep(REFRESH_S / 2)
             try:
                 gateway.snapshot = await asyncio.to_thread(load, registry, store, clock.now_us(), gateway.snapshot)
-            except sqlalchemy.exc.SQLAlchemyError as error:
+            except Exception as error:
+                # Whatever is wrong with the database or a row of it, the next verdict must find this loop alive.
                 _log.error("the control database cannot be read, its last state stays in force: %s", error)
 
     server = uvicorn.Server(

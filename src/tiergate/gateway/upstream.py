@@ -14,7 +14,14 @@ from tiergate.settings import Settings
 FORWARDED: Final = (b"content-type", b"accept", b"openai-beta", b"idempotency-key")
 """Request headers that pass. All others stay here, the caller's key first of all."""
 
-RETURNED: Final = ("content-type", "retry-after", "x-request-id", "openai-processing-ms", "openai-version")
+RETURNED: Final = (
+    "content-type",
+    "content-encoding",
+    "retry-after",
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+)
 
 
 class Upstream:
