@@ -5,7 +5,8 @@ table with
 
 - ``from``: the source column, dots reaching into nested objects;
 - ``constant``: one value for every row, instead of ``from``;
-- ``unit``: `s`, `ms`, `us` or `ns`, for times that are numbers since the Unix epoch.
+- ``unit``: `s`, `ms`, `us` or `ns`, for times that are numbers since the Unix epoch;
+- ``time_format``: for times in another form than RFC 3339, as `datetime.strptime` has it (UTC without an offset).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, rename={"source": "from
     source: str | None = None
     constant: str | int | float | bool | None = None
     unit: str | None = None
+    time_format: str | None = None
 
 
 ColumnMap = dict[str, Source]
@@ -60,6 +62,8 @@ def load_map(path: Path) -> ColumnMap:
             raise InputError(f"the column map's entry for `{column}` needs either `from` or `constant`")
         if source.unit is not None and source.unit not in _MICROSECONDS:
             raise InputError(f"the column map gives `{column}` the unit `{source.unit}`: use s, ms, us or ns")
+        if source.unit is not None and source.time_format is not None:
+            raise InputError(f"the column map gives `{column}` both `unit` and `time_format`: keep one")
         sources[column] = source
     missing = [field.name for field in EXCHANGE_SCHEMA if not field.nullable and field.name not in sources]
     if missing:
@@ -96,7 +100,7 @@ def _take(row: Row, source: Source, kind: pa.DataType) -> Any:
     if value is None:
         return None
     if pa.types.is_timestamp(kind):
-        return _time(value, source.unit)
+        return _time(value, source)
     if isinstance(value, str) and not pa.types.is_string(kind):
         return _typed(value, kind)
     if pa.types.is_string(kind) and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -113,13 +117,16 @@ def _reach(row: Row, name: str) -> Any:
     return value
 
 
-def _time(value: Any, unit: str | None) -> Any:
-    if unit is None:
-        return value
+def _time(value: Any, source: Source) -> Any:
     try:
-        return (_EPOCH + timedelta(microseconds=round(float(value) * _MICROSECONDS[unit]))).isoformat()
+        if source.time_format is not None:
+            return datetime.strptime(value, source.time_format).isoformat()  # noqa: DTZ007 without an offset it is UTC
+        if source.unit is None:
+            return value
+        return (_EPOCH + timedelta(microseconds=round(float(value) * _MICROSECONDS[source.unit]))).isoformat()
     except (TypeError, ValueError, OverflowError):
-        return value
+        # In a list it is refused: read as RFC 3339 after all, day and month could change places.
+        return [value] if source.time_format is not None else value
 
 
 def _typed(value: str, kind: pa.DataType) -> Any:

@@ -16,15 +16,22 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tiergate.importers.messages import decoded, system_and_prompt, text_of
-from tiergate.importers.rows import Row, in_batches, read_rows
+from tiergate.importers.rows import Row, in_batches, integer, read_rows
 from tiergate.records.refused import RefusedRows
 
 _OPERATIONS: Final = {
     "completion": "chat",
     "acompletion": "chat",
+    "text_completion": "chat",
+    "atext_completion": "chat",
+    "generate_content": "chat",
+    "agenerate_content": "chat",
+    "generate_content_stream": "chat",
+    "agenerate_content_stream": "chat",
     "responses": "responses",
     "aresponses": "responses",
     "anthropic_messages": "messages",
+    "aanthropic_messages": "messages",
     "embedding": "embeddings",
     "aembedding": "embeddings",
 }
@@ -51,9 +58,9 @@ def _exchange(row: Row) -> Row:
         "started_at": row.get("startTime"),
         "account_id": row.get("user") or row.get("team_id") or row.get("api_key"),
         "organization_id": row.get("organization_id") or row.get("team_id"),
-        "credential_id": row.get("api_key"),
+        "credential_id": row.get("api_key") or None,
         "end_user_id": row.get("end_user") or None,
-        "session_id": row.get("session_id"),
+        "session_id": row.get("session_id") or None,
         "provider": row.get("custom_llm_provider") or None,
         # A call type that is no model call (an image, a file) is refused by the check of the vocabulary.
         "operation": _OPERATIONS.get(call_type, call_type) if isinstance(call_type, str) else None,
@@ -67,8 +74,8 @@ def _exchange(row: Row) -> Row:
         "system_text": system,
         "prompt_text": prompt,
         "response_text": text_of(choice.get("message")) if isinstance(choice.get("message"), dict) else None,
-        "input_tokens": _integer(row.get("prompt_tokens")),
-        "output_tokens": _integer(row.get("completion_tokens")),
+        "input_tokens": integer(row.get("prompt_tokens")),
+        "output_tokens": integer(row.get("completion_tokens")),
         "cached_input_tokens": _object(usage.get("prompt_tokens_details")).get("cached_tokens"),
         "reasoning_tokens": _object(usage.get("completion_tokens_details")).get("reasoning_tokens"),
         "status": _status(row, metadata),
@@ -83,8 +90,8 @@ def _exchange(row: Row) -> Row:
 def _status(row: Row, metadata: Row) -> int:
     if row.get("status") != "failure" and metadata.get("status") != "failure":
         return 200
-    code = str(_object(metadata.get("error_information")).get("error_code"))
-    return int(code) if code.isdigit() else 500
+    code = integer(_object(metadata.get("error_information")).get("error_code"))
+    return code if isinstance(code, int) and 100 <= code <= 599 else 500
 
 
 def _object(value: Any) -> Row:
@@ -97,10 +104,6 @@ def _tools(tools: Any) -> list[str] | None:
         return None
     names = [_object(tool.get("function")).get("name") or tool.get("name") for tool in tools if isinstance(tool, dict)]
     return [name for name in names if isinstance(name, str)] or None
-
-
-def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
 
 
 def _number(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tiergate.importers.messages import decoded, said_by, system_and_prompt, text_of
-from tiergate.importers.rows import Row, in_batches, read_rows
+from tiergate.importers.rows import Row, in_batches, integer, read_rows
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import OTEL_NAMES
 
@@ -67,9 +67,9 @@ def _exchanges(path: Path, refused: RefusedRows) -> Iterator[Row]:
 
 def _exchange(span: Row, attributes: Row) -> Row:
     row = {column: _first(attributes, name, *_EARLIER.get(column, ())) for column, name in OTEL_NAMES.items()}
-    messages = decoded(row["prompt_text"])
+    messages = decoded(row["prompt_text"]) or _numbered(attributes, "gen_ai.prompt")
     system, prompt = system_and_prompt(messages)
-    answers = decoded(row["response_text"])
+    answers = decoded(row["response_text"]) or _numbered(attributes, "gen_ai.completion")
     finish = row["finish_reason"]
     code = _get(span, "status").get("code")
     failed = code in (_ERROR, "STATUS_CODE_ERROR")
@@ -87,6 +87,16 @@ def _exchange(span: Row, attributes: Row) -> Row:
         "status": row["status"] or (500 if failed else 200),
         "latency_ms": (end - start) / 1e6 if start is not None and end is not None else None,
     }
+
+
+def _numbered(attributes: Row, name: str) -> list[Row] | None:
+    """Messages that are spread over attributes such as `gen_ai.prompt.0.role` (OpenLLMetry's way)."""
+    messages: dict[int, Row] = {}
+    for key, value in attributes.items():
+        head, _, part = key.removeprefix(f"{name}.").partition(".")
+        if key.startswith(f"{name}.") and head.isdecimal() and len(head) < 6 and part in ("role", "content"):
+            messages.setdefault(int(head), {})[part] = decoded(value)
+    return [messages[number] for number in sorted(messages)] or None
 
 
 def _operation(attributes: Row) -> str | None:
@@ -115,7 +125,7 @@ def _value(value: Any) -> Any:
         return None
     for kind, inner in value.items():
         if kind == "intValue":  # 64-bit integers are strings in OTLP's JSON
-            return int(inner) if isinstance(inner, str) and inner.lstrip("-").isdigit() else inner
+            return integer(inner)
         if kind == "arrayValue":
             return [_value(one) for one in _items([inner] if isinstance(inner, dict) else [], "values")]
         if kind == "kvlistValue":
@@ -140,7 +150,8 @@ def _get(holder: Row, name: str) -> Row:
 
 
 def _nanoseconds(value: Any) -> int | None:
-    return int(value) if str(value).isdigit() else None
+    number = integer(value)
+    return number if isinstance(number, int) and number >= 0 else None
 
 
 def _time(nanoseconds: int | None) -> str | None:

@@ -20,6 +20,14 @@ LARGEST_LIST: Final = 1 << 30
 Row = dict[str, Any]
 
 
+def integer(value: Any) -> Any:
+    """A whole number that was written as text; what is none stays as it is and is refused with its row."""
+    try:
+        return int(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def read_rows(path: Path, refused: RefusedRows) -> Iterator[tuple[int, Row]]:
     """Rows with their numbers from 1: of a .csv file, a .json file (a list of objects), or JSON lines.
 
@@ -30,9 +38,9 @@ def read_rows(path: Path, refused: RefusedRows) -> Iterator[tuple[int, Row]]:
     suffixes = [suffix for suffix in path.suffixes if suffix in (".csv", ".json", ".jsonl", ".ndjson", ".gz", ".zst")]
     if suffixes[-1:] == [".csv"]:
         yield from _csv_rows(path, refused)
-    elif suffixes[-1:] == [".json"]:
+    elif suffixes[-1:] == [".json"] and not _is_lines(path):
         yield from _list_rows(path, refused)
-    elif suffixes and suffixes[0] in (".jsonl", ".ndjson"):
+    elif suffixes and suffixes[0] in (".json", ".jsonl", ".ndjson"):
         compression = {".gz": "gzip", ".zst": "zstd"}.get(suffixes[-1])
         for number, line in raw_lines(path, compression, refused):
             row = _object(line)
@@ -63,15 +71,33 @@ def in_batches(
 def _csv_rows(path: Path, refused: RefusedRows) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(16 << 20)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
+            "".join(reader.fieldnames or ()).encode()
             for number, row in enumerate(reader, 1):
                 if None in row or None in row.values():
                     refused.add(str(path), number, "", "has not as many fields as the header")
+                elif not _is_text(row):
+                    refused.add(str(path), number, "", "is not UTF-8")
                 else:
                     yield number, {name: value if value != "" else None for name, value in row.items()}
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeEncodeError) as error:
         raise InputError(f"`{path}` is not a readable CSV file: {error}") from error
+
+
+def _is_text(row: Row) -> bool:
+    try:
+        "".join(row.values()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_lines(path: Path) -> bool:
+    """Whether a .json file holds an object a line, as the OpenTelemetry collector writes them."""
+    with path.open("rb") as file:
+        first, second = file.readline(LARGEST_LIST), file.readline(LARGEST_LIST)
+    return bool(second.strip()) and _object(first) is not None
 
 
 def _list_rows(path: Path, refused: RefusedRows) -> Iterator[tuple[int, Row]]:

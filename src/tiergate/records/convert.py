@@ -17,15 +17,47 @@ Refuse = Callable[[int, str, str], None]
 
 def convert_column(column: pa.Array, field: pa.Field, refuse: Refuse) -> pa.Array:
     """Cast an Arrow column to ``field``'s type; values that do not fit become null and their rows are refused."""
-    if column.type == field.type:
-        return column
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(field.type) and column.type.tz is None:
         column = column.cast(pa.timestamp(column.type.unit, "UTC"))
     try:
         # Nanoseconds are cut to microseconds; nothing else may lose anything.
-        return column.cast(field.type, safe=not pa.types.is_timestamp(field.type))
+        cuts = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+        column = column if column.type == field.type else column.cast(field.type, safe=not cuts)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return convert_values(column.to_pylist(), field, refuse)
+        return convert_values([_python(value) for value in column], field, refuse)
+    return _decodable(column, field, refuse)
+
+
+def _decodable(column: pa.Array, field: pa.Field, refuse: Refuse) -> pa.Array:
+    """``column``, less its texts that are no UTF-8: Parquet does not look at what its strings hold."""
+    raw = {pa.string(): pa.binary(), pa.list_(pa.string()): pa.list_(pa.binary())}.get(field.type)
+    if raw is None:
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return convert_values(column.cast(raw).to_pylist(), field, refuse)
+    return column
+
+
+def _python(value: pa.Scalar) -> Any:
+    """An Arrow value as Python's, or an object that fits no column when Python has none such."""
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return object()
+
+
+def shown(value: pa.Scalar) -> str:
+    """An Arrow value for the side file: its first 200 characters, whatever it holds."""
+    try:
+        return str(value)[:200]
+    except (ValueError, OverflowError):
+        plain = pa.int64() if pa.types.is_timestamp(value.type) else pa.binary()
+        try:
+            return str(value.cast(plain).as_py())[:200]
+        except pa.ArrowException:
+            return str(value.type)
 
 
 def convert_values(values: list[Any], field: pa.Field, refuse: Refuse) -> pa.Array:
@@ -70,7 +102,7 @@ def _one(value: Any, kind: pa.DataType) -> Any:
 def _microseconds(value: Any) -> int:
     """A time as RFC 3339 text (with offset; without one it is UTC) in microseconds since the epoch."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        value = datetime.fromisoformat(value.upper())  # RFC 3339 lets `t` and `z` be small
     if not isinstance(value, datetime):
         raise TypeError(value)
     if value.tzinfo is None:
@@ -116,8 +148,7 @@ def checked(
     """The rows of ``batch`` that pass `check_batch`; the others are refused."""
     good, faults = check_batch(batch, schema)
     for fault in faults:
-        refused.add(
-            file, numbers[fault.row], fault.column, fault.reason, str(batch.column(fault.column)[fault.row])[:200]
-        )
+        raw = shown(batch.column(fault.column)[fault.row])
+        refused.add(file, numbers[fault.row], fault.column, fault.reason, raw)
     # Only now is it true that required columns hold no null.
     return pa.RecordBatch.from_arrays(good.columns, schema=schema)

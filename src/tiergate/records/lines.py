@@ -15,6 +15,8 @@ from tiergate.records.refused import RefusedRows
 
 BLOCK_BYTES: Final = 1 << 20
 LONGEST_LINE: Final = 16 << 20
+BATCH_BYTES: Final = 64 << 20
+"""A batch ends at this much text, so that long prompts do not fill the memory."""
 _decode = msgspec.json.Decoder().decode
 
 
@@ -27,7 +29,7 @@ def read_json_lines(
     """
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
-    objects = faults = 0
+    objects = faults = held = 0
     for number, line in raw_lines(path, compression, refused):
         try:
             row = _decode(line)
@@ -40,9 +42,10 @@ def read_json_lines(
         objects += 1
         rows.append(row)
         numbers.append(number)
-        if len(rows) == batch_rows:
+        held += len(line)
+        if len(rows) == batch_rows or held > BATCH_BYTES:
             yield rows_to_batch(rows, numbers, schema, str(path), refused)
-            rows, numbers = [], []
+            rows, numbers, held = [], [], 0
     if not objects and faults:
         raise InputError(f"`{path}` is not JSON lines: none of its {faults} lines is a JSON object")
     if rows:
@@ -82,7 +85,24 @@ def raw_lines(path: Path, compression: str | None, refused: RefusedRows) -> Iter
 
 
 def _blocks(path: Path, compression: str | None) -> Iterator[bytes]:
-    with pa.OSFile(str(path), "rb") as raw:
-        stream = pa.CompressedInputStream(raw, compression) if compression else raw
-        while block := stream.read(BLOCK_BYTES):
-            yield block
+    passed = 0
+    try:
+        with _opened(path, compression) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                yield block
+                passed += len(block)
+    except OSError:
+        if compression is None:
+            raise
+    else:
+        return
+    # The failed read took with it what stood before the cut: go there again, byte by byte.
+    with _opened(path, compression) as stream:
+        while passed:
+            passed -= len(stream.read(min(passed, BLOCK_BYTES)))
+        while byte := stream.read(1):
+            yield byte
+
+
+def _opened(path: Path, compression: str | None) -> pa.NativeFile:
+    return pa.input_stream(str(path), compression=compression)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tiergate.errors import InputError
-from tiergate.records.convert import Refuse, checked, convert_column
+from tiergate.records.convert import Refuse, checked, convert_column, shown
 from tiergate.records.lines import read_json_lines
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import ACCOUNT_SCHEMA, LOG_SCHEMA, MODEL_RELEASE_SCHEMA
@@ -65,6 +65,8 @@ def read_model_releases(paths: Sequence[Path], *, refused: RefusedRows) -> pa.Ta
 
 def find_world(folder: Path) -> World:
     """Sort the files of ``folder`` by name into tables; a folder without such names is all exchanges."""
+    if not folder.is_dir():
+        raise InputError(f"`{folder}` is no folder")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
     world = World()
     for name in ("exchanges", "accounts", "model_releases"):
@@ -122,6 +124,9 @@ def _read_parquet(path: Path, schema: pa.Schema, refused: RefusedRows, batch_row
     try:
         file = pq.ParquetFile(path)
         names = set(file.schema_arrow.names)
+        twice = [f.name for f in schema if file.schema_arrow.names.count(f.name) > 1]
+        if twice:
+            raise InputError(f"`{path}` has more than one column {', '.join(twice)}: keep one of each name")
         missing = [f.name for f in schema if not f.nullable and f.name not in names]
         if missing:
             raise InputError(f"`{path}` lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}")
@@ -129,7 +134,7 @@ def _read_parquet(path: Path, schema: pa.Schema, refused: RefusedRows, batch_row
         for raw in file.iter_batches(batch_rows, columns=[f.name for f in schema if f.name in names]):
             yield _typed(raw, schema, start, path, refused)
             start += raw.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"`{path}` is not a readable Parquet file: {str(error).splitlines()[0]}") from error
 
 
@@ -151,7 +156,7 @@ def _typed(raw: pa.RecordBatch, schema: pa.Schema, start: int, path: Path, refus
     numbers = list(range(start + 1, start + raw.num_rows + 1))
     if faults:
         for row, (column, reason) in sorted(faults.items()):
-            refused.add(str(path), numbers[row], column, reason, str(raw.column(column)[row])[:200])
+            refused.add(str(path), numbers[row], column, reason, shown(raw.column(column)[row]))
         good = [row for row in range(raw.num_rows) if row not in faults]
         batch, numbers = batch.take(pa.array(good, pa.int64())), [numbers[row] for row in good]
     return checked(batch, schema, numbers, str(path), refused)
