@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -277,6 +278,34 @@ def test_an_answer_that_cannot_be_recorded_is_withheld(start: Callable[..., Depl
     customer.ask("after")
     gateway.server.stop()
     assert [row["finish_reason"] for row in gateway.rows(customer.account_id)] == [INTERRUPTED, "stop"]
+
+
+def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Callable[..., Deployed]) -> None:
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"tin"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    done = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + event)
+            done.wait(15)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        customer = gateway.customer()
+        with urllib.request.urlopen(
+            urllib.request.Request(
+                f"{gateway.address}/v1/chat/completions", question(stream=True), {"x-api-key": customer.key}
+            ),
+            timeout=5,
+        ) as answer:
+            assert answer.read(len(event)) == event
+        assert gateway.rows(customer.account_id)[0]["finish_reason"] == "stop"
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +34,8 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 MOST_PROCESSES: Final = 8
-_FORKING: Final = "fork" in multiprocessing.get_all_start_methods() and os.uname().sysname == "Linux"
+_FORKING: Final = sys.platform == "linux"
+"""Elsewhere forking is absent, or unsafe beside the system's own threads: decoys are then scored one by one."""
 
 
 @dataclass(frozen=True, slots=True)

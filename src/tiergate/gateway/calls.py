@@ -136,26 +136,33 @@ class Call:
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), self.id_header]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         reader = AnswerReader(keep_text=self._keep_text)
-        finish = None
-        last = b""
+        finish, recorded = None, False
         try:
             while True:
                 piece = await self._or_gone(asyncio.ensure_future(answer.content.readany()), gone)
                 if piece is None:
                     finish = "client_disconnected"
-                    break
                 if not piece:
                     break
                 reader.feed(piece)
-                if reader.done:
-                    last += piece
-                else:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if reader.done and not recorded:
+                    await self._record_stream(answer.status, reader, None)
+                    recorded = True
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         except (aiohttp.ClientError, TimeoutError):
             finish = "upstream_broke_off"
+        if not recorded:
+            await self._record_stream(answer.status, reader, finish)
+        if finish == "upstream_broke_off":
+            # Ending the chunked body properly would pass a cut answer off as a whole one.
+            raise ClientGoneError
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _record_stream(self, status: int, reader: AnswerReader, finish: str | None) -> None:
+        """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
             await self.record(
-                answer.status,
+                status,
                 finish_reason=finish or reader.finish_reason,
                 response_model=reader.model,
                 response_text=reader.text,
@@ -164,10 +171,6 @@ class Call:
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
-        if finish == "upstream_broke_off":
-            # Ending the chunked body properly would pass a cut answer off as a whole one.
-            raise ClientGoneError
-        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     @staticmethod
     async def _or_gone(work: asyncio.Future[T], gone: asyncio.Future[None]) -> T | None:
