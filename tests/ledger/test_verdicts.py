@@ -22,22 +22,25 @@ def verdict(account: str = "a", case: str = "case-1", **fields: Any) -> Verdict:
 
 
 class Decisions(RuleBasedStateMachine):
-    """The store beside a dictionary from account to its newest verdict, None once lifted."""
+    """The store beside a dictionary from account and case to the newest verdict, None once lifted."""
 
     def __init__(self) -> None:
         super().__init__()
         self.store = VerdictStore(sa.create_engine("sqlite://", poolclass=sa.StaticPool))
-        self.newest: dict[str, Verdict | None] = {}
+        self.newest: dict[tuple[str, str], tuple[int, Verdict] | None] = {}
         self.now = 0
         self.version = 0
         self.rows = 0
 
+    def standing(self) -> list[tuple[int, Verdict]]:
+        held = [one for one in self.newest.values() if one is not None]
+        return [(n, one) for n, one in held if one.expires_at is None or one.expires_at > self.now]
+
     def model(self) -> dict[str, Verdict]:
-        return {
-            account: one
-            for account, one in self.newest.items()
-            if one is not None and (one.expires_at is None or one.expires_at > self.now)
-        }
+        strictest: dict[str, Verdict] = {}
+        for _, one in sorted(self.standing(), key=lambda item: (list(Action).index(item[1].action), item[0])):
+            strictest[one.account_id] = one
+        return strictest
 
     @rule(
         whom=st.lists(st.tuples(ACCOUNTS, CASES), max_size=4),
@@ -48,12 +51,12 @@ class Decisions(RuleBasedStateMachine):
         ends = None if lasts is None else self.now + lasts
         made = [verdict(account, case, action=action, expires_at=ends) for account, case in whom]
         self.store.put(made)
-        self.newest |= {one.account_id: one for one in made}
+        self.newest |= {(one.account_id, one.case_id): (self.rows + n, one) for n, one in enumerate(made)}
         self.rows += len(made)
 
     @rule(case=CASES)
     def lift(self, case: str) -> None:
-        lifted = [account for account, one in self.model().items() if one.case_id == case]
+        lifted = [(one.account_id, case) for _, one in self.standing() if one.case_id == case]
         assert self.store.lift(case, "bob", self.now) == len(lifted)
         self.newest |= dict.fromkeys(lifted)
         self.rows += len(lifted)

@@ -61,12 +61,16 @@ def test_a_budget_belongs_to_limit(cases: Path, store: VerdictStore) -> None:
     assert (one.action, one.requests_per_minute) == (Action.LIMIT, 3.0)
 
 
-def test_another_action_and_a_later_case_supersede(cases: Path, store: VerdictStore) -> None:
+def test_a_case_supersedes_itself_and_the_strictest_of_several_cases_holds(cases: Path, store: VerdictStore) -> None:
     first = respond(cases, store, case_id="case-1", author="ann", now_us=NOW, action=Action.SUSPEND)
-    (later,) = respond(cases, store, case_id="case-2", author="bob", now_us=NOW + 1)
-    assert first[0].action is Action.SUSPEND
-    assert later.supersedes == first[0].verdict_id
-    assert store.in_force(NOW + 2) == {"a": later, "b": first[1]}
+    (other,) = respond(cases, store, case_id="case-2", author="bob", now_us=NOW + 1)
+    assert other.supersedes is None
+    assert store.in_force(NOW + 2)[other.account_id].action is Action.SUSPEND
+    again = respond(cases, store, case_id="case-1", author="ann", now_us=NOW + 2, action=Action.WATCH)
+    assert again[0].supersedes == first[0].verdict_id
+    assert store.in_force(NOW + 3)[other.account_id] == other
+    store.lift("case-2", "bob", NOW + 3)
+    assert store.in_force(NOW + 4)[other.account_id].case_id == "case-1"
 
 
 @pytest.mark.parametrize("broken", ["no case", "no folder", "no table"])

@@ -25,12 +25,15 @@ class Action(enum.StrEnum):
     SUSPEND = "suspend"
 
 
+_STRICTNESS: Final = tuple(Action)
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One decision about one account of a case.
 
     ``verdict_id`` cannot be guessed: who has it may read the notice. Times are microseconds since the epoch, UTC.
     ``requests_per_minute`` belongs to `limit` and is one budget for the whole case. ``evidence`` names what the
-    decision rests on. ``supersedes`` is the verdict of this account that it replaces.
+    decision rests on. ``supersedes`` is the case's earlier verdict of this account that it replaces.
     """
 
     verdict_id: str
@@ -82,7 +85,7 @@ class VerdictStore:
                 connection.execute(sa.insert(_VERDICTS), [_row(verdict) for verdict in verdicts])
 
     def lift(self, case_id: str, author: str, now_us: int) -> int:
-        """Lift every verdict of a case that is in force; returns how many."""
+        """Lift every verdict of a case that stands; returns how many."""
         lifting = [
             msgspec.structs.replace(
                 verdict,
@@ -93,22 +96,35 @@ class VerdictStore:
                 supersedes=verdict.verdict_id,
                 lifted=True,
             )
-            for verdict in self.in_force(now_us).values()
+            for verdict in self._standing(now_us)
             if verdict.case_id == case_id
         ]
         self.put(lifting)
         return len(lifting)
 
     def in_force(self, now_us: int) -> dict[str, Verdict]:
-        """The newest verdict of each account, unless it is lifted or expired at ``now_us``."""
-        newest = sa.select(sa.func.max(_VERDICTS.c.number)).group_by(_VERDICTS.c.account_id)
+        """What each account is subject to at ``now_us``: the strictest of its cases' verdicts, the newest of equals.
+
+        A milder verdict of another case therefore never frees an account, and lifting one case leaves the others'.
+        """
+        strictest: dict[str, Verdict] = {}
+        for verdict in self._standing(now_us):
+            held = strictest.get(verdict.account_id)
+            if held is None or _STRICTNESS.index(verdict.action) >= _STRICTNESS.index(held.action):
+                strictest[verdict.account_id] = verdict
+        return strictest
+
+    def _standing(self, now_us: int) -> list[Verdict]:
+        """The newest verdict of each account and case, oldest first, unless it is lifted or expired."""
+        newest = sa.select(sa.func.max(_VERDICTS.c.number)).group_by(_VERDICTS.c.account_id, _VERDICTS.c.case_id)
         query = (
             sa.select(_VERDICTS)
             .where(_VERDICTS.c.number.in_(newest), ~_VERDICTS.c.lifted)
             .where(sa.or_(_VERDICTS.c.expires_at.is_(None), _VERDICTS.c.expires_at > now_us))
+            .order_by(_VERDICTS.c.number)
         )
         with self._engine.connect() as connection:
-            return {row["account_id"]: _verdict(row) for row in connection.execute(query).mappings()}
+            return [_verdict(row) for row in connection.execute(query).mappings()]
 
     def history(self, case_id: str) -> list[Verdict]:
         """Every row of a case, oldest first."""

@@ -40,7 +40,7 @@ def respond(
     head = _case(cases, case_id)
     members = _read(cases / "case_accounts.parquet")
     chosen = action or Action(head["recommended_action"])
-    before = store.in_force(now_us)
+    before = {a: v.verdict_id for a, v in store.in_force(now_us).items() if v.case_id == case_id}
     verdicts = [
         Verdict(
             verdict_id=new_verdict_id(),
@@ -51,7 +51,7 @@ def respond(
             author=author,
             decided_at=now_us,
             expires_at=now_us + expires_after_us,
-            supersedes=before[row["account_id"]].verdict_id if row["account_id"] in before else None,
+            supersedes=before.get(row["account_id"]),
             evidence=[f"{case_id}: q {head['q_value']:.3f}, membership {row['membership']:.3f}"],
             requests_per_minute=requests_per_minute if chosen is Action.LIMIT else None,
         )
