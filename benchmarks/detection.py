@@ -5,7 +5,7 @@
 
 `demo` detects on worlds of the bundled simulator; `composed` on worlds of 20,000 accounts and 400,000 exchanges made
 from real prompts, load shapes, addresses and clients (`benchmarks/worlds.py` lists which sources belong to which
-split: the detector was tuned on `tune` alone). Each detection is a whole process of the command line, pinned to two
+split, README.md what was looked at). Each detection is a whole process of the command line, pinned to two
 cores where the system allows it; seconds and memory are the operating system's. All worlds are simulated.
 """
 
