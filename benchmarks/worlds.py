@@ -2,8 +2,8 @@
 
     python benchmarks/worlds.py --shared-data ../shared/data --out world --seed 11 --split report
 
-Sources are split as a whole, never by row. The detector was tuned on `tune` and the bundled grammar; results on `report`
-led to one change as well, as README.md in this folder says.
+Sources are split as a whole, never by row. The detector was tuned on `tune` and the bundled grammar; results on
+`report` led to one change as well, as README.md in this folder says.
 
 | | tune | report |
 | --- | --- | --- |
