@@ -1,6 +1,6 @@
 """What the gateway costs: the mock upstream asked directly against through the gateway, on one machine.
 
-    python benchmarks/gateway_overhead.py
+    python -m benchmarks.gateway_overhead
 
 The client is a process of its own that speaks HTTP/1.1 over kept-alive raw sockets, so that it costs little itself;
 it still shares the processors with the servers. Prints a table and one JSON line.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway_crash import gateway, issue_keys, mock_upstream, serving
+from benchmarks.gateway_crash import gateway, issue_keys, mock_upstream, serving
 from tiergate.clock import HOUR, SystemClock
 from tiergate.gateway.snapshot import load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id

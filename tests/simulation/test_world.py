@@ -17,7 +17,7 @@ from tiergate.records.read import read_accounts, read_exchanges
 from tiergate.records.refused import RefusedRows
 from tiergate.simulation.prompts import GrammarPrompts, read_prompts
 from tiergate.simulation.rhythm import shaped, sittings, steady
-from tiergate.simulation.spec import PRESETS, WorldSpec
+from tiergate.simulation.spec import PRESETS, CampaignSpec, WorldSpec
 from tiergate.simulation.world import World, simulate, write_world
 
 
@@ -52,7 +52,7 @@ def test_it_is_in_the_public_formats_and_says_that_it_is_simulated(demo: World, 
     assert accounts.num_rows == 380
     described = json.loads((tmp_path / "world.json").read_text())
     assert described["simulated"] is True
-    assert described["spec"]["campaign_accounts"] == 40
+    assert described["spec"]["campaigns"][0]["accounts"] == 40
     assert pq.read_table(tmp_path / "truth.parquet")["account_id"].to_pylist() == accounts["account_id"].to_pylist()
 
 
@@ -94,7 +94,7 @@ def test_the_campaign_fills_its_template_without_repeats(demo: World) -> None:
 def test_own_addresses_and_payment_unless_sharing_is_asked_for() -> None:
     for share in (0.0, 0.8):
         spec = WorldSpec(
-            benign_accounts=20, agent_accounts=0, office_accounts=0, payment_sharing=share, address_sharing=share
+            people=20, hard_negatives={}, campaigns=(CampaignSpec(payment_sharing=share, address_sharing=share),)
         )
         world = simulate(spec, 3, GrammarPrompts())
         campaign = by_population(world)["campaign"]
@@ -151,6 +151,6 @@ def test_prompts_come_from_files_too(tmp_path: Path) -> None:
 
 
 def test_a_scale_multiplies_the_accounts_and_must_be_positive() -> None:
-    assert PRESETS["demo"].scaled(2).campaign_accounts == 80
+    assert PRESETS["demo"].scaled(2).campaigns[0].accounts == 80
     with pytest.raises(InputError, match="above 0"):
         PRESETS["demo"].scaled(0)

@@ -6,8 +6,9 @@ Every figure that such a world yields is simulated. The same spec, seed and prom
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from tiergate.clock import DAY
+from tiergate.errors import InputError
 from tiergate.records.schema import ACCOUNT_SCHEMA, EXCHANGE_SCHEMA, MODEL_RELEASE_SCHEMA
 from tiergate.records.write import open_writer
-from tiergate.simulation.populations import F64, POPULATIONS, Maker, Member
+from tiergate.simulation.campaigns import campaign
+from tiergate.simulation.hard_negatives import HARD_NEGATIVES
+from tiergate.simulation.maker import F64, Maker, Member
+from tiergate.simulation.people import people
 from tiergate.simulation.prompts import PromptSource
 from tiergate.simulation.spec import WorldSpec
 from tiergate.simulation.surroundings import MadeUpSurroundings, Surroundings
@@ -33,14 +38,19 @@ TRUTH_SCHEMA: Final = pa.schema(
 )
 
 
+EXCHANGE_TRUTH_SCHEMA: Final = pa.schema([("exchange_id", pa.string()), ("campaign_id", pa.string())])
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """Tables of the public formats, the truth (`TRUTH_SCHEMA`), and every parameter."""
+    """Tables of the public formats, the truth by account (`TRUTH_SCHEMA`) and by exchange (`EXCHANGE_TRUTH_SCHEMA`: the
+    exchanges that serve a campaign), and every parameter."""
 
     exchanges: pa.Table
     accounts: pa.Table
     model_releases: pa.Table
     truth: pa.Table
+    exchange_truth: pa.Table
     parameters: dict[str, Any]
 
 
@@ -60,17 +70,26 @@ def simulate(
     accounts: list[dict[str, Any]] = []
     truth: list[dict[str, Any]] = []
     around = surroundings or MadeUpSurroundings()
-    streams = np.random.SeedSequence(seed).spawn(len(POPULATIONS) + 1)
-    for (name, population), stream in zip(POPULATIONS.items(), streams, strict=False):
-        rng = np.random.default_rng(stream)
-        for member in population(Maker(spec, rng, prompts, around, loads)):
-            accounts.append(member.account | {"created_at": START_US + member.account["created_at"]})
-            campaign = "campaign-1" if name == "campaign" else None
-            truth.append({"account_id": member.account["account_id"], "population": name, "campaign_id": campaign})
+    purposes: list[str | None] = []
+    for name, make in _populations(spec).items():
+        # Streams are keyed by name, so that leaving a population out changes no other.
+        rng = np.random.default_rng([seed, *name.encode()])
+        for member in make(Maker(spec, rng, prompts, around, loads)):
+            accounts.append(_absolute(member.account))
+            served = sorted({one.campaign for one in member.requests if one.campaign})
+            truth.append(
+                {
+                    "account_id": member.account["account_id"],
+                    "population": member.population,
+                    "campaign_id": served[0] if served else None,
+                }
+            )
             _exchanges(rows, member, rng)
-    rng = np.random.default_rng(streams[-1])
+            purposes += [one.campaign for one in member.requests]
+    rng = np.random.default_rng(seed)
     order = np.lexsort((rows["account_id"], rows["started_at"]))
     rows["exchange_id"] = [f"{number:016x}" for number in rng.integers(1 << 62, size=len(order)).tolist()]
+    serving = [i for i in order.tolist() if purposes[i]]
     table = pa.table([pa.array(rows[f.name], f.type) for f in EXCHANGE_SCHEMA], schema=EXCHANGE_SCHEMA)
     shuffled = rng.permutation(len(accounts)).tolist()
     releases = [(name, START_US - (120 + 30 * age) * DAY) for age, name in enumerate(MODELS)]
@@ -82,6 +101,10 @@ def simulate(
             [{"model": model, "released_at": time} for model, time in releases], MODEL_RELEASE_SCHEMA
         ),
         truth=pa.Table.from_pylist([truth[i] for i in shuffled], TRUTH_SCHEMA),
+        exchange_truth=pa.table(
+            {"exchange_id": [rows["exchange_id"][i] for i in serving], "campaign_id": [purposes[i] for i in serving]},
+            EXCHANGE_TRUTH_SCHEMA,
+        ),
         parameters={"simulated": True, "seed": seed, "prompts": type(prompts).__name__, "start_us": START_US}
         | {"surroundings": type(around).__name__, "loads": len(loads), "spec": asdict(spec)},
     )
@@ -90,7 +113,7 @@ def simulate(
 def write_world(world: World, folder: Path) -> None:
     """Write exchanges, accounts, model_releases and truth as Parquet, and world.json with every parameter."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("exchanges", "accounts", "model_releases", "truth"):
+    for name in ("exchanges", "accounts", "model_releases", "truth", "exchange_truth"):
         table: pa.Table = getattr(world, name)
         with open_writer(folder / f"{name}.parquet", table.schema) as writer:
             writer.write(table)
@@ -105,17 +128,20 @@ def _exchanges(rows: dict[str, list[Any]], member: Member, rng: np.random.Genera
     waited = rng.lognormal(7.2, 0.6, count)
     refused = rng.random(count) < 0.01
     keyed = f"key_{int(account['account_id'][5:], 16) % 10**12}"
-    for number, (time, text, system, place, tools) in enumerate(member.requests):
+    for number, one in enumerate(member.requests):
         model = MODELS[member.model]
-        if member.pivots_at is not None and time > member.pivots_at:
+        if member.pivots_at is not None and one.time > member.pivots_at:
             model = NEW_MODEL
-        asked = (len(text) + len(system or "")) // 4 + 8
+        client = one.client or member.client
+        asked = (len(one.text) + len(one.system or "")) // 4 + 8
         answered = 0 if refused[number] else int(said[number])
         values = {
-            "started_at": START_US + time,
+            "started_at": START_US + one.time,
             "account_id": account["account_id"],
             "organization_id": account.get("organization_id"),
             "credential_id": keyed,
+            "end_user_id": one.end_user,
+            "session_id": one.session,
             "provider": "mock",
             "operation": "chat",
             "request_model": model,
@@ -123,24 +149,46 @@ def _exchanges(rows: dict[str, list[Any]], member: Member, rng: np.random.Genera
             "stream": member.streams,
             "temperature": member.temperature,
             "max_tokens": member.max_tokens,
-            "tool_names": list(tools) if tools else None,
-            "message_count": 2 if system else 1,
-            "system_text": system,
-            "prompt_text": text,
+            "tool_names": list(one.tools) if one.tools else None,
+            "message_count": 2 if one.system else 1,
+            "system_text": one.system,
+            "prompt_text": one.text,
             "input_tokens": asked,
             "output_tokens": answered,
             "status": 429 if refused[number] else 200,
             "finish_reason": None if refused[number] else "stop",
             "latency_ms": round(float(waited[number]), 1),
             "cost_usd": round((answered + asked / 5) * USD_PER_MILLION[model] / 1e6, 8),
-            "client_address": place.address,
-            "client_asn": place.asn,
-            "client_country": place.country,
-            "user_agent": member.client.user_agent,
-            "tls_fingerprint": member.client.tls_fingerprint,
+            "client_address": one.place.address,
+            "client_asn": one.place.asn,
+            "client_country": one.place.country,
+            "user_agent": client.user_agent,
+            "tls_fingerprint": client.tls_fingerprint,
         }
         for name in _FILLED:
             rows[name].append(values.get(name))
+
+
+def _absolute(account: dict[str, Any]) -> dict[str, Any]:
+    """The account's row with its times counted from the epoch."""
+    times = {name: START_US + account[name] for name in ("created_at", "closed_at") if account.get(name) is not None}
+    return account | times
+
+
+def _populations(spec: WorldSpec) -> dict[str, Callable[[Maker], Iterator[Member]]]:
+    """Makers of the world's populations by a name that seeds them."""
+    made: dict[str, Callable[[Maker], Iterator[Member]]] = {"people": people}
+    for name, count in spec.hard_negatives.items():
+        if name not in HARD_NEGATIVES:
+            raise InputError(f"no population is called `{name}`: there are {', '.join(HARD_NEGATIVES)}")
+        made[name] = partial(_counted, HARD_NEGATIVES[name].make, count)
+    for one in spec.campaigns:
+        made[f"campaign {one.name}"] = partial(campaign, one)
+    return made
+
+
+def _counted(make: Callable[[Maker, int], Iterator[Member]], count: int, maker: Maker) -> Iterator[Member]:
+    return make(maker, count)
 
 
 _FILLED: Final = [name for name in EXCHANGE_SCHEMA.names if name != "exchange_id"]

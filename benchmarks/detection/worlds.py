@@ -1,6 +1,6 @@
 """Worlds of real prompts, load shapes, addresses and clients, for measuring detection.
 
-    python benchmarks/worlds.py --shared-data ../shared/data --out world --seed 11 --split report
+    python -m benchmarks.detection.worlds --shared-data ../shared/data --out world --seed 11 --split report
 
 Sources are split as a whole, never by row. The detector was tuned on `tune` and the bundled grammar; results on
 `report` led to one change as well, as README.md in this folder says.
@@ -32,7 +32,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from tiergate.simulation.prompts import ListedPrompts
-from tiergate.simulation.spec import WorldSpec
+from tiergate.simulation.spec import CampaignSpec, WorldSpec
 from tiergate.simulation.surroundings import COUNTRIES, Client, MadeUpSurroundings, Place
 from tiergate.simulation.world import World, simulate, write_world
 
@@ -70,14 +70,11 @@ def compose(
     left = n_exchanges - campaign_accounts * campaign_each
     spec = WorldSpec(
         days=28,
-        benign_accounts=people,
-        agent_accounts=agent,
-        office_accounts=office,
-        office_size=45,
-        # Agent users make half as many again (see `populations.agent_users`).
+        people=people,
+        hard_negatives={"agent_users": agent, "office": office},
+        # Agent users make half as many again (see `hard_negatives`).
         exchanges_per_account=left / (people + 1.5 * agent + office),
-        campaign_accounts=campaign_accounts,
-        campaign_exchanges_per_account=campaign_each,
+        campaigns=(CampaignSpec(accounts=campaign_accounts, exchanges_per_account=campaign_each),),
     )
     return simulate(spec, seed, _prompts(shared_data, split, seed), RealSurroundings(shared_data), _loads(shared_data))
 

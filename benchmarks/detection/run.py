@@ -1,10 +1,10 @@
 """Recall and false alarms of `tiergate detect` on worlds whose truth is known, with seconds and peak memory.
 
-    python benchmarks/detection.py demo --seeds 1 2 3
-    python benchmarks/detection.py composed --shared-data ../shared/data --split report --seeds 11 12 13
+    python -m benchmarks.detection.run demo --seeds 1 2 3
+    python -m benchmarks.detection.run composed --shared-data ../shared/data --split report --seeds 11 12 13
 
 `demo` detects on worlds of the bundled simulator; `composed` on worlds of 20,000 accounts and 400,000 exchanges made
-from real prompts, load shapes, addresses and clients (`benchmarks/worlds.py` lists which sources belong to which
+from real prompts, load shapes, addresses and clients (`worlds.py` beside this lists which sources belong to which
 split, README.md what was looked at). Each detection is a whole process of the command line, pinned to two
 cores where the system allows it; seconds and memory are the operating system's. All worlds are simulated.
 """
@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, A
 
             write_world(simulate(PRESETS["demo"], seed, GrammarPrompts()), world)
         else:
-            from worlds import compose
+            from benchmarks.detection.worlds import compose
 
             write_world(compose(options.shared_data, seed, split=options.split), world)
     cases = folder / f"{world.name}-cases"
