@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.gateway_crash import gateway, issue_keys, mock_upstream, serving
+
 from tiergate.clock import HOUR, SystemClock
 from tiergate.gateway.snapshot import load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id

@@ -12,8 +12,8 @@ from typing import Any
 
 import openai
 import pytest
+from benchmarks.gateway_crash import Server, gateway, issue_keys, mock_upstream, serving
 
-from gateway_crash import Server, gateway, issue_keys, mock_upstream, serving
 from tiergate.clock import HOUR, SystemClock
 from tiergate.ledger.log import read_log
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id

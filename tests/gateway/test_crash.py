@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway_crash import crash
+from benchmarks.gateway_crash import crash
 
 
 def test_killed_under_load_the_gateway_loses_no_finished_answer(tmp_path: Path) -> None:
