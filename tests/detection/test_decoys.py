@@ -6,7 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.detection.decoys import Calibration, deal
+from tiergate.detection.clusters import Cluster
+from tiergate.detection.decoys import Decoy, calibrate, deal
+from tiergate.detection.findings import Finding
+from tiergate.detection.workload import Statistic
 
 SCORES = st.lists(st.floats(-20, 20, allow_nan=False), max_size=40)
 
@@ -19,26 +22,53 @@ def test_dealing_is_a_permutation_within_strata(strata: list[int], seed: int) ->
     assert (stratum[to] == stratum).all()
 
 
+def finding(score: float, members: tuple[int, ...], queue: float = 12.0) -> Finding:
+    cluster = Cluster(np.array(members), {}, 0.0, 0.0, 1.0)
+    test = [Statistic("subject", 0.0, 0.1, 0.0, 1.0, queue)]
+    return Finding(cluster, np.ones(len(members)), np.arange(3), test, score)
+
+
+def decoys(scores: list[float]) -> list[Decoy]:
+    return [Decoy(score, (1000 + n, 2000 + n, 3000 + n)) for n, score in enumerate(scores)]
+
+
 @given(SCORES, SCORES, st.integers(1, 100))
-def test_a_higher_score_never_has_a_worse_rate(decoys: list[float], targets: list[float], rounds: int) -> None:
-    calibration = Calibration(np.array(decoys), np.array(targets), rounds)
-    ranked = sorted(targets)
-    rates = [calibration.q_value(score) for score in ranked]
-    sure = [calibration.confidence(score) for score in ranked]
-    assert rates == sorted(rates, reverse=True)
-    assert sure == sorted(sure)
+def test_a_higher_score_never_has_a_worse_rate(chance: list[float], targets: list[float], rounds: int) -> None:
+    findings = [finding(score, (n, n + 100, n + 200)) for n, score in enumerate(sorted(targets, reverse=True))]
+    made = calibrate(findings, decoys(chance), rounds)
+    rates = [one.q_value for one in made]
+    sure = [one.confidence for one in made]
+    assert rates == sorted(rates)
+    assert sure == sorted(sure, reverse=True)
     assert all(0 < rate <= 1 for rate in rates)
     assert all(0 < one < 1 for one in sure)
 
 
-@given(SCORES.filter(bool), st.integers(1, 50))
-def test_the_rate_is_decoys_over_targets_with_one_added(decoys: list[float], rounds: int) -> None:
-    top = max(decoys)
-    calibration = Calibration(np.array(decoys), np.array([top]), rounds)
-    assert calibration.q_value(top) == min(1.0, (decoys.count(top) + 1) / rounds)
+def test_few_decoys_are_counted_with_one_added() -> None:
+    made = calibrate([finding(5.0, (1, 2, 3))], decoys([6.0, 5.0, 1.0]), 24)
+    assert made[0].expected == 3 / 24
+    assert calibrate([finding(50.0, (1, 2, 3))], [], 24)[0].expected == 1 / 24
 
 
-def test_finitely_many_decoys_never_claim_certainty() -> None:
-    calibration = Calibration(np.array([]), np.array([50.0]), 24)
-    assert calibration.q_value(50.0) == 1 / 24
-    assert calibration.confidence(50.0) < 0.93
+def test_many_decoys_say_how_fast_chance_thins_out() -> None:
+    rng = np.random.default_rng(1)
+    chance = decoys((2 * rng.exponential(1, 400)).tolist())
+    near, far = (calibrate([finding(score, (1, 2, 3))], chance, 24)[0].expected for score in (14.0, 22.0))
+    assert near < 1 / 24
+    assert far < near / 4
+    # The true number at 14 is 400 / 24 * exp(-7) = 0.015; the estimate errs on the safe side.
+    assert near > 0.015
+
+
+def test_a_case_is_not_compared_with_its_own_shuffled_self() -> None:
+    case = finding(20.0, tuple(range(50)))
+    shuffled = [Decoy(19.9 + n / 10, tuple(range(n, n + 30))) for n in range(20)]
+    assert calibrate([case], shuffled, 24)[0].expected == 1 / 24
+    stranger = finding(19.0, (500, 501, 502))
+    assert calibrate([case, stranger], shuffled, 24)[1].expected == 1 / 24
+
+
+def test_whoever_does_not_work_off_one_queue_is_neither_sure_nor_discovered() -> None:
+    office = calibrate([finding(20.0, (1, 2, 3), queue=-2.0)], [], 1000)[0]
+    assert office.confidence < 0.01
+    assert office.q_value > 0.98

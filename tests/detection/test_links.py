@@ -21,7 +21,8 @@ def evidence(accounts: int, tokens: dict[tuple[str, str], list[list[int]]]) -> E
         shape = (accounts, len(holders))
         kinds.append(Kind(family, name, sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)))
     nobody = np.full(accounts, -1)
-    return Evidence(tuple(kinds), np.empty((0, 2), np.int64), nobody, np.zeros(accounts, np.int64), ())
+    none = np.empty(0, np.int32)
+    return Evidence(tuple(kinds), (none, none), nobody, nobody, np.zeros(accounts, np.int64), ())
 
 
 def links(accounts: int, tokens: dict[tuple[str, str], list[list[int]]]) -> Links:

@@ -22,7 +22,7 @@ from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import MODEL_RELEASE_SCHEMA, TEXT_COLUMNS
 
-QUICK = Parameters(decoys=24)
+QUICK = Parameters()
 
 
 def run(

@@ -14,7 +14,7 @@ KEY = bytes(32)
 
 def measure(platform: Platform, population: str) -> dict[str, Statistic]:
     traffic = take_in(log_batches(platform.exchange_table()), KEY)
-    test = WorkloadTest(traffic, np.random.default_rng(0))
+    test = WorkloadTest(traffic, np.full(len(traffic.account_ids), -1), np.random.default_rng(0))
     members = [i for i, name in enumerate(traffic.account_ids) if platform.population[name] == population]
     return {one.name: one for one in test.measure(test.rows_of(np.array(members)))}
 
@@ -28,8 +28,9 @@ def test_a_dealt_out_queue_speaks_for_and_users_of_one_tool_against(seed: int) -
     dealt, tool = measure(platform, "campaign"), measure(platform, "tool")
     assert dealt["minutes"].log_odds > 3
     assert abs(dealt["subject"].value) < 0.2
-    assert tool["minutes"].log_odds < -3
+    assert tool["minutes"].log_odds < -1
     assert tool["subject"].log_odds < 0
+    assert dealt["messages"].log_odds > -0.1
 
 
 def test_it_says_nothing_where_nobody_has_sittings_or_subjects() -> None:

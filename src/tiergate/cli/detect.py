@@ -32,8 +32,8 @@ def detect(
         Path | None, typer.Option(metavar="FILE", help="Sketch key, to read text and kept sketches together.")
     ] = None,
     decoys: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Shuffled copies of the log that say what chance reaches.")
-    ] = 24,
+        int | None, typer.Option(metavar="N", min=1, help="Shuffled copies of the log that say what chance reaches.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 1,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the folder as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the cases as JSON.")] = False,

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
+
+CHUNK_RUNS = 1 << 20
 
 
 def distinct(values: I64) -> I64:
     """Distinct values, ascending. Sorting beats the hashing of `numpy.unique` several times on millions of values."""
     ordered = np.sort(values, kind="stable")
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
+def runs(begin: I64, length: I64) -> I64:
+    """Positions of runs end to end: ``begin[0], begin[0] + 1, ...``, ``length[0]`` of them, then the next run's."""
+    first = np.cumsum(length) - length
+    return np.repeat(begin - first, length) + np.arange(length.sum())
+
+
+def gathered(values: I32, begin: I64, length: I64) -> I32:
+    """Runs of ``values`` end to end, a million runs at a time, so that positions never take more room than values."""
+    cuts = range(0, len(begin), CHUNK_RUNS)
+    parts = [values[runs(begin[at : at + CHUNK_RUNS], length[at : at + CHUNK_RUNS])] for at in cuts]
+    return np.concatenate([values[:0], *parts])
+
+
+def row_max(value: npt.NDArray[np.float64], length: Ints) -> npt.NDArray[np.float64]:
+    """Largest of each run of ``value``; runs have ``length`` (rows,), and an empty one gives 0."""
+    top = np.zeros(len(length))
+    filled = length > 0
+    if filled.any():
+        top[filled] = np.maximum.reduceat(value, (np.cumsum(length) - length)[filled])
+    return top

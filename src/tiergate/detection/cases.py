@@ -25,11 +25,12 @@ from tiergate.records.schema import TIME
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-OPENING_Q: Final = 0.10
-"""A cluster becomes a case when at most one in ten such would be chance; `watch` is all that the upper half gets."""
+OPENING_CONFIDENCE: Final = 0.4
+"""A finding becomes a case, to be watched, when it is about as likely as not."""
 
 ACTING_Q: Final = 0.05
 SURE: Final = 0.90
+STRONG: Final = 0.99
 
 CASES_SCHEMA: Final = pa.schema(
     [
@@ -66,33 +67,49 @@ CASE_EVIDENCE_SCHEMA: Final = pa.schema(
         ("log_odds", pa.float64()),
         ("direction", pa.string()),
         ("explanation", pa.string()),
+        ("p_value", pa.float64()),
     ]
 )
+CASE_EXCHANGES_SCHEMA: Final = pa.schema(
+    [("case_id", pa.string()), ("exchange_id", pa.string()), ("membership", pa.float64())]
+)
+CHARGED: Final = 0.5
+"""Probability from which an exchange of a member is charged to the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A finding that stands out, with its rates."""
+    """A finding that stands out, with its rates.
+
+    ``accounts`` (n,): members with an exchange that is charged, and their ``membership`` (n,); ``rows``: exchanges
+    (ascending) of theirs that are charged, each with its ``row_membership``; ``statistics``: the finding's, with
+    permutation p-values.
+    """
 
     case_id: str
     finding: Finding
+    accounts: I64
+    membership: F64
     confidence: float
     q_value: float
+    rows: I64
+    row_membership: F64
+    statistics: list[Statistic]
 
     @property
     def action(self) -> str:
         """What to do first: more is asked of a case before more is recommended."""
         if self.q_value > ACTING_Q or self.confidence < SURE:
             return "watch"
-        if sum(one.log_odds for one in self.finding.statistics) <= 0:
+        if self.confidence < STRONG:
             return "verify"
         customer = max((one.gain for one in self.finding.cluster.shared["customer"]), default=0.0)
         return "suspend" if customer >= 1 else "limit"
 
 
-def name_case(cluster: Cluster, traffic: Traffic) -> str:
+def name_case(accounts: I64, traffic: Traffic) -> str:
     """An id that the same accounts always get: BLAKE2b of the sorted account ids, 96 bits."""
-    members = "\n".join(traffic.account_ids[account] for account in cluster.members)
+    members = "\n".join(traffic.account_ids[account] for account in accounts)
     return "case_" + hashlib.blake2b(members.encode(), digest_size=12).hexdigest()
 
 
@@ -111,11 +128,11 @@ def tables(cases: list[Case], traffic: Traffic, evidence: Evidence) -> tuple[pa.
 
 
 def _head(case: Case, traffic: Traffic) -> dict[str, object]:
-    rows = case.finding.rows
+    rows = case.rows
     wanted, share = capability(traffic.intent[rows])
     cost = float(traffic.cost_usd[rows].sum())
     accounts, start, end = (
-        len(case.finding.cluster.members),
+        len(case.accounts),
         traffic.time_us[rows[0]],
         traffic.time_us[rows[-1]],
     )
@@ -149,7 +166,7 @@ def _common(cluster: Cluster) -> str:
 
 
 def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
-    cluster, rows = case.finding.cluster, case.finding.rows
+    rows = case.rows
     owner = traffic.account[rows]
     exchanges = np.bincount(owner, minlength=len(traffic.account_ids))
     first = {int(account): int(rows[i]) for account, i in zip(*np.unique(owner, return_index=True), strict=True)}
@@ -161,7 +178,7 @@ def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
             "first_linked_at": int(traffic.time_us[first[account]]) if account in first else int(traffic.time_us[-1]),
             "campaign_exchanges": int(exchanges[account]),
         }
-        for account, membership in zip(cluster.members.tolist(), case.finding.membership.tolist(), strict=True)
+        for account, membership in zip(case.accounts.tolist(), case.membership.tolist(), strict=True)
     ]
 
 
@@ -190,19 +207,43 @@ def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
         cost = -cluster.same_organization * (cluster.cost - 1)
         text = f"{cluster.same_organization:.0%} of the accounts declare one organisation, an open reason to act as one"
         rows.append(("selection", "declared organisation", cluster.same_organization, cost, text))
-    rows += [("workload", one.name, one.value, one.log_odds, _dealing(one)) for one in case.finding.statistics]
-    return [
-        {
-            "case_id": case.case_id,
-            "family": family,
-            "statistic": statistic,
-            "value": value,
-            "log_odds": odds,
-            "direction": "for" if odds > 0 else "against",
-            "explanation": explanation,
-        }
-        for family, statistic, value, odds, explanation in rows
+    names = ("family", "statistic", "value", "log_odds", "explanation")
+    made: list[dict[str, object]] = [
+        dict(zip(names, row, strict=True)) | {"direction": _direction(row[3]), "p_value": None} for row in rows
     ]
+    made += [
+        {
+            "family": "workload",
+            "statistic": one.name,
+            "value": one.value,
+            "log_odds": one.log_odds,
+            "direction": _direction(one.log_odds),
+            "explanation": _tested(one),
+            "p_value": one.p_value if one.p_value == one.p_value else None,
+        }
+        for one in case.statistics
+    ]
+    return [{"case_id": case.case_id} | row for row in made]
+
+
+def exchange_table(cases: list[Case], traffic: Traffic) -> pa.Table:
+    """The table `case_exchanges`: which exchanges are charged to each case, and how surely."""
+    parts = [
+        pa.table(
+            {
+                "case_id": pa.array([case.case_id] * len(case.rows), pa.string()),
+                "exchange_id": traffic.exchange_ids.take(pa.array(case.rows)),
+                "membership": case.row_membership,
+            },
+            CASE_EXCHANGES_SCHEMA,
+        )
+        for case in cases
+    ]
+    return pa.concat_tables([CASE_EXCHANGES_SCHEMA.empty_table(), *parts])
+
+
+def _direction(log_odds: float) -> str:
+    return "for" if log_odds > 0 else "against"
 
 
 def _sharing(one: Shared, members: int) -> str:
@@ -212,11 +253,19 @@ def _sharing(one: Shared, members: int) -> str:
     )
 
 
-def _dealing(one: Statistic) -> str:
-    thing = "a subject" if one.name == "subject" else "the same ten minutes"
+LABEL_TESTS: Final = {"subject": "a subject", "minutes": "the same ten minutes", "messages": "a whole message"}
+
+
+def _tested(one: Statistic) -> str:
     ratio = float(np.exp(np.clip(one.value, -20, 20)))
-    usual = float(np.exp(np.clip(one.mean, -20, 20)))
+    if one.name in LABEL_TESTS:
+        usual = float(np.exp(np.clip(one.mean, -20, 20)))
+        return (
+            f"two exchanges of one account share {LABEL_TESTS[one.name]} {ratio:.3g} times as often as two of "
+            f"different accounts (1 if one queue is dealt out; {usual:.3g} among other accounts here)"
+        )
+    if one.name == "hand-over":
+        return f"when part of the group was closed, the load of the rest became {ratio:.3g} times what it was"
     return (
-        f"two exchanges of one account share {thing} {ratio:.3g} times as often as two of different accounts "
-        f"(1 if one queue is dealt out; {usual:.3g} among other accounts here)"
+        f"the pooled hourly rate varies {ratio:.3g} times as much as the accounts' rates add up to (1 if independent)"
     )

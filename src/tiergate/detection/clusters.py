@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tiergate.detection.arrays import row_max
 from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
 from tiergate.detection.links import LEAST_SURPRISE, Links
 
@@ -285,7 +286,7 @@ def _share(family: Family, members: I64) -> Shared | None:
     if not len(token):
         return None
     ratio, count = _ratios(family, token, n)
-    top = _row_max(ratio, length)
+    top = row_max(ratio, length)
     sharing = float((top > 0).sum() + 0.5) / (n + 1)
     gain = np.where(_known(family, length), np.log1p(sharing * (top - 1)), 0.0)
     best = int(np.argmax(count * np.log(np.maximum(ratio, 1.0))))
@@ -295,10 +296,20 @@ def _share(family: Family, members: I64) -> Shared | None:
 
 
 def _ratios(family: Family, token: I64, n: int) -> tuple[F64, I64]:
-    """For each token of ``n`` members: its frequency among the other members against its base rate (0 when no other
-    member has it), and how many members have it."""
+    """For each token of ``n`` members: its frequency among the other members against its base rate (0 where that is no
+    more than chance brings), and how many members have it."""
     count = np.bincount(token)[token]
-    return np.where(count >= 2, (count - 1) / (n - 1) / family.rate[token], 0.0), count
+    ratio = (count - 1) / (n - 1) / family.rate[token]
+    return np.where(_telling_tokens(count, family.rate[token], n, len(family.rate)), ratio, 0.0), count
+
+
+def _telling_tokens(count: I64, rate: F64, n: int, tokens: int) -> npt.NDArray[np.bool_]:
+    """Whether ``count`` of ``n`` members holding a token of base ``rate`` is worth naming it among the ``tokens`` of
+    its family: its Poisson log-likelihood ratio must pay for the name. Accounts hold many words and phrases, and any
+    hundred accounts have some rare one in common by chance."""
+    expected = n * rate
+    saved = count * np.log(np.maximum(count, 1) / expected) - (count - expected)
+    return np.asarray((count >= 2) & (count > expected) & (saved > np.log(max(tokens, 1))))
 
 
 def membership(cluster: Cluster, holdings: Holdings) -> F64:
@@ -336,10 +347,11 @@ def _family_odds(one: Shared, family: Family, members: I64) -> F64:
     n = len(members)
     token, length = family.tokens(members)
     count = np.bincount(token, minlength=len(family.rate))
-    joined = np.where(count >= 2, count / n / family.rate, 0.0)
+    telling = _telling_tokens(count, family.rate, n, len(family.rate))
+    joined = np.where(telling, count / n / family.rate, 0.0)
     lengths = np.diff(family.holds.indptr)
-    top = _row_max(joined[family.holds.indices], lengths)
-    top[members] = _row_max(_ratios(family, token, n)[0], length)
+    top = row_max(joined[family.holds.indices], lengths)
+    top[members] = row_max(_ratios(family, token, n)[0], length)
     # Sharing is never taken as certain: one missing token must not exclude an account by itself.
     sharing = min(one.sharing, 0.98)
     return np.where(_known(family, lengths), np.log1p(sharing * (top - 1)), 0.0)
@@ -349,12 +361,3 @@ def _known(family: Family, length: I64) -> npt.NDArray[np.bool_]:
     """Whose tokens are known, by how many each has. Too little traffic leaves conduct unknown; elsewhere, holding none
     of the tokens that any two accounts share is itself a fact: the account has its own."""
     return (length > 0) | (family.name not in CAUSES["conduct"])
-
-
-def _row_max(value: F64, length: I64) -> F64:
-    """Largest of each run of ``value``; runs have ``length`` (rows,), and an empty one gives 0."""
-    top = np.zeros(len(length))
-    filled = length > 0
-    if filled.any():
-        top[filled] = np.maximum.reduceat(value, (np.cumsum(length) - length)[filled])
-    return top

@@ -7,8 +7,14 @@ then looked for and scored exactly as before. The expected number of decoy clust
 how many of the real ones are chance (target-decoy estimation: Elias and Gygi 2007, with the plus one of Barber and
 Candès 2015, so that a finite number of decoys never claims certainty).
 
-A real campaign's accounts are among the decoys with their own traffic, and groups that they form by chance score high
-in the workload test. That errs on the safe side: a campaign must stand out from its own shuffled self.
+A real campaign's accounts are among the decoys with their own traffic, and groups that they form score high in the
+workload test: that says how far the campaign stands from its own shuffled self, not how far chance gets. So a finding
+is compared with the decoy clusters that are not mostly its own accounts, nor those of findings above it that were
+significant themselves (a step-down procedure). For a chance finding this changes nothing to speak of: its few
+accounts have no reason to meet again when everything is dealt anew.
+
+Beyond the highest decoy the expected number is extrapolated by an exponential tail (peaks over a threshold: Pickands
+1975, with shape 0), its scale widened by two standard errors, and never below `LEAST_EXPECTED`.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ import numpy.typing as npt
 
 from tiergate.detection.clusters import Holdings
 from tiergate.detection.evidence import Evidence
-from tiergate.detection.findings import find
+from tiergate.detection.findings import Finding, find
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Join, link
 from tiergate.detection.workload import WorkloadTest
@@ -38,6 +44,24 @@ _FORKING: Final = sys.platform == "linux"
 """Elsewhere forking is absent, or unsafe beside the system's own threads: decoys are then scored one by one."""
 
 
+ORDINARY: Final = 3.0
+"""Nats of prior odds that accounts which hang together do so for an ordinary reason: twenty offices, classes and tools
+to one campaign."""
+
+LEAST_EXPECTED: Final = 0.002
+LEAST_PEAKS: Final = 8
+MOST_PEAKS: Final = 40
+ACCEPTED_Q: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A cluster of a decoy platform."""
+
+    score: float
+    members: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """What decoys are made from: the platform as it is."""
@@ -48,21 +72,22 @@ class Platform:
     traffic: Traffic
     test: WorkloadTest
 
-    def decoy(self, seed: int, number: int) -> list[float]:
-        """Scores of the clusters of decoy ``number``; the same whatever was scored before."""
+    def decoy(self, seed: int, number: int) -> list[Decoy]:
+        """Clusters of decoy ``number``; the same whatever was scored before."""
         rng = np.random.default_rng([seed, number])
         places, customers, conducts = (deal(self.evidence.stratum, rng) for _ in range(3))
         moved = self.holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
         links = link(self.joined.permuted(places, customers, conducts))
         leiden = int(rng.integers(1 << 31))
-        return [one.score for one in find(links, moved, self.evidence, self.traffic, self.test, leiden)]
+        found = find(links, moved, self.evidence, self.traffic, self.test, leiden)
+        return [Decoy(one.score, tuple(one.cluster.members.tolist())) for one in found]
 
 
 _shared: list[Platform] = []
 
 
-def decoy_scores(platform: Platform, seed: int, rounds: int) -> Iterator[list[float]]:
-    """Scores of ``rounds`` decoys, in order, computed on all processors where processes can be forked.
+def decoy_clusters(platform: Platform, seed: int, rounds: int) -> Iterator[list[Decoy]]:
+    """Clusters of ``rounds`` decoys, in order, computed on all processors where processes can be forked.
 
     Forked children read the parent's arrays in place; they touch numpy and scipy only, which hold no locks then.
     """
@@ -78,31 +103,62 @@ def decoy_scores(platform: Platform, seed: int, rounds: int) -> Iterator[list[fl
         _shared.clear()
 
 
-def _decoy(which: tuple[int, int]) -> list[float]:
+def _decoy(which: tuple[int, int]) -> list[Decoy]:
     return _shared[0].decoy(*which)
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Scores of decoy clusters over ``rounds`` decoy platforms, and of the real clusters."""
+class Significance:
+    """Of one finding: clusters of chance ``expected`` at or above its score in one run; ``confidence``, the probability
+    that its accounts work off one queue; ``q_value``, the false discovery rate of opening it and all above it."""
 
-    decoys: F64
-    targets: F64
-    rounds: int
+    expected: float
+    confidence: float
+    q_value: float
 
-    def expected(self, score: float) -> float:
-        """Clusters of chance expected at or above ``score`` in one run."""
-        return (float((self.decoys >= score).sum()) + 1) / self.rounds
 
-    def q_value(self, score: float) -> float:
-        """Estimated false discovery rate of opening every cluster at or above ``score``."""
-        scores = self.targets[self.targets <= score]
-        rates = [min(1.0, self.expected(s) / max(int((self.targets >= s).sum()), 1)) for s in scores]
-        return min(rates, default=1.0)
+def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list[Significance]:
+    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms.
 
-    def confidence(self, score: float) -> float:
-        """Probability that a cluster at ``score`` is coordinated, if half a campaign a run is expected beforehand."""
-        return 1 / (1 + 2 * self.expected(score))
+    A finding is false when its accounts met by chance, or for an ordinary reason (an office, a class, a tool). Decoys
+    measure the first, the workload tests the second, with `ORDINARY` nats of prior odds against a queue as far as they
+    have the power to answer; confidence is the product of both. The q-value is the greater of two estimates: decoys
+    over findings, and the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron
+    2008).
+    """
+    scores = np.array([one.score for one in decoys])
+    left = np.ones(len(decoys), bool)
+    accepted: set[int] = set()
+    rates: list[float] = []
+    made: list[tuple[float, float]] = []
+    for number, finding in enumerate(findings):
+        own = accepted | set(finding.cluster.members.tolist())
+        apart = np.array([len(own.intersection(one.members)) < len(one.members) / 2 for one in decoys], bool)
+        expected = _expected(scores[left & apart], finding.score, rounds)
+        queue = sum(one.log_odds for one in finding.statistics) - ORDINARY * finding.power
+        made.append((expected, float(1 / (1 + 2 * expected) / (1 + np.exp(-queue)))))
+        rates.append(min(1.0, expected / (number + 1)))
+        if rates[-1] <= ACCEPTED_Q:
+            accepted, left = own, left & apart
+    chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
+    sure = np.array([confidence for _, confidence in made])
+    as_good = [float(np.mean(1 - sure[sure >= one])) for one in sure]
+    return [
+        Significance(expected, confidence, float(max(by_chance, by_reason)))
+        for (expected, confidence), by_chance, by_reason in zip(made, chance, as_good, strict=False)
+    ]
+
+
+def _expected(scores: F64, score: float, rounds: int) -> float:
+    """Chance clusters at or above ``score`` in one run, by counting, or by the tail where that is less."""
+    counted = (float((scores >= score).sum()) + 1) / rounds
+    peaks = min(MOST_PEAKS, len(scores) // 4)
+    if peaks < LEAST_PEAKS:
+        return counted
+    top = np.sort(scores)[-peaks - 1 :]
+    scale = float((top[1:] - top[0]).mean()) * (1 + 2 / np.sqrt(peaks))
+    tail = peaks / rounds * np.exp(-(score - top[0]) / max(scale, 1e-6)) if score > top[0] else counted
+    return float(max(LEAST_EXPECTED, min(counted, tail)))
 
 
 def deal(stratum: I64, rng: np.random.Generator) -> I64:

@@ -10,10 +10,11 @@ shares payment and e-mail. Tokens with one cause are one piece of evidence howev
 | identity | customer | payment instrument, e-mail, phone, e-mail domain |
 | network | place | address, /24 or /48, autonomous system, sign-up address |
 | client | tool | user agent, TLS fingerprint, at use and at sign-up |
-| template | tool | blocks of the system prompt; shingles that recur within the account |
-| capability | tool | form of request (model, parameters, tools), what is asked for |
+| template | tool | blocks of the system prompt; shingles and words that recur within the account |
+| capability | tool | form of request (model, parameters, tools), its length, what is asked for |
 | timing | conduct | hours kept and evenness of gaps |
 | lifecycle | conduct | week of arrival, use by day against days since arrival, day of turning to a new model |
+| subjects | conduct | how coherent its subjects are: a person's are, what a dispatcher deals out is not |
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from tiergate.clock import DAY, HOUR
-from tiergate.detection.arrays import distinct
+from tiergate.detection.arrays import Ints, distinct
+from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
 from tiergate.detection.intake import Coded, Traffic
+from tiergate.detection.recurrence import templates, vocabulary
 from tiergate.ledger.intents import CAPABILITIES
 
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
@@ -39,16 +42,12 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
     "customer": ("identity",),
     "place": ("network",),
     "tool": ("template", "client", "capability"),
-    "conduct": ("timing", "lifecycle"),
+    "conduct": ("timing", "lifecycle", "subjects"),
 }
 FAMILIES: Final = tuple(family for families in CAUSES.values() for family in families)
 
-RECURRENT_SHARE: Final = 0.2
-"""A shingle is the account's template when it comes up in a fifth of its messages (and at least twice): below
-that, chance repeats of phrases begin; campaigns that mix in other traffic stay above it until they are 80% diluted."""
-
-TIMING_MINIMUM: Final = 12
-"""Exchanges an account needs before its hours and gaps say anything."""
+LENGTH_MINIMUM: Final = 5
+"""Exchanges an account needs before the mean length of its requests says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,17 @@ class Kind:
 class Evidence:
     """All tokens of all accounts, with what was missing.
 
-    ``template_of`` (rows-with-template, 2): pairs (exchange row, column of the template kind), for telling which
-    exchanges belong to a workload. ``organization`` (accounts,): declared organisation as a code, -1 unknown.
-    ``stratum`` (accounts,): plan and volume, within which decoys are permuted. ``lacking``: families without data.
+    ``template_columns``: for each system and each template code of the traffic its column in the template kind, -1
+    for none, for telling which exchanges belong to a workload. ``organization`` (accounts,): declared organisation as
+    a code, -1 unknown.
+    ``closed_us`` (accounts,): when it was closed, -1 for never. ``stratum`` (accounts,): plan and volume, within which
+    decoys are permuted. ``lacking``: families without data.
     """
 
     kinds: tuple[Kind, ...]
-    template_of: I64
+    template_columns: tuple[I32, I32]
     organization: I64
+    closed_us: I64
     stratum: I64
     lacking: tuple[str, ...]
 
@@ -91,12 +93,18 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
         builder.add("identity", name.removesuffix("_hash"), *rows.codes(name))
     _network(builder, traffic, rows)
     _client(builder, traffic, rows)
-    template_of = _templates(builder, traffic)
+    template_columns = _templates(builder, traffic)
+    owner, word, coherence = vocabulary(traffic)
+    builder.add("template", "vocabulary", owner, word)
     _capability(builder, traffic)
-    _timing(builder, traffic)
-    _lifecycle(builder, traffic, rows)
-    if releases is not None:
-        _pivot(builder, traffic, releases)
+    conducts = {
+        "timing": timing(traffic),
+        "lifecycle": lifecycle(traffic, *rows.created_us()) + (pivots(traffic, releases) if releases else []),
+        "subjects": subjects(coherence),
+    }
+    for family, tokens in conducts.items():
+        for name, account, token in tokens:
+            builder.add(family, name, account, token)
     volume = np.bincount(traffic.account, minlength=builder.accounts)
     _, plan = rows.codes("plan")
     octave = np.log2(np.maximum(volume, 1)).astype(np.int64) // 2
@@ -105,8 +113,9 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
     present = {kind.family for kind in builder.kinds}
     return Evidence(
         kinds=tuple(builder.kinds),
-        template_of=template_of,
+        template_columns=template_columns,
         organization=_organizations(traffic, rows),
+        closed_us=rows.closed_us(),
         stratum=stratum,
         lacking=tuple(family for family in FAMILIES if family not in present),
     )
@@ -119,10 +128,11 @@ class _Builder:
         self.accounts = len(traffic.account_ids)
         self.kinds: list[Kind] = []
 
-    def add(self, family: str, name: str, account: I64, token: I64) -> I64:
+    def add(self, family: str, name: str, account: Ints, token: Ints) -> I64:
         """Add a kind; returns for each old token number its column, -1 where it was dropped."""
-        pair = distinct(account[token >= 0] * (token.max(initial=0) + 1) + token[token >= 0])
-        account, token = np.divmod(pair, token.max(initial=0) + 1)
+        width = np.int64(token.max(initial=0)) + 1
+        pair = distinct(account[token >= 0] * width + token[token >= 0])
+        account, token = np.divmod(pair, width)
         holders = np.bincount(token) if len(token) else np.zeros(0, np.int64)
         # What everybody has says nothing, and what one account has links nothing.
         kept = np.flatnonzero((holders >= 2) & (holders < self.accounts))
@@ -172,6 +182,14 @@ class _AccountRows:
         created = self._table["created_at"].take(pa.array(self._row)).cast(pa.int64())
         return self._account, np.asarray(created.combine_chunks())
 
+    def closed_us(self) -> I64:
+        """When each account (all accounts,) was closed, -1 for never."""
+        closed = np.full(len(self.known), -1, np.int64)
+        if self._table is not None:
+            times = self._table["closed_at"].take(pa.array(self._row)).cast(pa.int64()).fill_null(-1)
+            closed[self._account] = np.asarray(times.combine_chunks())
+        return closed
+
 
 def _network(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     address = traffic.columns["client_address"]
@@ -201,46 +219,34 @@ def _client(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     agent, tls = traffic.columns["user_agent"], traffic.columns["tls_fingerprint"]
     builder.add("client", "user agent", traffic.account, agent.code)
     builder.add("client", "TLS fingerprint", traffic.account, tls.code)
-    both = np.where((agent.code >= 0) & (tls.code >= 0), agent.code * (tls.code.max(initial=0) + 1) + tls.code, -1)
+    width = np.int64(tls.code.max(initial=0)) + 1
+    both = np.where((agent.code >= 0) & (tls.code >= 0), agent.code * width + tls.code, -1)
     builder.add("client", "user agent with TLS fingerprint", traffic.account, _dense(both))
     builder.add("client", "sign-up user agent", *rows.codes("signup_user_agent"))
     builder.add("client", "sign-up TLS fingerprint", *rows.codes("signup_tls_fingerprint"))
 
 
-def _dense(values: I64) -> I64:
+def _dense(values: Ints) -> I64:
     return np.unique(np.append(values, -1), return_inverse=True)[1][:-1] - 1
 
 
-def _templates(builder: _Builder, traffic: Traffic) -> I64:
-    """Blocks of system prompts and recurrent shingles, as one kind; returns (row, column) of each occurrence."""
+def _templates(builder: _Builder, traffic: Traffic) -> tuple[I32, I32]:
+    """Recurring blocks of system prompts and shingles, as one kind; returns the column of each system and of each
+    template code, -1 where it is none."""
     offset = traffic.system.distinct
-    row = np.concatenate([traffic.system.row, traffic.template.row])
-    code = np.concatenate([traffic.system.code, traffic.template.code + offset])
-    account = traffic.account[row]
-    width = offset + traffic.template.distinct
-    if not len(row):
-        return np.empty((0, 2), np.int64)
-    # A token counts once an exchange (first and last words of a short message can coincide).
-    once = distinct(row * width + code)
-    row, code = np.divmod(once, width)
-    account = traffic.account[row]
-    pair, times = np.unique(account * width + code, return_counts=True)
-    owner = pair // width
-    volume = np.bincount(traffic.account, minlength=builder.accounts)
-    recurrent = (times >= RECURRENT_SHARE * volume[owner]) & (times >= np.minimum(2, volume[owner]))
-    column = builder.add("template", "template", owner[recurrent], (pair % width)[recurrent])
-    if not len(column):
-        return np.empty((0, 2), np.int64)
-    padded = np.full(width, -1, np.int64)
-    padded[: len(column)] = column
-    use = padded[code] >= 0
-    return np.stack([row[use], padded[code[use]]], axis=1)
+    parts = [templates(traffic, traffic.system), templates(traffic, traffic.template)]
+    account = np.concatenate([parts[0][0], parts[1][0]])
+    token = np.concatenate([parts[0][1], parts[1][1] + offset])
+    column = np.full(offset + traffic.template.distinct, -1, np.int32)
+    kept = builder.add("template", "template", account, token)
+    column[: len(kept)] = kept
+    return column[:offset], column[offset:]
 
 
-def _modal(account: I64, value: I64, accounts: int) -> tuple[I64, I64, F64]:
+def _modal(account: Ints, value: Ints, accounts: int) -> tuple[I64, I64, F64]:
     """Each account's most frequent value (smallest on a tie), and its share of the account's rows."""
     width = int(value.max(initial=0)) + 1
-    pair, times = np.unique(account * width + value, return_counts=True)
+    pair, times = np.unique(account * np.int64(width) + value, return_counts=True)
     owner = pair // width
     order = np.lexsort((-pair, times, owner))
     last = np.append(owner[order][1:] != owner[order][:-1], True) if len(order) else np.empty(0, bool)
@@ -257,63 +263,12 @@ def _capability(builder: _Builder, traffic: Traffic) -> None:
         asks = np.bincount(traffic.account, (traffic.intent >> bit) & 1, minlength=builder.accounts)
         focused = np.flatnonzero((asks >= 0.6 * total) & (total >= 3))
         builder.add("capability", f"asks for {name}", focused, np.zeros(len(focused), np.int64))
-
-
-def _timing(builder: _Builder, traffic: Traffic) -> None:
-    """Hours kept and evenness of gaps, each in few classes; accounts with too little traffic have none."""
-    order = np.lexsort((traffic.time_us, traffic.account))
-    account, time = traffic.account[order], traffic.time_us[order]
-    total = np.bincount(account, minlength=builder.accounts)
-    enough = total >= TIMING_MINIMUM
-    bins = distinct(account * 8 + (time // (3 * HOUR)) % 8)
-    covered = np.bincount(bins // 8, minlength=builder.accounts)
-    same = account[1:] == account[:-1]
-    gap, owner = np.diff(time)[same].astype(np.float64), account[1:][same]
-    number = np.maximum(np.bincount(owner, minlength=builder.accounts), 1)
-    mean = np.bincount(owner, gap, minlength=builder.accounts) / number
-    square = np.bincount(owner, gap * gap, minlength=builder.accounts) / number
-    variation = np.sqrt(np.maximum(square - mean * mean, 0)) / np.maximum(mean, 1)
-    # An even hand has variation 1 (exponential gaps); people, who come and go, reach 2 to 6.
-    evenness = np.digitize(variation, [0.6, 1.15, 1.5, 2.0, 3.0])
-    everyone = np.flatnonzero(enough)
-    builder.add("timing", "hours kept", everyone, covered[everyone])
-    builder.add("timing", "evenness of gaps", everyone, evenness[everyone])
-
-
-def _lifecycle(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
-    first = np.full(builder.accounts, np.iinfo(np.int64).max)
-    last = np.zeros(builder.accounts, np.int64)
-    np.minimum.at(first, traffic.account, traffic.time_us)
-    np.maximum.at(last, traffic.account, traffic.time_us)
-    account, created = rows.created_us()
-    start = traffic.time_us.min()
-    if len(account):
-        builder.add("lifecycle", "week of sign-up", account, (created - created.min()) // (7 * DAY))
-    everyone = np.arange(builder.accounts)
-    builder.add("lifecycle", "day of first use", everyone, (first - start) // DAY)
-    days = distinct(traffic.account * 100_000 + (traffic.time_us - start) // DAY) // 100_000
-    active = np.bincount(days, minlength=builder.accounts)
-    volume = np.bincount(traffic.account, minlength=builder.accounts)
-    span = np.maximum((last - first) // DAY + 1, 1)
-    pace = np.log2(np.maximum(volume / span, 0.25)).round().astype(np.int64) + 2
-    presence = (4 * active // span).clip(0, 4)
-    builder.add("lifecycle", "pace and presence", everyone[volume >= 3], (pace * 5 + presence)[volume >= 3])
-
-
-def _pivot(builder: _Builder, traffic: Traffic, releases: pa.Table) -> None:
-    """Accounts that were there before a model came out and turned to it within a day: the model, once each."""
-    models = traffic.columns["request_model"]
-    turned = np.full(builder.accounts, -1, np.int64)
-    for number, row in enumerate(releases.to_pylist()):
-        if row["model"] not in models.values:
-            continue
-        released = int(row["released_at"].timestamp() * 1_000_000)
-        soon = (traffic.time_us >= released) & (traffic.time_us < released + DAY)
-        early = np.unique(traffic.account[soon & (models.code == models.values.index(row["model"]))])
-        before = np.unique(traffic.account[traffic.time_us < released])
-        turned[np.intersect1d(early, before)] = number
-    everyone = np.flatnonzero(turned >= 0)
-    builder.add("lifecycle", "new model within a day", everyone, turned[everyone])
+    known = traffic.input_tokens >= 0
+    length = np.log2(np.maximum(traffic.input_tokens[known], 1))
+    number = np.bincount(traffic.account[known], minlength=builder.accounts)
+    mean = np.bincount(traffic.account[known], length, minlength=builder.accounts) / np.maximum(number, 1)
+    some = np.flatnonzero(number >= LENGTH_MINIMUM)
+    builder.add("capability", "length of requests", some, np.round(2 * mean[some]).astype(np.int64))
 
 
 def _organizations(traffic: Traffic, rows: _AccountRows) -> I64:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.detection.arrays import gathered
 from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.intake import Traffic
@@ -28,7 +29,8 @@ WORKLOAD_SHARE: Final = 0.2
 class Finding:
     """A cluster with its pooled workload.
 
-    ``membership`` (members,) probabilities; ``rows``: exchanges of the workload, ascending; ``score``: nats.
+    ``membership`` (members,) probabilities; ``rows``: exchanges of the workload, ascending; ``score``: nats;
+    ``power``: how well, 0 to 1, the workload tests can tell a queue from strangers on this platform.
     """
 
     cluster: Cluster
@@ -36,6 +38,7 @@ class Finding:
     rows: I64
     statistics: list[Statistic]
     score: float
+    power: float = 1.0
 
 
 def find(
@@ -51,7 +54,7 @@ def find(
         statistics = test.measure(rows)
         strength = cluster.strength / (1 + cluster.strength / CEILING)
         score = strength + sum(one.log_odds for one in statistics)
-        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score))
+        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score, test.power))
     return findings
 
 
@@ -61,14 +64,15 @@ def _workload_rows(cluster: Cluster, evidence: Evidence, traffic: Traffic, membe
     Those made from a template that members share, where they share one; all of theirs otherwise.
     """
     template = evidence.of("template")
-    if not template:
+    if not template or template[0].name != "template":
         return member_rows
     held = template[0].holds[cluster.members]
     count = np.bincount(held.indices, minlength=held.shape[1])
-    common = count >= max(2, 0.3 * len(cluster.members))
-    if not common.any():
-        return member_rows
-    carrying = np.zeros(traffic.rows, bool)
-    carrying[evidence.template_of[common[evidence.template_of[:, 1]], 0]] = True
-    rows = member_rows[carrying[member_rows]]
+    common = np.append(count >= max(2, 0.3 * len(cluster.members)), False)
+    carrying = np.zeros(len(member_rows), bool)
+    for part, column in zip((traffic.system, traffic.template), evidence.template_columns, strict=True):
+        length = np.diff(part.start)[member_rows]
+        hit = common[column[gathered(part.code, part.start[member_rows], length)]]
+        carrying |= np.bincount(np.repeat(np.arange(len(member_rows)), length), hit, len(member_rows)) > 0
+    rows = member_rows[carrying]
     return rows if len(rows) >= WORKLOAD_SHARE * len(member_rows) else member_rows

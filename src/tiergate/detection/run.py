@@ -20,13 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tiergate
-from tiergate.detection.cases import OPENING_Q, Case, name_case, tables
+from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange_table, name_case, tables
 from tiergate.detection.clusters import Holdings
-from tiergate.detection.decoys import Calibration, Platform, decoy_scores
+from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
-from tiergate.detection.findings import find
+from tiergate.detection.exchanges import ExchangeMixture
+from tiergate.detection.findings import Finding, find
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.links import Links, join, link
+from tiergate.detection.ties import tie
 from tiergate.detection.workload import WorkloadTest
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
@@ -39,15 +41,19 @@ LINKS_PER_CASE = 400
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a run may be told. ``decoys``: decoy platforms to score (the least q-value is one over that);
+    """What a run may be told. ``decoys``: decoy platforms to score, None for as many as suit the platform's size;
     ``seed``: of every random choice."""
 
-    decoys: int = 24
+    decoys: int | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.decoys <= 10_000:
+        if self.decoys is not None and not 1 <= self.decoys <= 10_000:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
+
+    def rounds(self, accounts: int) -> int:
+        """Decoy platforms to score: 24 for 20,000 accounts, fewer for more, as each then has more clusters."""
+        return self.decoys or int(np.clip(24 * np.sqrt(20_000 / accounts), 6, 96))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ def run_detection(
     sketch_key: bytes | None,
     progress: Progress,
 ) -> RunSummary:
-    """Detect and write cases.parquet, case_accounts.parquet, case_evidence.parquet, links.parquet, decoys.parquet
-    and run.json into ``out``.
+    """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, links, decoys (.parquet) and
+    run.json into ``out``.
 
     :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
     :param progress: called with the step's name and the share done, 0 to 1.
@@ -94,15 +100,18 @@ def run_detection(
         raise InputError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
     evidence = gather(traffic, inputs.accounts, inputs.model_releases)
-    cases, links, calibration = find_cases(traffic, evidence, parameters, progress)
+    found = find_cases(traffic, evidence, parameters, progress)
+    cases = found.cases
     progress("writing", 0.0)
     heads, members, reasons = tables(cases, traffic, evidence)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "cases.parquet", heads)
     _write(out / "case_accounts.parquet", members)
     _write(out / "case_evidence.parquet", reasons)
-    _write(out / "links.parquet", _link_table(cases, links, traffic))
-    _write(out / "decoys.parquet", _score_table(cases, calibration))
+    _write(out / "links.parquet", _link_table(cases, found.links, traffic))
+    _write(out / "case_exchanges.parquet", exchange_table(cases, traffic))
+    _write(out / "case_ties.parquet", found.ties)
+    _write(out / "decoys.parquet", _score_table(found))
     run = {
         "tiergate": tiergate.__version__,
         "inputs": [{"file": path.name, "blake2b": _fingerprint(path)} for path in sorted(_plain(inputs.files))],
@@ -125,35 +134,60 @@ def run_detection(
     return RunSummary(heads, members, reasons, run)
 
 
-def find_cases(
-    traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress
-) -> tuple[list[Case], Links, Calibration]:
-    """Link, cluster, test and calibrate."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a detection found: cases, best first; all findings and decoy clusters, for the calibration picture."""
+
+    cases: list[Case]
+    findings: list[Finding]
+    decoys: list[Decoy]
+    links: Links
+    ties: pa.Table
+
+
+def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
+    """Link, cluster, test, calibrate, and tell which exchanges are meant."""
     rng = np.random.default_rng(parameters.seed)
     accounts = len(traffic.account_ids)
+    rounds = parameters.rounds(accounts)
     progress("linking accounts", 0.0)
     joined = join(evidence, accounts, rng)
     holdings = Holdings.of(evidence, accounts)
-    test = WorkloadTest(traffic, rng)
+    test = WorkloadTest(traffic, evidence.closed_us, rng)
     links = link(joined)
     findings = find(links, holdings, evidence, traffic, test, parameters.seed)
-    decoys: list[float] = []
+    findings.sort(key=lambda one: -one.score)
+    decoys: list[Decoy] = []
     platform = Platform(joined, holdings, evidence, traffic, test)
-    for done, scores in enumerate(decoy_scores(platform, parameters.seed, parameters.decoys)):
-        progress("scoring decoys", done / parameters.decoys)
-        decoys += scores
-    calibration = Calibration(np.array(decoys), np.array([one.score for one in findings]), parameters.decoys)
-    cases = [
-        Case(
-            name_case(one.cluster, traffic),
-            one,
-            calibration.confidence(one.score),
-            calibration.q_value(one.score),
+    for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
+        progress("scoring decoys", done / rounds)
+        decoys += some
+    progress("describing cases", 0.0)
+    mixture = ExchangeMixture(traffic)
+    cases = []
+    for one, chance in zip(findings, calibrate(findings, decoys, rounds), strict=True):
+        if one.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
+            continue
+        rows = test.rows_of(one.cluster.members)
+        belief = mixture.membership(rows, one.rows)
+        charged = belief >= CHARGED if (belief >= CHARGED).any() else np.isin(rows, one.rows)
+        statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
+        used = np.isin(one.cluster.members, traffic.account[rows[charged]])
+        members = one.cluster.members[used]
+        cases.append(
+            Case(
+                name_case(members, traffic),
+                one,
+                members,
+                one.membership[used],
+                chance.confidence,
+                chance.q_value,
+                rows[charged],
+                belief[charged],
+                statistics,
+            )
         )
-        for one in sorted(findings, key=lambda one: -one.score)
-        if one.score > 0
-    ]
-    return [case for case in cases if case.q_value <= OPENING_Q], links, calibration
+    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic))
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -170,7 +204,7 @@ def _link_table(cases: list[Case], links: Links, traffic: Traffic) -> pa.Table:
     rows: list[dict[str, object]] = []
     for case in cases:
         members = np.zeros(len(names), bool)
-        members[case.finding.cluster.members] = True
+        members[case.accounts] = True
         inside = np.flatnonzero(members[links.low] & members[links.high])
         for at in inside[np.argsort(-links.weight[inside], kind="stable")][:LINKS_PER_CASE].tolist():
             shared = [
@@ -199,12 +233,14 @@ def _link_table(cases: list[Case], links: Links, traffic: Traffic) -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
-def _score_table(cases: list[Case], calibration: Calibration) -> pa.Table:
-    opened = {case.finding.score: case.case_id for case in cases}
-    score = np.concatenate([calibration.targets, calibration.decoys])
-    kinds = ["target"] * len(calibration.targets) + ["decoy"] * len(calibration.decoys)
-    ids = [opened.get(s) if kind == "target" else None for s, kind in zip(score.tolist(), kinds, strict=True)]
-    return pa.table({"score": score, "kind": kinds, "case_id": pa.array(ids, pa.string())})
+def _score_table(found: Outcome) -> pa.Table:
+    opened = {case.finding.score: case.case_id for case in found.cases}
+    targets, decoys = [one.score for one in found.findings], [one.score for one in found.decoys]
+    kinds = ["target"] * len(targets) + ["decoy"] * len(decoys)
+    ids = [opened.get(score) for score in targets] + [None] * len(decoys)
+    return pa.table(
+        {"score": pa.array(targets + decoys, pa.float64()), "kind": kinds, "case_id": pa.array(ids, pa.string())}
+    )
 
 
 def _write(path: Path, table: pa.Table) -> None:

@@ -1,16 +1,28 @@
-"""The pooled-workload test: is the account label uninformative?
+"""The pooled-workload tests: do these accounts work off one queue?
 
-A dispatcher deals one queue out to many accounts, so two of the campaign's exchanges are as likely to share a
-subject, or to fall into the same minutes, whether or not one account sent them. People are not like that: what one
-account asks resembles what it asked before, and it asks in sittings. For a feature (content words; ten-minute
-bins) the statistic is the log ratio of two rates: how often pairs of exchanges *of one account* share the feature,
-and how often pairs *of different accounts* do. It is 0 for a dealt-out queue and large for independent people,
-also when they all use one tool and one system prompt.
+A dispatcher deals one queue out to many accounts, so the account label tells nothing: two of the campaign's exchanges
+are as likely to share a subject, or to fall into the same minutes, whether or not one account sent them, and no
+message is sent twice except by lot. People are not like that: what one account asks resembles what it asked before,
+and it asks in sittings. A harness is not like that either: every account sends the same list, each message once.
 
-The evidence compares squared distances, each in its own standard deviations: to 0, and to what groups of other
-accounts of this platform show. This is a normal log-likelihood ratio with both peaks set level, so that where those
-groups are themselves near 0 (as in traffic without sittings) the test says nothing. Counting pairs by feature makes
-it linear in exchanges.
+**Label tests** (`subject`, `minutes`, `messages`). For a feature (content words; ten-minute bins; whole messages) the
+value is the log ratio of two rates: how often pairs of exchanges *of one account* share the feature, and how often
+pairs *of different accounts* do. It is 0 for a dealt-out queue, large for independent people also when they all use
+one tool, and far below 0 for a list that each account runs once (disjoint within, repeated across). The evidence
+compares squared distances, each in its own standard deviations: to 0, and to what groups of other accounts of this
+platform show. This is a normal log-likelihood ratio with both peaks set level, so that where those groups are
+themselves near 0 (as in traffic without sittings) the test says nothing. `messages` can only speak against: that
+nobody repeats anything is common.
+
+**Rate tests** (`hand-over`, `variance`). When accounts are closed, a dispatcher's other accounts take their load over
+within hours; independent ones go on as before: a Poisson log-likelihood ratio. The pooled rate of one queue varies
+less than the rates of its accounts add up to; strangers' rates add up, and colleagues' more than add up.
+
+**Pivot**: the share of accounts that turned to a new model within a day of its release, against customers of like
+volume. As a token it is evidence of the links already, so the test is reported with its p-value and adds nothing.
+
+Permutation p-values come with cases only (`WorkloadTest.permuted`): against labels dealt by lot, and against accounts
+shifted in time. Counting pairs by feature makes everything linear in exchanges.
 """
 
 from __future__ import annotations
@@ -21,9 +33,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.clock import MINUTE
+from tiergate.clock import DAY, HOUR, MINUTE
+from tiergate.detection.arrays import runs
 from tiergate.detection.intake import Traffic
 
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
@@ -40,14 +54,37 @@ LEAST_SPREAD: Final = 0.5
 STRONGEST: Final = 6.0
 """Nats that one statistic may add or take: a single test is never more than 400 to 1."""
 
-REFERENCE_GROUPS: Final = 48
+DEALT: Final = {"subject": 0.85, "minutes": 0.7, "messages": 0.98}
+"""How many campaigns deal out each feature by lot, by judgement: some give each account its own subjects, or hours of a
+person; hardly any has each account repeat the others' messages. A feature that is not dealt out costs a group the log
+of the remainder and no more, since hiding it is what a careful campaign would do."""
+
+FULL_POWER: Final = 4.0
+"""Nats that a perfect dealer would earn where the tests are taken at their word; where people's traffic has neither
+sittings nor subjects they can neither convict nor clear."""
+
+HARNESS: Final = -1.0
+"""Log ratio of whole messages below which accounts run one list each: repeats within an account are at most a third of
+those across accounts."""
+
+STOP_WINDOW_US: Final = DAY
+LEAST_STOPPED: Final = 0.05
+"""Share of the pool's load that must stop at once for the others' answer to be measurable."""
+
+REFERENCE_GROUPS: Final = 120
 REFERENCE_SIZE: Final = 24
+MEASURED_ROWS: Final = 200_000
+"""Exchanges of a group that are measured: beyond that a sample of whole accounts says the same."""
+
+PERMUTATIONS: Final = 199
+PERMUTED_ROWS: Final = 6_000
+"""Exchanges of a case that permutations are made of: a sample of accounts beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """One feature's log ratio ``value`` with its standard ``error``, the reference's ``mean`` and ``spread``, and
-    ``log_odds`` (nats) of a dealt-out queue against independent accounts."""
+    """One test: its ``value`` with standard ``error``, the reference's ``mean`` and ``spread``, and ``log_odds`` (nats)
+    of a dealt-out queue against independent accounts. ``p_value``: by permutation, NaN where none was made."""
 
     name: str
     value: float
@@ -55,48 +92,164 @@ class Statistic:
     mean: float
     spread: float
     log_odds: float
+    p_value: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Feature items of all exchanges: ``row`` (items,) ascending and ``code`` (items,)."""
+    """Feature items of all exchanges, row ``r`` having ``code[start[r]:start[r + 1]]``; those in more than a share
+    ``common`` of a group's exchanges are left out."""
 
-    row: I64
-    code: I64
+    start: I64
+    code: I32 | I64
     common: float
 
 
 class WorkloadTest:
-    """Measures groups of accounts against a reference drawn from the same platform."""
+    """Measures groups of accounts against a reference drawn from the same platform.
 
-    def __init__(self, traffic: Traffic, rng: np.random.Generator) -> None:
+    :param closed_us: when each account (accounts,) was closed, microseconds since the epoch; -1 for never.
+    """
+
+    def __init__(self, traffic: Traffic, closed_us: I64, rng: np.random.Generator) -> None:
         self._account = traffic.account
+        self._time = traffic.time_us
+        self._closed = closed_us
         self._rows_of = np.argsort(traffic.account, kind="stable")
         self._start = np.searchsorted(traffic.account[self._rows_of], np.arange(len(traffic.account_ids) + 1))
-        every = np.arange(traffic.rows)
+        every = np.arange(traffic.rows + 1)
+        # Exchanges without a message have a feature each of their own.
+        message = np.where(traffic.prompt >= 0, traffic.prompt, traffic.rows + every[:-1])
         self._features = {
-            "subject": Features(traffic.words.row, traffic.words.code, COMMON_SHARE),
-            "minutes": Features(every, traffic.time_us // BIN_US - traffic.time_us.min() // BIN_US, 1.1),
+            "subject": Features(traffic.words.start, traffic.words.code, COMMON_SHARE),
+            "minutes": Features(every, traffic.time_us // BIN_US - traffic.time_us[0] // BIN_US, 1.1),
+            "messages": Features(every, message, 1.1),
         }
-        self._first = {n: np.searchsorted(f.row, np.arange(traffic.rows + 1)) for n, f in self._features.items()}
         self._reference = self._measure_reference(rng)
+        # What the tests would say of a perfect dealer, against what it takes to be believed.
+        asked = (self._reference[name] for name in ("subject", "minutes"))
+        ideal = sum((mean / spread) ** 2 / 2 for mean, spread in asked)
+        self.power = float(min(1.0, ideal / FULL_POWER))
 
     def measure(self, rows: I64) -> list[Statistic]:
-        """Test the pooled exchanges ``rows`` of one group."""
-        statistics = []
-        for name in self._features:
-            value, error = self._ratio(name, rows)
-            mean, spread = self._reference[name]
-            dealt = (value / np.hypot(error, DEALING_SLACK)) ** 2
-            independent = ((value - mean) / np.hypot(error, spread)) ** 2
-            odds = float(np.clip((independent - dealt) / 2, -STRONGEST, STRONGEST))
-            statistics.append(Statistic(name, value, error, mean, spread, odds))
-        return statistics
+        """Test the pooled exchanges ``rows`` (ascending) of one group."""
+        some = self._sample(rows, np.random.default_rng(len(rows)), MEASURED_ROWS)
+        tests = [self._label_test(name, some) for name in self._features]
+        return [*tests, *self._hand_over(rows), self._variance(rows)]
+
+    def permuted(self, statistics: list[Statistic], rows: I64, rng: np.random.Generator) -> list[Statistic]:
+        """The statistics with permutation p-values.
+
+        Label tests: share of dealings by lot whose ratio is as high as the group's; small speaks against a queue.
+        Variance: share of groups with each account shifted by some days and hours that vary as little; small speaks for
+        a queue. Hand-over: share of other moments at which the rest of the pool rose as much.
+        """
+        some = self._sample(rows, rng, PERMUTED_ROWS)
+        owner = self._account[some]
+        finished = []
+        for one in statistics:
+            if one.name in self._features:
+                value = self._ratio(one.name, some, owner)[0]
+                drawn = [self._ratio(one.name, some, rng.permutation(owner))[0] for _ in range(PERMUTATIONS)]
+                reached = sum(other >= value for other in drawn)
+            elif one.name == "variance":
+                reached = sum(self._spread(rows, self._shifted(rows, rng)) <= one.value for _ in range(PERMUTATIONS))
+            else:
+                moments = rng.uniform(self._time[rows[0]], self._time[rows[-1]], PERMUTATIONS).astype(np.int64)
+                stopped = self._stopped(rows)[1]
+                reached = sum(self._rise(rows, moment, stopped)[0] >= one.value for moment in moments.tolist())
+            p = (reached + 1) / (PERMUTATIONS + 1)
+            finished.append(Statistic(one.name, one.value, one.error, one.mean, one.spread, one.log_odds, p))
+        return finished
 
     def rows_of(self, accounts: I64) -> I64:
         """Exchanges (ascending) of ``accounts``."""
-        parts = [self._rows_of[self._start[a] : self._start[a + 1]] for a in accounts.tolist()]
-        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        return np.sort(self._rows_of[runs(self._start[accounts], self._start[accounts + 1] - self._start[accounts])])
+
+    def _label_test(self, name: str, rows: I64) -> Statistic:
+        value, error = self._ratio(name, rows, self._account[rows])
+        mean, spread = self._reference[name]
+        # Fewer accounts than the reference groups have vary more: a mean over accounts.
+        accounts = len(np.unique(self._account[rows]))
+        spread *= float(np.sqrt(max(1.0, REFERENCE_SIZE / max(accounts, 1))))
+        if name == "messages":
+            against = min(0.0, (value - HARNESS) / np.hypot(error, DEALING_SLACK))
+            return Statistic(name, value, error, mean, spread, min(0.0, _mixed(-float(against**2) / 2, DEALT[name])))
+        dealt = (value / np.hypot(error, DEALING_SLACK)) ** 2
+        independent = ((value - mean) / np.hypot(error, spread)) ** 2
+        return Statistic(name, value, error, mean, spread, _mixed(float(independent - dealt) / 2, DEALT[name]))
+
+    def _hand_over(self, rows: I64) -> list[Statistic]:
+        """Where much of the group was closed within a day: did the others take its load over?"""
+        moment, stopped = self._stopped(rows)
+        if moment < 0:
+            return []
+        rise, before, after, factor = self._rise(rows, moment, stopped)
+        if before == 0:
+            return []
+        odds = after * np.log(factor) - before * (factor - 1)
+        return [
+            Statistic("hand-over", rise, float(1 / np.sqrt(after + 1)), 0.0, 0.0, float(np.clip(odds, -3, STRONGEST)))
+        ]
+
+    def _stopped(self, rows: I64) -> tuple[int, I64]:
+        """The moment at which most of the group was closed within a day (-1: none) and the accounts closed then."""
+        members = np.unique(self._account[rows])
+        closed = self._closed[members]
+        inside = (closed > self._time[rows[0]] + HOUR) & (closed < self._time[rows[-1]] - HOUR)
+        when = np.sort(closed[inside])
+        if not len(when):
+            return -1, np.empty(0, np.int64)
+        number = np.searchsorted(when, when + STOP_WINDOW_US, side="right") - np.arange(len(when))
+        moment = int(when[np.argmax(number)])
+        stopped = members[inside & (closed >= moment) & (closed <= moment + STOP_WINDOW_US)]
+        share = np.isin(self._account[rows], stopped).mean()
+        return (moment, stopped) if LEAST_STOPPED <= share <= 1 - LEAST_STOPPED else (-1, stopped)
+
+    def _rise(self, rows: I64, moment: int, stopped: I64) -> tuple[float, int, int, float]:
+        """Log rise of the others' load over ``moment``, their exchanges before and after, and the factor by which it
+        would rise if they took over what stopped."""
+        time, out = self._time[rows], np.isin(self._account[rows], stopped)
+        before = (time < moment) & (time >= moment - STOP_WINDOW_US)
+        after = (time >= moment) & (time < moment + STOP_WINDOW_US)
+        theirs, ours, then = int((before & ~out).sum()), int((before & out).sum()), int((after & ~out).sum())
+        factor = (theirs + ours + 1) / (theirs + 1)
+        return float(np.log((then + 0.5) / (theirs + 0.5))), theirs, then, factor
+
+    def _variance(self, rows: I64) -> Statistic:
+        value = self._spread(rows, self._time[rows])
+        return Statistic("variance", value, 0.0, 0.0, 0.0, float(np.clip(-3 * (value + 0.2), 0, 3)))
+
+    def _spread(self, rows: I64, time: I64) -> float:
+        """Log of the pooled hourly variance over the sum of the accounts' variances."""
+        begin = time.min() // HOUR
+        hours = int(time.max() // HOUR - begin) + 1
+        if hours < 24:
+            return 0.0
+        hour = time // HOUR - begin
+        pooled = np.bincount(hour, minlength=hours)
+        account = self._account[rows]
+        cell = np.unique(account * np.int64(hours) + hour, return_counts=True)[1]
+        volume = np.unique(account, return_counts=True)[1]
+        each = (cell.astype(float) ** 2).sum() / hours - ((volume / hours) ** 2).sum()
+        return float(np.log(max(float(pooled.var()), 1e-9) / max(each, 1e-9)))
+
+    def _shifted(self, rows: I64, rng: np.random.Generator) -> I64:
+        """Times of ``rows`` with each account's moved around the window by an offset of its own."""
+        time = self._time[rows]
+        begin, length = time[0], time[-1] - time[0] + 1
+        offset = rng.integers(0, length, len(self._start))
+        return np.asarray(begin + (time - begin + offset[self._account[rows]]) % length)
+
+    def _sample(self, rows: I64, rng: np.random.Generator, most: int) -> I64:
+        """Rows of as many of their accounts, drawn at random, as make ``most`` exchanges."""
+        if len(rows) <= most:
+            return rows
+        owner = self._account[rows]
+        volume = np.bincount(owner)
+        order = rng.permutation(np.flatnonzero(volume))
+        chosen = order[: max(2, int(np.searchsorted(np.cumsum(volume[order]), most)))]
+        return rows[np.isin(owner, chosen)]
 
     def _measure_reference(self, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
         volume = np.diff(self._start)
@@ -107,34 +260,42 @@ class WorkloadTest:
             for _ in range(REFERENCE_GROUPS if len(busy) >= 2 * REFERENCE_SIZE else 0)
         ]
         for name in self._features:
-            values = np.array([value for value, error in (self._ratio(name, rows) for rows in groups) if error < 2])
+            measured = [self._ratio(name, rows, self._account[rows]) for rows in groups]
+            values = np.array([value for value, error in measured if error < 2])
             enough = len(values) >= 8
             spread = max(float(np.std(values)), LEAST_SPREAD) if enough else 10.0
             reference[name] = (float(np.mean(values)) if enough else 0.0, spread)
         return reference
 
-    def _ratio(self, name: str, rows: I64) -> tuple[float, float]:
-        """Log ratio of sharing within and between accounts over ``rows``, and its standard error."""
-        feature, first = self._features[name], self._first[name]
-        length = first[rows + 1] - first[rows]
-        item = np.repeat(first[rows] - np.concatenate([[0], np.cumsum(length)[:-1]]), length) + np.arange(length.sum())
-        code, owner = feature.code[item], self._account[np.repeat(rows, length)]
-        distinct, code, times = np.unique(code, return_inverse=True, return_counts=True)
-        common = times > feature.common * len(rows)
-        code, owner = code[~common[code]], owner[~common[code]]
-        all_pairs = _pairs(times[~common])
-        own = np.unique(code * (self._account.max() + 1) + owner, return_counts=True)[1]
-        same = _pairs(own)
-        volume = np.bincount(self._account[rows])
-        same_possible = _pairs(volume)
+    def _ratio(self, name: str, rows: I64, owner: I32) -> tuple[float, float]:
+        """Log ratio of sharing within and between the accounts ``owner`` (rows,) over ``rows``, and its standard
+        error."""
+        feature = self._features[name]
+        begin = feature.start[rows]
+        length = feature.start[rows + 1] - begin
+        # Dense codes make counting a matter of additions.
+        _, code = np.unique(feature.code[runs(begin, length)], return_inverse=True)
+        _, dense = np.unique(owner, return_inverse=True)
+        accounts = int(dense.max(initial=-1)) + 1
+        times = np.bincount(code)
+        rare = times <= feature.common * len(rows)
+        pair = code[rare[code]] * np.int64(accounts) + np.repeat(dense, length)[rare[code]]
+        own = np.unique(pair, return_counts=True)[1]
+        same, all_pairs = _pairs(own), _pairs(times[rare])
+        same_possible = _pairs(np.bincount(dense))
         possible = _pairs(np.array([len(rows)])) - same_possible
         different = all_pairs - same
-        if same_possible == 0 or possible == 0 or len(distinct) == 0:
+        if same_possible == 0 or possible == 0 or len(times) == 0:
             return 0.0, 10.0
         value = np.log((same + 0.5) / same_possible) - np.log((different + 0.5) / possible)
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
         counted = min(same, len(rows) / 2), min(different, len(rows) / 2)
         return float(value), float(np.sqrt(1 / (counted[0] + 0.5) + 1 / (counted[1] + 0.5)))
+
+
+def _mixed(log_ratio: float, dealt: float) -> float:
+    """Log-odds when only a share ``dealt`` of campaigns shows the feature, from the log-likelihood ratio if it did."""
+    return float(np.log(dealt * np.exp(np.clip(log_ratio, -30, STRONGEST)) + 1 - dealt))
 
 
 def _pairs(counts: I64) -> float:

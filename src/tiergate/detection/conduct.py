@@ -1,0 +1,100 @@
+"""Conduct: how an account behaves, in classes coarse enough that accounts which behave alike share them.
+
+Each class is a token like any other and weighs by how rare it is. Joint classes (hours and evenness together) carry
+their joint frequency, so that what commonly goes together is not counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tiergate.clock import DAY, HOUR
+from tiergate.detection.arrays import distinct
+from tiergate.detection.intake import Traffic
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+Token = tuple[str, I64, I64]
+"""A kind's name, accounts (k,) and their class (k,)."""
+
+TIMING_MINIMUM: Final = 12
+"""Exchanges an account needs before its hours and gaps say anything."""
+
+
+def timing(traffic: Traffic) -> list[Token]:
+    """Hours kept and evenness of gaps; accounts with too little traffic have neither."""
+    accounts = len(traffic.account_ids)
+    order = np.argsort(traffic.account, kind="stable")
+    account, time = traffic.account[order], traffic.time_us[order]
+    total = np.bincount(account, minlength=accounts)
+    bins = distinct(account * np.int64(8) + (time // (3 * HOUR)) % 8)
+    covered = np.bincount(bins // 8, minlength=accounts)
+    same = account[1:] == account[:-1]
+    gap, owner = np.diff(time)[same].astype(np.float64), account[1:][same]
+    number = np.maximum(np.bincount(owner, minlength=accounts), 1)
+    mean = np.bincount(owner, gap, minlength=accounts) / number
+    square = np.bincount(owner, gap * gap, minlength=accounts) / number
+    variation = np.sqrt(np.maximum(square - mean * mean, 0)) / np.maximum(mean, 1)
+    # An even hand has variation 1 (exponential gaps); people, who come and go, reach 2 to 6.
+    evenness = np.digitize(variation, [0.6, 1.15, 1.5, 2.0, 3.0])
+    some = np.flatnonzero(total >= TIMING_MINIMUM)
+    return [
+        ("hours kept", some, covered[some]),
+        ("evenness of gaps", some, evenness[some]),
+        ("hours with evenness", some, covered[some] * 8 + evenness[some]),
+    ]
+
+
+def lifecycle(traffic: Traffic, account: I64, created: I64) -> list[Token]:
+    """Week of arrival and use by day against days since; ``created`` (k,) microseconds, of accounts ``account``."""
+    accounts = len(traffic.account_ids)
+    order = np.argsort(traffic.account, kind="stable")
+    edge = np.searchsorted(traffic.account[order], np.arange(accounts + 1))
+    first, last = traffic.time_us[order[edge[:-1]]], traffic.time_us[order[edge[1:] - 1]]
+    start = traffic.time_us.min()
+    everyone = np.arange(accounts)
+    day = (traffic.time_us - start) // DAY
+    active = np.bincount(distinct(traffic.account * np.int64(100_000) + day) // 100_000, minlength=accounts)
+    volume = np.diff(edge)
+    span = np.maximum((last - first) // DAY + 1, 1)
+    pace = np.log2(np.maximum(volume / span, 0.25)).round().astype(np.int64) + 2
+    presence = (4 * active // span).clip(0, 4)
+    enough = volume >= 3
+    tokens = [
+        ("day of first use", everyone, (first - start) // DAY),
+        ("pace and presence", everyone[enough], (pace * 5 + presence)[enough]),
+    ]
+    if len(account):
+        week = (created - created.min()) // (7 * DAY)
+        tokens.append(("week of sign-up", account, week))
+        # Eight weeks hold a campaign's whole intake; with the pace, they hold few others.
+        lived = enough[account]
+        joint = (week // 2) * 128 + pace[account].clip(0, 24) * 5 + presence[account]
+        tokens.append(("fortnight of sign-up with pace", account[lived], joint[lived]))
+    return tokens
+
+
+def pivots(traffic: Traffic, releases: pa.Table) -> list[Token]:
+    """Accounts that were there before a model came out and turned to it within a day: the model, once each."""
+    models = traffic.columns["request_model"]
+    turned = np.full(len(traffic.account_ids), -1, np.int64)
+    for number, row in enumerate(releases.to_pylist()):
+        if row["model"] not in models.values:
+            continue
+        released = int(row["released_at"].timestamp() * 1_000_000)
+        soon = (traffic.time_us >= released) & (traffic.time_us < released + DAY)
+        early = np.unique(traffic.account[soon & (models.code == models.values.index(row["model"]))])
+        before = np.unique(traffic.account[traffic.time_us < released])
+        turned[np.intersect1d(early, before)] = number
+    some = np.flatnonzero(turned >= 0)
+    return [("new model within a day", some, turned[some])]
+
+
+def subjects(coherence: F64) -> list[Token]:
+    """How coherent an account's subjects are, in steps of a nat: dealt-out accounts are not."""
+    known = np.flatnonzero(~np.isnan(coherence))
+    return [("range of subjects", known, np.clip(coherence[known] + 1.5, 0, 7).astype(np.int64))]

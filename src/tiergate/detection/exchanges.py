@@ -1,0 +1,75 @@
+"""Which exchanges of a case's accounts are the campaign's: the rest belong to somebody innocent.
+
+A reseller's account carries its customers' traffic beside the campaign's, and a careful campaign carries camouflage.
+Each exchange gets a probability from a two-component mixture, campaign against other, fitted by expectation-
+maximisation (Dempster, Laird and Rubin 1977) over what an exchange shows by itself: its template and system prompt,
+its words, its client program and its form of request. Of each feature the most telling token counts, as it does for
+accounts; shares of the campaign are weighted counts over the case, base rates come from all other exchanges.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tiergate.detection.arrays import Ints, row_max, runs
+from tiergate.detection.intake import Ragged, Traffic
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+ROUNDS: Final = 6
+STRONGEST: Final = 6.0
+"""Nats that one feature may add or take: features of one exchange are not independent."""
+
+BELIEVED: Final = 0.95
+"""Where the fit begins: belief in exchanges made from the case's common template, and disbelief in the others."""
+
+
+class ExchangeMixture:
+    """Base rates of the platform, to fit mixtures of several cases against."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        every = np.arange(traffic.rows + 1)
+        parts = [traffic.system, traffic.template, traffic.words]
+        for name in ("user_agent", "request_model"):
+            code = traffic.columns[name].code
+            parts.append(Ragged(every, code + 1, int(code.max(initial=-1)) + 2))
+        parts.append(Ragged(every, traffic.shape, int(traffic.shape.max(initial=-1)) + 1))
+        self._rows = traffic.rows
+        self._parts = [(part, np.bincount(part.code, minlength=part.distinct)) for part in parts if part.distinct]
+
+    def membership(self, rows: I64, workload: I64) -> F64:
+        """Probability (rows,) that each of ``rows`` (ascending) serves the campaign, starting from the belief that
+        ``workload``, a part of them, does."""
+        belief = np.where(np.isin(rows, workload, assume_unique=True), BELIEVED, 1 - BELIEVED)
+        if len(workload) == len(rows):
+            return np.full(len(rows), BELIEVED)
+        features: list[tuple[Ints, I64, F64]] = []
+        for part, everywhere in self._parts:
+            length = part.start[rows + 1] - part.start[rows]
+            code, local = np.unique(part.code[runs(part.start[rows], length)], return_inverse=True)
+            features.append((local, length, everywhere[code].astype(np.float64)))
+        for _ in range(ROUNDS):
+            prior = float(np.clip(belief.mean(), 0.001, 0.999))
+            odds = np.full(len(rows), np.log(prior / (1 - prior)))
+            for feature in features:
+                odds = odds + self._evidence(belief, *feature)
+            belief = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+        return np.asarray(belief)
+
+    def _evidence(self, belief: F64, local: Ints, length: I64, everywhere: F64) -> F64:
+        ours = float(belief.sum()) + 1
+        weight = np.bincount(local, np.repeat(belief, length), len(everywhere))
+        rest = np.maximum(everywhere - weight, 0)
+        ratio = (weight / ours) / ((rest + 0.5) / (self._rows - ours + 2))
+        best = row_max(ratio[local], length)
+        # How much of the campaign shows any telling token says what the lack of one means.
+        telling = row_max((ratio[local] > 1).astype(float), length) > 0
+        among_ours = float((belief * telling).sum() + 0.5) / (ours + 1)
+        among_rest = float(((1 - belief) * telling).sum() + 0.5) / (len(belief) - ours + 3)
+        lack = np.log(max(1 - among_ours, 1e-3) / max(1 - among_rest, 1e-3))
+        found = np.log(np.maximum(best, 1e-9))
+        return np.asarray(np.clip(np.where(telling, found, lack), -STRONGEST, STRONGEST))
