@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, A
         else:
             from benchmarks.detection.worlds import compose
 
-            write_world(compose(options.shared_data, seed, split=options.split), world)
+            write_world(compose(options.shared_data, seed, split=options.split, accounts=20_000), world)
     cases = folder / f"{world.name}-cases"
     started = time.monotonic()
     command = [sys.executable, "-m", "tiergate", "detect", str(world), "--out", str(cases)]

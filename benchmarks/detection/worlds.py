@@ -1,22 +1,23 @@
 """Worlds of real prompts, load shapes, addresses and clients, for measuring detection.
 
-    python -m benchmarks.detection.worlds --shared-data ../shared/data --out world --seed 11 --split report
+    python -m benchmarks.detection.worlds --scenario shared --seed 101 --split report --out world
 
-Sources are split as a whole, never by row. The detector was tuned on `tune` and the bundled grammar; results on
-`report` led to one change as well, as README.md in this folder says.
+A scenario is a campaign with its disguise, among people and all populations that look guilty. Prompt sources are split
+as a whole, never by row, and so are seeds:
 
 | | tune | report |
 | --- | --- | --- |
-| people | dolly_6k, crosswoz_dialogues, arena_hard_v01 | clinc150, nq_open, oasst1_en_validation |
+| people | dolly_6k, crosswoz_dialogues, clinc150, nq_open | oasst1_en_validation, arena_hard_v01, t0_batch_jobs |
 | developers | realhumaneval_chat | specstory_sessions |
-| agent's system prompt | fabric_patterns | prompts_chat |
-| public templates | fabric_patterns | prompts_chat |
-| campaign | alpaca_5k, math_cot, metatool_queries, code_alpaca | taskbench, gorilla_apibench, smile_dialogues |
-| seeds used | 1 to 9 | 11 and up |
+| system prompts, public templates | fabric_patterns | prompts_chat, prompts_zh_roles |
+| campaign | alpaca_5k, math_cot, metatool_queries, code_alpaca_2k, taskbench_requests, gorilla_apibench, smile_dialogues | \
+alpaca_zh, lawyer_llama, glaive_toolcall, toolbench_queries, gaokao_gpt4_eval |
+| seeds | 1 to 99 | 101 and up |
 
-Load shapes (servegen_client_rates), networks (ip_asn_ipv4), browsers (user_agents) and TLS fingerprints are used by
-both. The campaign's accounts share an instruction template and nothing else of their own: each has its own address
-on an ordinary network, its own payment and mail. The data is read where it lies; nothing of it is kept.
+oasst1_en_validation, specstory_sessions and prompts_chat were in an earlier report split, whose results led to changes;
+all other report sources and all seeds above 100 had not been looked at when the detector was last changed. Load shapes
+(servegen_client_rates), networks (ip_asn_ipv4), browsers (user_agents) and TLS fingerprints are used by both. The data
+is read where it lies; nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -24,57 +25,86 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from tiergate.simulation.prompts import ListedPrompts
-from tiergate.simulation.spec import CampaignSpec, WorldSpec
+from tiergate.simulation.spec import LOOK_ALIKES, CampaignSpec, WorldSpec
 from tiergate.simulation.surroundings import COUNTRIES, Client, MadeUpSurroundings, Place
 from tiergate.simulation.world import World, simulate, write_world
 
 Split = Literal["tune", "report"]
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "tune": {
-        "people": ("dolly_6k", "crosswoz_dialogues", "arena_hard_v01"),
+        "people": ("dolly_6k", "crosswoz_dialogues", "clinc150", "nq_open"),
         "developers": ("realhumaneval_chat",),
         "system": ("fabric_patterns",),
-        "campaign": ("alpaca_5k", "math_cot", "metatool_queries", "code_alpaca_2k"),
+        "campaign": (
+            "alpaca_5k",
+            "math_cot",
+            "metatool_queries",
+            "code_alpaca_2k",
+            "taskbench_requests",
+            "gorilla_apibench",
+            "smile_dialogues",
+        ),
     },
     "report": {
-        "people": ("clinc150", "nq_open", "oasst1_en_validation"),
+        "people": ("oasst1_en_validation", "arena_hard_v01", "t0_batch_jobs"),
         "developers": ("specstory_sessions",),
-        "system": ("prompts_chat",),
-        "campaign": ("taskbench_requests", "gorilla_apibench", "smile_dialogues"),
+        "system": ("prompts_chat", "prompts_zh_roles"),
+        "campaign": ("alpaca_zh", "lawyer_llama", "glaive_toolcall", "toolbench_queries", "gaokao_gpt4_eval"),
     },
 }
 LARGEST_SUBJECT = 120
 
+ACCOUNTS: Final = 6_000
+DAYS: Final = 21.0
+_PARTLY: Final = CampaignSpec(accounts=240, exchanges_per_account=22, address_sharing=0.3, payment_sharing=0.3)
+_ROTATED: Final = replace(_PARTLY, address_sharing=0, payment_sharing=0, client_programs=0, wordings=0)
+
+SCENARIOS: Final[dict[str, tuple[CampaignSpec, ...]]] = {
+    # 4% of accounts and under 5% of traffic; three in ten share a card or an address with about seven others.
+    "shared": (_PARTLY,),
+    # Every direct identifier of its own (address, card, mail, client program) and every prompt worded anew.
+    "rotated": (_ROTATED,),
+    # The same, around fixed wordings, half of the traffic camouflage.
+    "camouflaged": (replace(_ROTATED, wordings=20, camouflage=0.5),),
+    # The same, in the hours of people.
+    "human": (replace(_ROTATED, wordings=1, human_rhythm=True),),
+    # The same, each account with two subjects of its own.
+    "personas": (replace(_ROTATED, wordings=1, topics_per_account=2),),
+    # June: many accounts, each asking little, address and card of its own, one wording.
+    "june": (CampaignSpec(accounts=280, exchanges_per_account=20, camouflage=0.1),),
+    # September: 273 accounts that ask two hundred times as often as anybody (about 12 a day here, for size).
+    "september_273": (CampaignSpec(accounts=273, exchanges_per_account=250, client_programs=3),),
+    # Banned on the eleventh day; a second pool starts within the hour.
+    "two_pools": (replace(_PARTLY, banned_on_day=11, replaced_after_h=0.5, address_sharing=0.0),),
+    # Resellers' accounts of which one exchange in ten is the campaign's.
+    "reseller": (CampaignSpec(accounts=60, exchanges_per_account=20, innocent_share=0.9, client_programs=3),),
+    # Nobody.
+    "quiet": (),
+}
+
 
 def compose(
-    shared_data: Path,
-    seed: int,
-    *,
-    n_accounts: int = 20_000,
-    n_exchanges: int = 400_000,
-    campaign_accounts: int = 500,
-    split: Split = "report",
+    shared_data: Path, seed: int, *, scenario: str = "shared", split: Split = "report", accounts: int = ACCOUNTS
 ) -> World:
-    """A world of about ``n_exchanges`` by ``n_accounts``, of them 1,600 agent users, 360 in offices, one campaign."""
-    agent, office = round(n_accounts * 0.08), round(n_accounts * 0.018)
-    people = n_accounts - agent - office - campaign_accounts
-    campaign_each = 60
-    left = n_exchanges - campaign_accounts * campaign_each
+    """A world of ``accounts`` accounts, a fifth of them populations that look guilty, with the scenario's campaign."""
+    factor = accounts / ACCOUNTS
+    campaigns = tuple(replace(one, accounts=max(4, round(one.accounts * factor))) for one in SCENARIOS[scenario])
     spec = WorldSpec(
-        days=28,
-        people=people,
-        hard_negatives={"agent_users": agent, "office": office},
-        # Agent users make half as many again (see `hard_negatives`).
-        exchanges_per_account=left / (people + 1.5 * agent + office),
-        campaigns=(CampaignSpec(accounts=campaign_accounts, exchanges_per_account=campaign_each),),
+        days=DAYS,
+        people=round(accounts * 0.76),
+        hard_negatives=dict.fromkeys(LOOK_ALIKES, round(accounts * 0.01)),
+        exchanges_per_account=18,
+        campaigns=campaigns,
+        release_day=9.0,
     )
     return simulate(spec, seed, _prompts(shared_data, split, seed), RealSurroundings(shared_data), _loads(shared_data))
 
@@ -166,10 +196,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared-data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--scenario", choices=list(SCENARIOS), default="shared")
+    parser.add_argument("--seed", type=int, default=101)
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
     parser.add_argument("--split", choices=["tune", "report"], default="report")
     options = parser.parse_args()
-    write_world(compose(options.shared_data, options.seed, split=options.split), options.out)
+    world = compose(
+        options.shared_data, options.seed, scenario=options.scenario, split=options.split, accounts=options.accounts
+    )
+    write_world(world, options.out)
 
 
 if __name__ == "__main__":

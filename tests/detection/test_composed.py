@@ -20,7 +20,7 @@ def test_the_campaign_is_found_and_the_look_alikes_are_not(
 ) -> None:
     from benchmarks.detection.worlds import compose
 
-    world = compose(shared_data, seed, n_accounts=1_500, n_exchanges=30_000, campaign_accounts=60, split=split)
+    world = compose(shared_data, seed, split=split, accounts=1_500)
     population = {row["account_id"]: row["population"] for row in world.truth.to_pylist()}
     with RefusedRows(None) as refused:
         inputs = DetectionInputs(lambda: log_batches(world.exchanges), world.accounts, None, refused, [])

@@ -11,13 +11,14 @@ from tiergate.cli.terminal import counted, progress, say, say_json
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the world.")],
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Which world to make: demo, small or quiet.")] = "demo",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the world.")] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Which world to make; `list` names them.")] = "demo",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of everything in it.")] = 1,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts to use instead of the built-in templates.")
     ] = None,
-    scale: Annotated[float, typer.Option(metavar="X", min=0.01, help="Multiplies the number of accounts.")] = 1.0,
+    scale: Annotated[float, typer.Option(metavar="X", min=0.001, help="Multiplies the number of accounts.")] = 1.0,
+    thin: Annotated[float, typer.Option(metavar="X", min=0.001, help="Multiplies a campaign's exchanges.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Write a simulated world to try things on.
@@ -32,11 +33,18 @@ def simulate(
     from tiergate.simulation.world import simulate as make
     from tiergate.simulation.world import write_world
 
+    if preset == "list":
+        for name, spec in PRESETS.items():
+            size = sum(one.accounts for one in spec.campaigns)
+            say(f"{name}: {spec.days:g} days, {spec.people:,} people, {size:,} campaign accounts at scale 1")
+        return
+    if out is None:
+        raise InputError("say where to write the world: --out DIR")
     if preset not in PRESETS:
         raise InputError(f"no preset is called `{preset}`: there are {', '.join(PRESETS)}")
     with progress("simulating") as advance:
         source = read_prompts(prompts) if prompts else GrammarPrompts()
-        world = make(PRESETS[preset].scaled(scale), seed, source)
+        world = make(PRESETS[preset].scaled(scale).thinned(thin), seed, source)
         advance("writing", 0.8)
         write_world(world, out)
         advance("", 1.0)

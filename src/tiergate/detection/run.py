@@ -115,7 +115,7 @@ def run_detection(
     run = {
         "tiergate": tiergate.__version__,
         "inputs": [{"file": path.name, "blake2b": _fingerprint(path)} for path in sorted(_plain(inputs.files))],
-        "parameters": asdict(parameters),
+        "parameters": asdict(parameters) | {"decoys": parameters.rounds(len(traffic.account_ids))},
         "exchanges": {
             "read": traffic.rows + traffic.repeated + inputs.refused.count,
             "refused": inputs.refused.count,

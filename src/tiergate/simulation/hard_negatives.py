@@ -1,18 +1,17 @@
-"""Honest customers who look guilty: each a named population with the reason."""
+"""Honest customers who look guilty: each a named population with the reason.
+
+How they are made is in `shared_tools` (strangers with one tool, template or list) and `shared_places` (people who
+share a place, a payer or a moment).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from tiergate.clock import DAY
-from tiergate.simulation.grammar import AGENT_TOOLS
-from tiergate.simulation.maker import Maker, Member, Request, person
-from tiergate.simulation.rhythm import sittings
-from tiergate.simulation.surroundings import Client
-
-OFFICE_SIZE: Final = 30
+from tiergate.simulation import shared_places, shared_tools
+from tiergate.simulation.maker import Maker, Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,55 +22,25 @@ class HardNegative:
     looks_guilty: str
 
 
-def _agent_users(maker: Maker, count: int) -> Iterator[Member]:
-    """Users of one coding agent: the same tool around different people."""
-    rng, spec = maker.rng, maker.spec
-    versions = [Client(f"quill-agent/1.{minor}", "t13d5911h1_a33745022dd6_1f22a2ca17c4") for minor in range(4)]
-    volumes = maker.volumes(count, count * spec.exchanges_per_account * 1.5)
-    for volume in volumes.tolist():
-        place = maker.surroundings.home(rng)
-        # The tool came out some eight months ago and spread by word of mouth.
-        created = -int(rng.beta(1.2, 1.6) * 240 * DAY)
-        member = maker.member("agent_users", created, place, versions[rng.choice(4, p=(0.1, 0.2, 0.3, 0.4))])
-        member.temperature, member.max_tokens, member.streams = 0.2, 8192, True
-        member.model = int(rng.choice(3, p=(0.85, 0.1, 0.05)))
-        projects = rng.integers(0, 1 << 20, int(rng.integers(1, 4))).tolist()
-        for time in person(rng, volume, spec.days, turns=9).tolist():
-            text = maker.prompts.code_task(rng, projects[rng.integers(len(projects))])
-            member.requests.append(Request(time, text, place, maker.prompts.agent_system, AGENT_TOOLS))
-        yield member
-
-
-def _office(maker: Maker, count: int) -> Iterator[Member]:
-    """Colleagues behind their company's two addresses; half were signed up by the company, half by themselves."""
-    rng, spec = maker.rng, maker.spec
-    number = 0
-    while number < count:
-        size = min(OFFICE_SIZE, count - number)
-        egress = [maker.surroundings.home(rng), maker.surroundings.home(rng)]
-        images = [maker.surroundings.browser(rng) for _ in range(3)]
-        company, card = f"org_{rng.integers(1 << 50):013x}", f"card_{rng.integers(1 << 60):015x}"
-        domain, hour = f"office{rng.integers(1 << 30)}.com", float(rng.uniform(0, 24))
-        rollout = maker.signed_up()
-        volumes = maker.volumes(size, size * spec.exchanges_per_account)
-        for volume in volumes.tolist():
-            by_company = rng.random() < 0.5
-            created = min(rollout + int(rng.exponential(20) * DAY), -DAY) if by_company else maker.signed_up()
-            client = images[rng.integers(3)] if rng.random() < 0.6 else maker.surroundings.script(rng)
-            account: dict[str, Any] = {"email_domain": domain}
-            if by_company:
-                account |= {"organization_id": company, "payment_hash": card, "plan": "team"}
-            member = maker.member("office", created, egress[0], client, **account)
-            own = rng.choice(maker.prompts.subjects, size=min(3, maker.prompts.subjects), replace=False).tolist()
-            times = sittings(rng, volume, spec.days, hour=hour + rng.normal(0, 1), spread_h=2.2, turns=4, weekend=0.05)
-            for time in times.tolist():
-                text = maker.prompts.asking(rng, own[rng.integers(len(own))])
-                member.requests.append(Request(time, text, egress[rng.integers(2)]))
-            yield member
-        number += size
-
-
 HARD_NEGATIVES: Final[dict[str, HardNegative]] = {
-    "agent_users": HardNegative(_agent_users, "one system prompt, client, set of tools and parameters for all of them"),
-    "office": HardNegative(_office, "dozens behind two addresses at the same hours, some on one company card"),
+    "agency": HardNegative(shared_places.agency, "resells: many end users, subjects and clients, day and night"),
+    "agent_users": HardNegative(shared_tools.agent_users, "one system prompt, client, tools and parameters for all"),
+    "ci_fleet": HardNegative(shared_places.ci_fleet, "one key's worth of work from forty addresses, day and night"),
+    "class_assignment": HardNegative(shared_places.class_assignment, "same address, week, hours and questions"),
+    "company_egress": HardNegative(shared_places.company_egress, "dozens of accounts behind one address"),
+    "corporate_vpn": HardNegative(shared_places.corporate_vpn, "few hosting addresses, and together never asleep"),
+    "evaluation_harness": HardNegative(shared_tools.evaluation_harness, "one reasoning template, temperature 0"),
+    "failover_clients": HardNegative(shared_tools.failover_clients, "burst at the same minutes with one client"),
+    "hackathon": HardNegative(shared_places.hackathon, "fresh accounts, one venue and card, at full use at once"),
+    "key_migration": HardNegative(shared_places.key_migration, "one account falls silent, a fresh one takes over"),
+    "labelling_contractors": HardNegative(shared_tools.labelling_contractors, "one grading template, one payer"),
+    "nightly_batch": HardNegative(shared_tools.nightly_batch, "one template and client, by the clock, from hosting"),
+    "office": HardNegative(shared_places.office, "two addresses, the same hours, some on one company card"),
+    "popular_template_users": HardNegative(shared_tools.popular_template_users, "one template over many accounts"),
+    "reasoning_audit": HardNegative(shared_tools.reasoning_audit, "asks for written-out reasoning in a fixed form"),
+    "release_day_benchmarkers": HardNegative(shared_tools.release_day_benchmarkers, "turns to a new model in hours"),
+    "saas_tenants": HardNegative(shared_tools.saas_tenants, "one template, client, egress and card"),
+    "student_programme": HardNegative(shared_places.student_programme, "free sign-ups of one week on one network"),
+    "support_bots": HardNegative(shared_tools.support_bots, "nearly one system prompt, day and night"),
+    "translators": HardNegative(shared_tools.translators, "one client, one template, one side of the earth"),
 }

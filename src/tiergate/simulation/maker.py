@@ -110,6 +110,37 @@ class Maker:
         """Microseconds before the start at which an ordinary account was made: within a year, more of late."""
         return -int(self.rng.beta(1, 1.3) * 365 * DAY)
 
+    def subjects(self, count: int = 3) -> list[int]:
+        """A few subjects of somebody's own, the first the favourite."""
+        known = self.prompts.subjects
+        return [int(one) for one in self.rng.choice(known, size=min(count, known), replace=False)]
+
+    def talk(
+        self,
+        member: Member,
+        times: I64,
+        places: Sequence[Place],
+        *,
+        subjects: Sequence[int] | None = None,
+        template: str | None = None,
+        use: float = 1.0,
+        system: str | None = None,
+        tools: tuple[str, ...] | None = None,
+    ) -> Member:
+        """Give ``member`` requests at ``times`` on its own ``subjects``, a share ``use`` of them put into ``template``,
+        from ``places`` (the first three times in four). Returns the member."""
+        rng, own = self.rng, list(subjects or self.subjects())
+        favour = np.minimum(rng.geometric(0.6, len(times)) - 1, len(own) - 1).tolist()
+        elsewhere = (rng.random(len(times)) < 0.25).tolist()
+        filled = (rng.random(len(times)) < use).tolist()
+        for at, chosen, away, fill in zip(times.tolist(), favour, elsewhere, filled, strict=True):
+            text = self.prompts.asking(rng, own[chosen])
+            if template is not None and fill:
+                text = template.replace("{filling}", text)
+            place = places[int(rng.integers(len(places)))] if away else places[0]
+            member.requests.append(Request(at, text, place, system, tools))
+        return member
+
     def volumes(self, count: int, total: float) -> I64:
         """Heavy-tailed exchanges by account (log-normal, sigma 1.3) that add up to about ``total``."""
         if not count:

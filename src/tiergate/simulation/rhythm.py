@@ -18,7 +18,7 @@ def sittings(
     :param hour: middle of the person's day, UTC. :param spread_h: standard deviation of sittings around it.
     :param turns: mean messages of a sitting. :param weekend: chance that a sitting planned for a weekend happens.
     """
-    times: list[I64] = []
+    times: list[I64] = [np.empty(0, np.int64)]
     left = count
     while left > 0:
         day = int(rng.integers(0, max(int(days), 1)))

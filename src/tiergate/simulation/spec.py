@@ -80,11 +80,86 @@ class WorldSpec:
             campaigns=tuple(replace(one, accounts=round(one.accounts * factor)) for one in self.campaigns),
         )
 
+    def thinned(self, factor: float) -> WorldSpec:
+        """The same accounts, each campaign with ``factor`` times the exchanges. Raises `InputError` unless positive."""
+        if not factor > 0:
+            raise InputError(f"`{factor}` is no share: give a number above 0")
+        each = (replace(one, exchanges_per_account=one.exchanges_per_account * factor) for one in self.campaigns)
+        return replace(self, campaigns=tuple(each))
 
+
+LOOK_ALIKES: Final = (
+    "agency",
+    "agent_users",
+    "ci_fleet",
+    "class_assignment",
+    "company_egress",
+    "corporate_vpn",
+    "evaluation_harness",
+    "failover_clients",
+    "hackathon",
+    "key_migration",
+    "labelling_contractors",
+    "nightly_batch",
+    "office",
+    "popular_template_users",
+    "reasoning_audit",
+    "release_day_benchmarkers",
+    "saas_tenants",
+    "student_programme",
+    "support_bots",
+    "translators",
+)
+
+
+def _around(campaign: CampaignSpec, days: float, *, release_day: float = 6.0) -> WorldSpec:
+    """A campaign among 24 times as many honest accounts, a fifth of them in populations that look guilty."""
+    each = round(campaign.accounts * 24 * 0.2 / len(LOOK_ALIKES))
+    return WorldSpec(
+        days=days,
+        people=round(campaign.accounts * 24 * 0.8),
+        hard_negatives=dict.fromkeys(LOOK_ALIKES, each),
+        campaigns=(campaign,),
+        release_day=release_day,
+    )
+
+
+# The published shapes are the provider's own figures of what it alleges; nobody else has reproduced them. Accounts of
+# the February cases were published as about 24,000 in all, and are split here in proportion to exchanges; its window
+# was not published, a month is assumed. At full size the world around a campaign is 24 times its accounts with 18
+# exchanges each: the campaign is 4% of accounts but, where it asks hundreds of times a day, most of the traffic; thin
+# it (`thinned`) for a share of traffic below 5%.
 PRESETS: Final[dict[str, WorldSpec]] = {
     "demo": WorldSpec(days=10, campaigns=(CampaignSpec(payment_sharing=0.3),)),
     "small": WorldSpec(
         days=7, people=60, hard_negatives={"agent_users": 12, "office": 10}, campaigns=(CampaignSpec(accounts=10),)
     ),
     "quiet": WorldSpec(days=10, campaigns=()),
+    # Anthropic, 23 February 2026: more than 150 thousand, 3.4 million and 13 million exchanges; about half of the last
+    # one's traffic moved to a new model within 24 hours of its release.
+    "february_150k": _around(CampaignSpec(accounts=217, exchanges_per_account=691, payment_sharing=0.5), 30),
+    "february_3m": _around(CampaignSpec(accounts=4_930, exchanges_per_account=690, client_programs=12), 30),
+    "february_13m": _around(
+        CampaignSpec(accounts=18_850, exchanges_per_account=690, pivot_share=0.5, pivot_spread_h=8), 30, release_day=20
+    ),
+    # Letter of 10 June 2026: 28.8 million exchanges over about 25,000 accounts from 22 April to 5 June.
+    "june": _around(CampaignSpec(accounts=25_000, exchanges_per_account=1_152, camouflage=0.1), 45),
+    # Report of 10 September 2026: more than 3.4 million exchanges of 273 accounts in 17 days.
+    "september_273": _around(CampaignSpec(accounts=273, exchanges_per_account=12_454), 17),
+    # The same report: more than 400 thousand exchanges of more than 1,500 accounts in 20 days, its own users' sessions.
+    "september_1500": _around(
+        CampaignSpec(accounts=1_500, exchanges_per_account=267, relays_sessions=True, human_rhythm=True), 20
+    ),
+    # The same report: a pool of about 5,000 accounts (residential proxies, disposable mail, virtual cards) and another
+    # that took over at once when it was banned.
+    "september_two_pools": _around(
+        CampaignSpec(accounts=5_000, exchanges_per_account=600, banned_on_day=12, replaced_after_h=0.5), 24
+    ),
+    # The same report: more than 12.1 million exchanges in 14 days that relay the firm's own users, chosen by their
+    # harness; accounts were not published, 5,000 are assumed.
+    "september_relay": _around(
+        CampaignSpec(accounts=5_000, exchanges_per_account=2_420, relays_sessions=True, client_programs=2), 14
+    ),
+    # A pool of resellers' accounts in which four fifths of the traffic belongs to innocent customers (vary the share).
+    "reseller": _around(CampaignSpec(accounts=120, exchanges_per_account=60, innocent_share=0.8), 14),
 }
