@@ -10,8 +10,9 @@ as a whole, never by row, and so are seeds:
 | people | dolly_6k, crosswoz_dialogues, clinc150, nq_open | oasst1_en_validation, arena_hard_v01, t0_batch_jobs |
 | developers | realhumaneval_chat | specstory_sessions |
 | system prompts, public templates | fabric_patterns | prompts_chat, prompts_zh_roles |
-| campaign | alpaca_5k, math_cot, metatool_queries, code_alpaca_2k, taskbench_requests, gorilla_apibench, smile_dialogues | \
-alpaca_zh, lawyer_llama, glaive_toolcall, toolbench_queries, gaokao_gpt4_eval |
+| campaign | alpaca_5k, math_cot, metatool_queries, | alpaca_zh, lawyer_llama, |
+| | code_alpaca_2k, taskbench_requests, | glaive_toolcall, toolbench_queries, |
+| | gorilla_apibench, smile_dialogues | gaokao_gpt4_eval |
 | seeds | 1 to 99 | 101 and up |
 
 oasst1_en_validation, specstory_sessions and prompts_chat were in an earlier report split, whose results led to changes;
