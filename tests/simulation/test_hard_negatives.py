@@ -10,9 +10,11 @@ import pytest
 from tiergate.clock import DAY, HOUR
 from tiergate.simulation.hard_negatives import HARD_NEGATIVES
 from tiergate.simulation.maker import Maker, Member
-from tiergate.simulation.prompts import GrammarPrompts
+from tiergate.simulation.people import languages, people
+from tiergate.simulation.prompts import GrammarPrompts, ListedPrompts
+from tiergate.simulation.rhythm import UTC_OFFSETS
 from tiergate.simulation.spec import LOOK_ALIKES, WorldSpec
-from tiergate.simulation.surroundings import MadeUpSurroundings
+from tiergate.simulation.surroundings import COUNTRIES, MadeUpSurroundings
 
 
 def make(name: str, count: int = 24, seed: int = 1) -> list[Member]:
@@ -42,7 +44,7 @@ def test_a_population_is_complete_and_seeded(name: str) -> None:
     assert all(0 <= request.time < 14 * DAY for one in members for request in one.requests)
     assert not any(request.campaign for one in members for request in one.requests)
     assert [one.requests for one in members] == [one.requests for one in make(name)]
-    assert HARD_NEGATIVES[name].looks_guilty
+    assert HARD_NEGATIVES[name].looks_guilty.endswith(".")
 
 
 def test_there_are_more_than_fourteen_and_presets_hold_them_all() -> None:
@@ -151,3 +153,125 @@ def test_the_account_still_tells_who_asks(name: str) -> None:
         same += bool(words(first) & words(second))
         apart += bool(words(first) & words(other.requests[rng.integers(len(other.requests))].text))
     assert same > 1.2 * apart
+
+
+def hours(member: Member) -> set[int]:
+    """Hours of the day, UTC, at which somebody asked."""
+    return {request.time // HOUR % 24 for request in member.requests}
+
+
+def busy(members: list[Member], least: int = 20) -> list[Member]:
+    return [one for one in members if len(one.requests) >= least]
+
+
+@pytest.mark.parametrize("name", ["agency", "ci_fleet", "corporate_vpn", "support_bots"])
+def test_together_they_never_sleep(name: str) -> None:
+    assert set().union(*(hours(one) for one in make(name, 40))) == set(range(24))
+
+
+def test_each_employee_on_the_vpn_sleeps() -> None:
+    awake = [len(hours(one)) for one in busy(make("corporate_vpn", 60))]
+    assert awake
+    assert np.median(awake) < 14
+
+
+def test_bots_have_one_skeleton_and_a_shop_each() -> None:
+    members = make("support_bots")
+    prompts = [{request.system for request in one.requests} for one in members]
+    assert all(len(one) == 1 for one in prompts)
+    said = [one.pop() or "" for one in prompts]
+    assert len(set(said)) == len(said)
+    assert len({one.split(". ", 1)[1] for one in said}) == 1
+
+
+def test_agent_users_share_a_system_prompt_but_no_address_and_no_task() -> None:
+    members = make("agent_users")
+    assert len({request.system for one in members for request in one.requests}) == 1
+    assert addresses(members).most_common(1)[0][1] == 1
+    texts = [{request.text for request in one.requests if len(request.text) > 40} for one in members]
+    assert not texts[0] & set().union(*texts[1:])
+
+
+def test_failover_bursts_are_of_the_same_minutes() -> None:
+    members = make("failover_clients")
+    windows = Counter(request.time // (2 * HOUR) for one in members for request in one.requests)
+    total = sum(windows.values())
+    assert len(windows) < 0.15 * 14 * 12
+    assert sum(number for _, number in windows.most_common(8)) > 0.7 * total
+
+
+def test_a_build_fleet_has_many_addresses_and_each_account_its_own_repository() -> None:
+    members = make("ci_fleet", 12)
+    assert len(addresses(members)) >= 30
+    assert len({request.system for one in members for request in one.requests}) == 1
+    texts = [{request.text for request in one.requests if len(request.text) > 40} for one in members]
+    assert not texts[0] & set().union(*texts[1:])
+
+
+def test_nightly_jobs_run_by_the_clock_at_hours_of_their_own() -> None:
+    runs = [frozenset(hours(one)) for one in busy(make("nightly_batch"))]
+    assert all(len(one) <= 5 for one in runs)
+    assert len(set(runs)) > 0.8 * len(runs)
+
+
+def test_auditors_ask_for_reasoning_in_one_form_in_the_hours_of_an_office() -> None:
+    members = make("reasoning_audit")
+    assert all("reasoning step by step" in request.text for one in members for request in one.requests)
+    assert np.median([len(hours(one)) for one in busy(members)]) < 14
+
+
+def test_students_talk_about_their_own_answers_too() -> None:
+    members = make("class_assignment")
+    sent = [Counter(request.text for request in one.requests) for one in members]
+    known = Counter(text for one in sent for text in one)
+    assert len([text for text, number in known.items() if number >= 4]) <= 6
+    own = sum(number == 1 for number in known.values())
+    assert own > 0.5 * len(known)
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[Member]:
+    spec = WorldSpec(days=14, people=500, machine_share=0)
+    return list(people(Maker(spec, np.random.default_rng(2), GrammarPrompts(), MadeUpSurroundings())))
+
+
+def test_people_sleep_when_their_country_does(crowd: list[Member]) -> None:
+    assert set(COUNTRIES) <= set(UTC_OFFSETS)
+    for country in ("US", "IN", "DE", "JP"):
+        ahead = np.mean(UTC_OFFSETS[country])
+        nights = []  # by account: one that asks a lot in foreign hours must not decide
+        for one in busy(crowd, 8):
+            if one.account["declared_country"] == country:
+                local = (np.array([request.time for request in one.requests]) / HOUR + ahead) % 24
+                nights.append(np.mean((local > 2) & (local < 7)))
+        assert len(nights) >= 5
+        assert np.mean(nights) < 0.12, country  # these five hours are a fifth of the day
+
+
+def test_people_have_a_second_place_in_their_country(crowd: list[Member]) -> None:
+    asked = [(one.account["declared_country"], r.place.country) for one in crowd for r in one.requests]
+    assert np.mean([home == here for home, here in asked]) > 0.95
+    assert np.mean([len({r.place for r in one.requests}) > 1 for one in busy(crowd)]) > 0.7
+
+
+def test_people_differ_widely_in_how_much_they_ask(crowd: list[Member]) -> None:
+    volumes = np.sort([len(one.requests) for one in crowd])
+    assert volumes[-25:].sum() > 0.2 * volumes.sum()
+    assert np.median(volumes) < 0.7 * volumes.mean()
+
+
+def test_languages_are_told_from_the_prompts_and_lean_to_their_countries(crowd: list[Member]) -> None:
+    assert languages(GrammarPrompts()) == {"zh": [11], "es": [12]}
+    listed = ListedPrompts([["how are you"], ["\u3053\u3093\u306b\u3061\u306f"], ["\uc548\ub155"]])
+    assert languages(listed) == {"ja": [1], "ko": [2]}
+
+    def chinese(home: bool) -> float:
+        told = [
+            any("\u4e00" <= letter <= "\u9fff" for letter in r.text)
+            for one in crowd
+            for r in one.requests
+            if (one.account["declared_country"] == "CN") == home
+        ]
+        return float(np.mean(told))
+
+    assert chinese(True) > 3 * chinese(False) > 0

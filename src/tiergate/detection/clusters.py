@@ -24,6 +24,7 @@ import scipy.sparse as sp
 from tiergate.detection.arrays import row_max
 from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
 from tiergate.detection.links import LEAST_SURPRISE, Links
+from tiergate.detection.seeds import seeds
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -32,6 +33,10 @@ SMALLEST: Final = 3
 """Members a cluster needs: two accounts that share two things are commonly one person."""
 
 ROUNDS: Final = 5
+COHERENT: Final = ("template",)
+"""Families in which members must share the same tokens and not just any: two tools with a prompt each are two groups,
+even where their users behave alike. Cards and addresses come in small lots also within one campaign."""
+
 STRONGEST_LINKS: Final = 12
 MOST_CLUSTERS: Final = 400
 HOPELESS: Final = -1.0
@@ -135,8 +140,9 @@ class Holdings:
 def find_clusters(links: Links, holdings: Holdings, seed: int) -> list[Cluster]:
     """Groups of positive worth, disjoint, the worthiest first."""
     found = []
-    for community in _communities(links, seed):
-        for members in (community, *_cores(community, holdings)):
+    proposed = [(community, *_cores(community, holdings)) for community in _communities(links, seed)]
+    for group in (*proposed, *((one,) for one in seeds(holdings.families, holdings.accounts))):
+        for members in group:
             cluster = _settle(members, holdings)
             if cluster is not None and cluster.worth > 0:
                 found.append(cluster)
@@ -286,6 +292,10 @@ def _share(family: Family, members: I64) -> Shared | None:
     if not len(token):
         return None
     ratio, count = _ratios(family, token, n)
+    if family.name in COHERENT:
+        ratio = np.where(
+            _beside(int(token[np.argmax(count * np.log(np.maximum(ratio, 1.0)))]), token, length), ratio, 0.0
+        )
     top = row_max(ratio, length)
     sharing = float((top > 0).sum() + 0.5) / (n + 1)
     gain = np.where(_known(family, length), np.log1p(sharing * (top - 1)), 0.0)
@@ -301,6 +311,14 @@ def _ratios(family: Family, token: I64, n: int) -> tuple[F64, I64]:
     count = np.bincount(token)[token]
     ratio = (count - 1) / (n - 1) / family.rate[token]
     return np.where(_telling_tokens(count, family.rate[token], n, len(family.rate)), ratio, 0.0), count
+
+
+def _beside(best: int, token: I64, length: I64) -> npt.NDArray[np.bool_]:
+    """For each token of members, whether at least half of its holders hold the token ``best`` too."""
+    has = np.repeat(row_max((token == best).astype(float), length) > 0, length)
+    width = int(token.max(initial=0)) + 1
+    with_best = np.bincount(token[has], minlength=width)
+    return np.asarray((2 * with_best >= np.bincount(token, minlength=width))[token])
 
 
 def _telling_tokens(count: I64, rate: F64, n: int, tokens: int) -> npt.NDArray[np.bool_]:
@@ -348,10 +366,12 @@ def _family_odds(one: Shared, family: Family, members: I64) -> F64:
     token, length = family.tokens(members)
     count = np.bincount(token, minlength=len(family.rate))
     telling = _telling_tokens(count, family.rate, n, len(family.rate))
+    if family.name in COHERENT:
+        telling[token[~_beside(one.best, token, length)]] = False
     joined = np.where(telling, count / n / family.rate, 0.0)
     lengths = np.diff(family.holds.indptr)
     top = row_max(joined[family.holds.indices], lengths)
-    top[members] = row_max(_ratios(family, token, n)[0], length)
+    top[members] = row_max(np.where(telling[token], _ratios(family, token, n)[0], 0.0), length)
     # Sharing is never taken as certain: one missing token must not exclude an account by itself.
     sharing = min(one.sharing, 0.98)
     return np.where(_known(family, lengths), np.log1p(sharing * (top - 1)), 0.0)

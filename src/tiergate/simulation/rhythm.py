@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,3 +57,37 @@ def shaped(rng: np.random.Generator, count: int, days: float, weights: npt.NDArr
     window = rng.choice(len(weights), count, p=weights / weights.sum())
     times = rng.integers(0, laps, count) * lap + window * window_us + rng.integers(0, window_us, count)
     return np.sort(np.minimum(times, int(days * DAY) - 1))
+
+
+UTC_OFFSETS: Final[dict[str, tuple[float, ...]]] = {
+    "US": (-4, -4, -4, -5, -5, -7),
+    "IN": (5.5,),
+    "DE": (2,),
+    "BR": (-3,),
+    "GB": (1,),
+    "JP": (9,),
+    "FR": (2,),
+    "CN": (8,),
+    "SG": (8,),
+    "KR": (9,),
+    "ES": (2,),
+    "NL": (2,),
+    "PL": (2,),
+    "VN": (7,),
+    "MX": (-6,),
+    "CA": (-4, -4, -4, -6, -7),
+}
+"""Hours ahead of UTC in September, by country; a zone with more people is listed more often."""
+
+
+def resident(rng: np.random.Generator, count: int, days: float, country: str, turns: float = 3.5) -> I64:
+    """Times (count,) of somebody who lives in ``country``: mornings, afternoons or evenings there.
+
+    Where the country has no known hours, the person may live anywhere.
+    """
+    offsets = UTC_OFFSETS.get(country)
+    offset = float(rng.uniform(-8, 10)) if offsets is None else offsets[rng.integers(len(offsets))]
+    # At work, after lunch, or after dinner; a late evening runs past midnight.
+    local = float(rng.choice((10.5, 14.5, 20.5), p=(0.35, 0.3, 0.35)) + rng.normal(0, 1.3))
+    spread, weekend = float(rng.uniform(1.2, 3.2)), float(rng.uniform(0.2, 1))
+    return sittings(rng, count, days, hour=local - offset, spread_h=spread, turns=turns, weekend=weekend)
