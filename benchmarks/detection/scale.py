@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-
 from benchmarks.detection.scale_world import write_scale_world
 
 SAMPLED_EVERY_S = 0.5

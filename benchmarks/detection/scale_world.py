@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from benchmarks.detection.scale_cast import (
     CAMPAIGN,
     CLIENTS,
@@ -32,10 +31,10 @@ from benchmarks.detection.scale_cast import (
     drawn,
     hexed,
     make_cast,
-    text,
     uniform,
     zipf,
 )
+
 from tiergate.clock import DAY, HOUR, MINUTE, SECOND
 from tiergate.records.schema import LOG_SCHEMA
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -24,6 +25,24 @@ def runs(begin: I64, length: I64) -> I64:
     """Positions of runs end to end: ``begin[0], begin[0] + 1, ...``, ``length[0]`` of them, then the next run's."""
     first = np.cumsum(length) - length
     return np.repeat(begin - first, length) + np.arange(length.sum())
+
+
+def grouped(account: I32, accounts: int) -> tuple[I32, I32]:
+    """Rows (rows,) account by account, ascending within each, and where each account's begin (accounts + 1,).
+
+    A counting sort, by way of a sparse matrix: several times as fast as `numpy.argsort`.
+    """
+    rows = np.arange(len(account), dtype=np.int32)
+    matrix = sp.csr_array((np.ones(len(rows), np.int8), (account, rows)), shape=(accounts, len(rows)))
+    return matrix.indices, matrix.indptr
+
+
+def pairs(account: Ints, token: Ints, accounts: int) -> sp.csr_array:
+    """How often each account has each token (>= 0): a matrix (accounts, tokens) whose rows are in order of token."""
+    shape = (accounts, int(token.max(initial=0)) + 1)
+    matrix = sp.csr_array((np.ones(len(token), np.int32), (account, token)), shape=shape)
+    matrix.sum_duplicates()
+    return matrix
 
 
 def gathered(values: I32, begin: I64, length: I64) -> I32:

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tiergate.clock import DAY, HOUR
-from tiergate.detection.arrays import distinct
 from tiergate.detection.intake import Traffic
 
 I64 = npt.NDArray[np.int64]
@@ -28,11 +28,11 @@ TIMING_MINIMUM: Final = 12
 def timing(traffic: Traffic) -> list[Token]:
     """Hours kept and evenness of gaps; accounts with too little traffic have neither."""
     accounts = len(traffic.account_ids)
-    order = np.argsort(traffic.account, kind="stable")
-    account, time = traffic.account[order], traffic.time_us[order]
-    total = np.bincount(account, minlength=accounts)
-    bins = distinct(account * np.int64(8) + (time // (3 * HOUR)) % 8)
-    covered = np.bincount(bins // 8, minlength=accounts)
+    account, time = traffic.account[traffic.rows_of], traffic.time_us[traffic.rows_of]
+    total = np.diff(traffic.edge)
+    kept = np.zeros((accounts, 8), bool)
+    kept[account, (time // (3 * HOUR)) % 8] = True
+    covered = kept.sum(axis=1)
     same = account[1:] == account[:-1]
     gap, owner = np.diff(time)[same].astype(np.float64), account[1:][same]
     number = np.maximum(np.bincount(owner, minlength=accounts), 1)
@@ -51,15 +51,16 @@ def timing(traffic: Traffic) -> list[Token]:
 
 def lifecycle(traffic: Traffic, account: I64, created: I64) -> list[Token]:
     """Week of arrival and use by day against days since; ``created`` (k,) microseconds, of accounts ``account``."""
-    accounts = len(traffic.account_ids)
-    order = np.argsort(traffic.account, kind="stable")
-    edge = np.searchsorted(traffic.account[order], np.arange(accounts + 1))
-    first, last = traffic.time_us[order[edge[:-1]]], traffic.time_us[order[edge[1:] - 1]]
-    start = traffic.time_us.min()
-    everyone = np.arange(accounts)
-    day = (traffic.time_us - start) // DAY
-    active = np.bincount(distinct(traffic.account * np.int64(100_000) + day) // 100_000, minlength=accounts)
-    volume = np.diff(edge)
+    time = traffic.time_us[traffic.rows_of]
+    first, last = time[traffic.edge[:-1]], time[traffic.edge[1:] - 1]
+    start = traffic.time_us[0]
+    everyone = np.arange(len(first))
+    day = (time - start) // DAY
+    # Each account's exchanges are in order of time: a day is another one where it changes.
+    fresh = np.append(True, day[1:] != day[:-1])
+    fresh[traffic.edge[:-1]] = True
+    active = np.add.reduceat(fresh, traffic.edge[:-1], dtype=np.int64)
+    volume = np.diff(traffic.edge).astype(np.int64)
     span = np.maximum((last - first) // DAY + 1, 1)
     pace = np.log2(np.maximum(volume / span, 0.25)).round().astype(np.int64) + 2
     presence = (4 * active // span).clip(0, 4)
@@ -83,11 +84,12 @@ def pivots(traffic: Traffic, releases: pa.Table) -> list[Token]:
     models = traffic.columns["request_model"]
     turned = np.full(len(traffic.account_ids), -1, np.int64)
     for number, row in enumerate(releases.to_pylist()):
-        if row["model"] not in models.values:
+        number_of = pc.index(models.values, row["model"]).as_py()
+        if number_of < 0:
             continue
         released = int(row["released_at"].timestamp() * 1_000_000)
         soon = (traffic.time_us >= released) & (traffic.time_us < released + DAY)
-        early = np.unique(traffic.account[soon & (models.code == models.values.index(row["model"]))])
+        early = np.unique(traffic.account[soon & (models.code == number_of)])
         before = np.unique(traffic.account[traffic.time_us < released])
         turned[np.intersect1d(early, before)] = number
     some = np.flatnonzero(turned >= 0)

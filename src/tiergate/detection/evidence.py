@@ -19,16 +19,17 @@ shares payment and e-mail. Tokens with one cause are one piece of evidence howev
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from tiergate.detection.arrays import Ints, distinct
+from tiergate.detection.addresses import neighbourhoods
+from tiergate.detection.arrays import Ints, pairs
 from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
 from tiergate.detection.intake import Coded, Traffic
 from tiergate.detection.recurrence import templates, vocabulary
@@ -52,7 +53,7 @@ LENGTH_MINIMUM: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Tokens of one kind: ``holds`` (accounts, tokens) is a boolean CSR matrix of who has what."""
+    """Tokens of one kind: ``holds`` (accounts, tokens) is a CSR matrix of ones, who has what."""
 
     family: str
     name: str
@@ -105,11 +106,11 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
     for family, tokens in conducts.items():
         for name, account, token in tokens:
             builder.add(family, name, account, token)
-    volume = np.bincount(traffic.account, minlength=builder.accounts)
-    _, plan = rows.codes("plan")
+    volume = np.diff(traffic.edge)
+    owner, plan = rows.codes("plan")
     octave = np.log2(np.maximum(volume, 1)).astype(np.int64) // 2
     stratum = octave * 64
-    stratum[rows.known] += plan[: rows.known.sum()] + 1 if len(plan) == rows.known.sum() else 0
+    stratum[owner] += plan + 1
     present = {kind.family for kind in builder.kinds}
     return Evidence(
         kinds=tuple(builder.kinds),
@@ -130,19 +131,19 @@ class _Builder:
 
     def add(self, family: str, name: str, account: Ints, token: Ints) -> I64:
         """Add a kind; returns for each old token number its column, -1 where it was dropped."""
-        width = np.int64(token.max(initial=0)) + 1
-        pair = distinct(account[token >= 0] * width + token[token >= 0])
-        account, token = np.divmod(pair, width)
-        holders = np.bincount(token) if len(token) else np.zeros(0, np.int64)
+        known = token >= 0
+        held = pairs(account[known], token[known], self.accounts)
+        holders = np.bincount(held.indices, minlength=held.shape[1])
         # What everybody has says nothing, and what one account has links nothing.
         kept = np.flatnonzero((holders >= 2) & (holders < self.accounts))
         column = np.full(len(holders), -1, np.int64)
         column[kept] = np.arange(len(kept))
         if len(kept):
-            use = column[token] >= 0
-            data = np.ones(int(use.sum()), np.float64)
+            use = column[held.indices] >= 0
+            indices = column[held.indices[use]].astype(np.int32)
+            indptr = np.append(0, np.cumsum(use, dtype=np.int32))[held.indptr]
             shape = (self.accounts, len(kept))
-            holds = sp.csr_array((data, (account[use], column[token[use]])), shape=shape)
+            holds = sp.csr_array((np.ones(len(indices), np.int32), indices, indptr), shape=shape)
             self.kinds.append(Kind(family, name, holds))
         return column
 
@@ -151,18 +152,18 @@ class _AccountRows:
     """Rows of the accounts table for the accounts that were seen."""
 
     def __init__(self, traffic: Traffic, accounts: pa.Table | None) -> None:
-        index = {name: i for i, name in enumerate(traffic.account_ids)}
-        self.known = np.zeros(len(index), bool)
+        self._accounts = len(traffic.account_ids)
         self._table = accounts
         self._row = np.empty(0, np.int64)
         self._account = np.empty(0, np.int64)
         if accounts is None:
             return
-        ids = accounts["account_id"].to_pylist()
-        row_of = {index[name]: row for row, name in enumerate(ids) if name in index}
-        self._account = np.array(sorted(row_of), np.int64)
-        self._row = np.array([row_of[account] for account in self._account.tolist()], np.int64)
-        self.known[self._account] = True
+        seen = pc.index_in(accounts["account_id"], value_set=pa.array(traffic.account_ids, pa.string()))
+        index = np.asarray(seen.fill_null(-1)).astype(np.int64)
+        row_of = np.full(self._accounts, -1, np.int64)
+        row_of[index[index >= 0]] = np.flatnonzero(index >= 0)
+        self._account = np.flatnonzero(row_of >= 0)
+        self._row = row_of[self._account]
 
     def codes(self, name: str) -> tuple[I64, I64]:
         """Accounts (k,) and the code of their value in column ``name`` (k,), -1 where null."""
@@ -171,10 +172,13 @@ class _AccountRows:
         column = self._table[name].take(pa.array(self._row)).combine_chunks().dictionary_encode()
         return self._account, np.asarray(column.indices.fill_null(-1)).astype(np.int64)
 
-    def strings(self, name: str) -> tuple[I64, list[str | None]]:
+    def strings(self, name: str) -> pa.StringArray:
+        """Value of each account (all accounts,) in column ``name``, null where there is none."""
         if self._table is None:
-            return np.empty(0, np.int64), []
-        return self._account, self._table[name].take(pa.array(self._row)).to_pylist()
+            return pa.nulls(self._accounts, pa.string())
+        row = np.full(self._accounts, -1, np.int64)
+        row[self._account] = self._row
+        return self._table[name].take(pa.array(row, mask=row < 0)).combine_chunks()
 
     def created_us(self) -> tuple[I64, I64]:
         if self._table is None:
@@ -184,7 +188,7 @@ class _AccountRows:
 
     def closed_us(self) -> I64:
         """When each account (all accounts,) was closed, -1 for never."""
-        closed = np.full(len(self.known), -1, np.int64)
+        closed = np.full(self._accounts, -1, np.int64)
         if self._table is not None:
             times = self._table["closed_at"].take(pa.array(self._row)).cast(pa.int64()).fill_null(-1)
             closed[self._account] = np.asarray(times.combine_chunks())
@@ -193,41 +197,42 @@ class _AccountRows:
 
 def _network(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     address = traffic.columns["client_address"]
-    builder.add("network", "address", traffic.account, address.code)
-    neighbourhoods = _numbered([_neighbourhood(value) for value in address.values])
-    block = np.where(address.code >= 0, np.append(neighbourhoods, -1)[address.code], -1)
-    builder.add("network", "address block", traffic.account, block)
-    builder.add("network", "autonomous system", traffic.account, traffic.asn)
+    account, used = _used(traffic, address.code)
+    builder.add("network", "address", account, used)
+    builder.add("network", "address block", account, neighbourhoods(address.values)[used])
+    builder.add("network", "autonomous system", *_used(traffic, traffic.asn))
     builder.add("network", "sign-up address", *rows.codes("signup_address"))
 
 
-def _neighbourhood(address: str) -> str | None:
-    """The /24 of an IPv4 or /48 of an IPv6 address: what one subscriber or site is commonly given."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
-
-
-def _numbered(values: list[str | None]) -> I64:
-    numbers: dict[str, int] = {}
-    return np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int64)
+def _used(traffic: Traffic, code: I32) -> tuple[I32, I32]:
+    """Accounts and codes (>= 0) that they used, each pair once: a few for each account instead of one a row."""
+    known = code >= 0
+    held = pairs(traffic.account[known], code[known], len(traffic.account_ids))
+    return np.repeat(np.arange(held.shape[0], dtype=np.int32), np.diff(held.indptr)), held.indices
 
 
 def _client(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     agent, tls = traffic.columns["user_agent"], traffic.columns["tls_fingerprint"]
-    builder.add("client", "user agent", traffic.account, agent.code)
-    builder.add("client", "TLS fingerprint", traffic.account, tls.code)
-    width = np.int64(tls.code.max(initial=0)) + 1
-    both = np.where((agent.code >= 0) & (tls.code >= 0), agent.code * width + tls.code, -1)
-    builder.add("client", "user agent with TLS fingerprint", traffic.account, _dense(both))
+    width = len(tls.values) + 1
+    met, combined = _numbered((agent.code.astype(np.int64) + 1) * width + tls.code + 1)
+    account, both = _used(traffic, met)
+    agents, prints = (part[both] - 1 for part in np.divmod(combined, width))
+    builder.add("client", "user agent", account, agents)
+    builder.add("client", "TLS fingerprint", account, prints)
+    joint = np.where((agents >= 0) & (prints >= 0), both, -1)
+    builder.add("client", "user agent with TLS fingerprint", account, joint)
     builder.add("client", "sign-up user agent", *rows.codes("signup_user_agent"))
     builder.add("client", "sign-up TLS fingerprint", *rows.codes("signup_tls_fingerprint"))
 
 
-def _dense(values: Ints) -> I64:
-    return np.unique(np.append(values, -1), return_inverse=True)[1][:-1] - 1
+def _numbered(values: I64) -> tuple[I32, I64]:
+    """Numbers of ``values``, which repeat much, in their order; and the values, ascending."""
+    encoded = pa.array(values).dictionary_encode()
+    found = np.asarray(encoded.dictionary)
+    order = np.argsort(found)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return rank[np.asarray(encoded.indices)], found[order]
 
 
 def _templates(builder: _Builder, traffic: Traffic) -> tuple[I32, I32]:
@@ -243,27 +248,28 @@ def _templates(builder: _Builder, traffic: Traffic) -> tuple[I32, I32]:
     return column[:offset], column[offset:]
 
 
-def _modal(account: Ints, value: Ints, accounts: int) -> tuple[I64, I64, F64]:
+def _modal(traffic: Traffic, value: I32) -> tuple[I64, I64, F64]:
     """Each account's most frequent value (smallest on a tie), and its share of the account's rows."""
-    width = int(value.max(initial=0)) + 1
-    pair, times = np.unique(account * np.int64(width) + value, return_counts=True)
-    owner = pair // width
-    order = np.lexsort((-pair, times, owner))
-    last = np.append(owner[order][1:] != owner[order][:-1], True) if len(order) else np.empty(0, bool)
-    best = order[last]
-    total = np.bincount(account, minlength=accounts)
-    return owner[best], pair[best] % width, times[best] / total[owner[best]]
+    held = pairs(traffic.account, value, len(traffic.account_ids))
+    # Every account has a row, so no run is empty.
+    most = np.maximum.reduceat(held.data, held.indptr[:-1])
+    length = np.diff(held.indptr)
+    owner = np.repeat(np.arange(len(length)), length)
+    best = np.flatnonzero(held.data == np.repeat(most, length))
+    best = best[np.append(True, np.diff(owner[best]) != 0)]
+    return owner[best], held.indices[best].astype(np.int64), most / np.diff(traffic.edge)
 
 
 def _capability(builder: _Builder, traffic: Traffic) -> None:
-    owner, shape, share = _modal(traffic.account, traffic.shape, builder.accounts)
+    owner, shape, share = _modal(traffic, traffic.shape)
     builder.add("capability", "form of request", owner[share >= 0.5], shape[share >= 0.5])
-    total = np.bincount(traffic.account, minlength=builder.accounts)
+    total = np.diff(traffic.edge)
     for bit, name in enumerate(CAPABILITIES):
-        asks = np.bincount(traffic.account, (traffic.intent >> bit) & 1, minlength=builder.accounts)
+        asking = traffic.account[np.flatnonzero((traffic.intent >> bit) & 1)]
+        asks = np.bincount(asking, minlength=builder.accounts)
         focused = np.flatnonzero((asks >= 0.6 * total) & (total >= 3))
         builder.add("capability", f"asks for {name}", focused, np.zeros(len(focused), np.int64))
-    known = traffic.input_tokens >= 0
+    known = np.flatnonzero(traffic.input_tokens >= 0)
     length = np.log2(np.maximum(traffic.input_tokens[known], 1))
     number = np.bincount(traffic.account[known], minlength=builder.accounts)
     mean = np.bincount(traffic.account[known], length, minlength=builder.accounts) / np.maximum(number, 1)
@@ -272,14 +278,13 @@ def _capability(builder: _Builder, traffic: Traffic) -> None:
 
 
 def _organizations(traffic: Traffic, rows: _AccountRows) -> I64:
-    """Declared organisation by account: the accounts table's, else the one its exchanges name."""
-    accounts = len(traffic.account_ids)
+    """Declared organisation by account: the accounts table's, else the one its earliest exchange that names any does."""
     coded: Coded = traffic.columns["organization_id"]
-    names: list[str | None] = [None] * accounts
-    for row in np.unique(traffic.account[coded.code >= 0], return_index=True)[1].tolist():
-        at = np.flatnonzero(coded.code >= 0)[row]
-        names[traffic.account[at]] = coded.values[coded.code[at]]
-    owners, declared = rows.strings("organization_id")
-    for owner, name in zip(owners.tolist(), declared, strict=True):
-        names[owner] = name or names[owner]
-    return _numbered(names)
+    named = np.flatnonzero(coded.code >= 0)
+    code = np.full(len(traffic.account_ids), -1, np.int32)
+    # The last write wins, so the earliest exchange is written last.
+    code[traffic.account[named[::-1]]] = coded.code[named[::-1]]
+    used = coded.values.take(pa.array(code, mask=code < 0))
+    declared = rows.strings("organization_id")
+    names = pc.if_else(pc.fill_null(pc.not_equal(declared, ""), fill_value=False), declared, used)
+    return np.asarray(names.dictionary_encode().indices.fill_null(-1)).astype(np.int64)

@@ -32,14 +32,17 @@ class ExchangeMixture:
     """Base rates of the platform, to fit mixtures of several cases against."""
 
     def __init__(self, traffic: Traffic) -> None:
-        every = np.arange(traffic.rows + 1)
+        every = np.arange(traffic.rows + 1, dtype=np.int32)
+        nowhere = np.broadcast_to(np.False_, traffic.rows)
         parts = [traffic.system, traffic.template, traffic.words]
         for name in ("user_agent", "request_model"):
             code = traffic.columns[name].code
-            parts.append(Ragged(every, code + 1, int(code.max(initial=-1)) + 2))
-        parts.append(Ragged(every, traffic.shape, int(traffic.shape.max(initial=-1)) + 1))
+            parts.append(Ragged(every, code + 1, int(code.max(initial=-1)) + 2, nowhere, 0))
+        parts.append(Ragged(every, traffic.shape, int(traffic.shape.max(initial=-1)) + 1, nowhere, 0))
         self._rows = traffic.rows
-        self._parts = [(part, np.bincount(part.code, minlength=part.distinct)) for part in parts if part.distinct]
+        self._parts = [
+            (part, np.bincount(part.code, minlength=part.distinct)) for part in parts if part.distinct or part.singles
+        ]
 
     def membership(self, rows: I64, workload: I64) -> F64:
         """Probability (rows,) that each of ``rows`` (ascending) serves the campaign, starting from the belief that
@@ -47,11 +50,11 @@ class ExchangeMixture:
         belief = np.where(np.isin(rows, workload, assume_unique=True), BELIEVED, 1 - BELIEVED)
         if len(workload) == len(rows):
             return np.full(len(rows), BELIEVED)
-        features: list[tuple[Ints, I64, F64]] = []
+        features: list[tuple[Ints, Ints, F64, npt.NDArray[np.bool_]]] = []
         for part, everywhere in self._parts:
             length = part.start[rows + 1] - part.start[rows]
             code, local = np.unique(part.code[runs(part.start[rows], length)], return_inverse=True)
-            features.append((local, length, everywhere[code].astype(np.float64)))
+            features.append((local, length, everywhere[code].astype(np.float64), part.alone[rows]))
         for _ in range(ROUNDS):
             prior = float(np.clip(belief.mean(), 0.001, 0.999))
             odds = np.full(len(rows), np.log(prior / (1 - prior)))
@@ -60,14 +63,16 @@ class ExchangeMixture:
             belief = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return np.asarray(belief)
 
-    def _evidence(self, belief: F64, local: Ints, length: I64, everywhere: F64) -> F64:
+    def _evidence(self, belief: F64, local: Ints, length: Ints, everywhere: F64, alone: npt.NDArray[np.bool_]) -> F64:
         ours = float(belief.sum()) + 1
         weight = np.bincount(local, np.repeat(belief, length), len(everywhere))
         rest = np.maximum(everywhere - weight, 0)
         ratio = (weight / ours) / ((rest + 0.5) / (self._rows - ours + 2))
         best = row_max(ratio[local], length)
+        # A token that occurs nowhere else is as likely the campaign's as its exchange is.
+        best[alone] = np.maximum(best, belief / ours / ((1 - belief + 0.5) / (self._rows - ours + 2)))[alone]
         # How much of the campaign shows any telling token says what the lack of one means.
-        telling = row_max((ratio[local] > 1).astype(float), length) > 0
+        telling = best > 1
         among_ours = float((belief * telling).sum() + 0.5) / (ours + 1)
         among_rest = float(((1 - belief) * telling).sum() + 0.5) / (len(belief) - ours + 3)
         lack = np.log(max(1 - among_ours, 1e-3) / max(1 - among_rest, 1e-3))

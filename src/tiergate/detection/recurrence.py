@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.detection.arrays import gathered
+from tiergate.detection.arrays import Ints, gathered
 from tiergate.detection.intake import Ragged, Traffic
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-BLOCK_ITEMS: Final = 4_000_000
+BLOCK_ITEMS: Final = 1_000_000
 
 VOCABULARY_SHARE: Final = 0.1
 """A word belongs to the account's vocabulary when it comes up in a tenth of its messages and three times: the words
@@ -64,7 +64,7 @@ def vocabulary(traffic: Traffic) -> tuple[I64, I64, F64]:
     everybody = (rarity * seen * (seen - 1)).sum() / max(traffic.rows * (traffic.rows - 1.0), 1.0)
     shared = np.zeros(len(messages))
     owners, tokens = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for account, code, times in _counted(traffic, words, np.ones(words.distinct, bool)):
+    for account, code, times in _counted(traffic, words, None):
         n = messages[account]
         # What nearly every message carries is a form and no subject.
         form = times > np.maximum(0.5 * n, 3)
@@ -73,7 +73,10 @@ def vocabulary(traffic: Traffic) -> tuple[I64, I64, F64]:
         owners.append(account[kept])
         tokens.append(code[kept])
     pairs = messages * (messages - 1.0)
-    rate = (shared + 0.5 * rarity.mean() if len(rarity) else shared) / np.maximum(pairs, 1)
+    # Words that occur once share nothing, but they are words like others when the mean rarity is asked for.
+    known = words.distinct + words.singles
+    mean = (rarity.sum() + words.singles * np.log(max(traffic.rows, 2))) / known if known else 0.0
+    rate = (shared + 0.5 * mean) / np.maximum(pairs, 1)
     coherence = np.full(len(messages), np.nan)
     enough = (messages >= COHERENCE_MINIMUM) & (everybody > 0)
     coherence[enough] = np.log(np.maximum(rate[enough], 1e-12) / max(everybody, 1e-12))
@@ -81,7 +84,7 @@ def vocabulary(traffic: Traffic) -> tuple[I64, I64, F64]:
 
 
 def _messages(traffic: Traffic) -> I64:
-    return np.bincount(traffic.account, minlength=len(traffic.account_ids))
+    return np.diff(traffic.edge).astype(np.int64)
 
 
 def _widespread(traffic: Traffic, part: Ragged) -> npt.NDArray[np.bool_]:
@@ -94,30 +97,50 @@ def _widespread(traffic: Traffic, part: Ragged) -> npt.NDArray[np.bool_]:
     return several
 
 
-def _counted(traffic: Traffic, part: Ragged, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[I64, I64, I64]]:
-    """Blocks of (account, token, messages that carry it), for the ``wanted`` tokens."""
-    rows = np.argsort(traffic.account, kind="stable")
-    length = np.diff(part.start)[rows]
-    ends = np.cumsum(length)
-    # Blocks end where an account ends.
-    last = np.flatnonzero(np.append(np.diff(traffic.account[rows]) != 0, True))
+def _counted(traffic: Traffic, part: Ragged, wanted: npt.NDArray[np.bool_] | None) -> Iterator[tuple[I64, I64, I64]]:
+    """Blocks of (account, token, messages that carry it), for the ``wanted`` tokens, all when None."""
+    start, code = _narrowed(part, wanted)
+    rows = traffic.rows_of
+    length = start[rows + 1] - start[rows]
+    # Items before each account's; blocks end where an account ends.
+    before = np.append(0, np.cumsum(length, dtype=np.int64))[traffic.edge]
+    accounts = len(traffic.edge) - 1
     begin = 0
-    while begin < len(rows):
-        reach = int(np.searchsorted(ends, (ends[begin - 1] if begin else 0) + BLOCK_ITEMS, side="right"))
-        at = int(np.searchsorted(last, max(reach - 1, begin)))
-        end = int(last[min(at, len(last) - 1)]) + 1
-        if end > reach > begin and at > 0 and last[at - 1] >= begin:
-            end = int(last[at - 1]) + 1
-        some, count = rows[begin:end], length[begin:end]
-        code = gathered(part.code, part.start[some], count).astype(np.int64)
-        row = np.repeat(np.arange(begin, end), count)
-        kept = wanted[code]
-        # A token counts once a message: the first and last words of a short one can coincide.
-        once = np.sort(row[kept] * part.distinct + code[kept])
-        once = once[np.append(True, np.diff(once) != 0)] if len(once) else once
-        row, code = np.divmod(once, max(part.distinct, 1))
-        pair = np.sort(traffic.account[rows[row]] * np.int64(part.distinct) + code)
-        edge = np.flatnonzero(np.append(True, np.diff(pair) != 0)) if len(pair) else np.empty(0, np.int64)
-        account, code = np.divmod(pair[edge], max(part.distinct, 1))
-        yield account, code, np.diff(np.append(edge, len(pair)))
+    while begin < accounts:
+        end = int(np.searchsorted(before, before[begin] + BLOCK_ITEMS, side="right")) - 1
+        end = min(max(end, begin + 1), accounts)
+        some = slice(int(traffic.edge[begin]), int(traffic.edge[end]))
+        items = gathered(code, start[rows[some]], length[some])
+        rank = np.arange(some.start, some.stop) - np.repeat(
+            traffic.edge[begin:end], np.diff(traffic.edge[begin : end + 1])
+        )
+        local = traffic.account[rows[some]] - begin
+        account, token, times = _tallied(np.repeat(local, length[some]), items, np.repeat(rank, length[some]))
+        yield account + begin, token, times
         begin = end
+
+
+def _narrowed(part: Ragged, wanted: npt.NDArray[np.bool_] | None) -> tuple[Ints, I32]:
+    if wanted is None:
+        return part.start, part.code
+    kept = wanted[part.code]
+    return np.append(0, np.cumsum(kept))[part.start], part.code[kept]
+
+
+def _tallied(account: I32, token: I32, message: I64) -> tuple[I64, I64, I64]:
+    """Distinct pairs of account and token, in order, and in how many messages each occurs. One sort of one number
+    an item does it: a token counts once a message, should a message carry it twice."""
+    if not len(token):
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+    tokens, messages = int(token.max()) + 1, int(message.max()) + 1
+    if (int(account.max()) + 1) * tokens * messages < 2**63:
+        key = (account.astype(np.int64) * tokens + token) * messages + message
+        key.sort()
+        pair = key[np.append(True, key[1:] != key[:-1])] // messages
+    else:
+        order = np.lexsort((message, token, account))
+        fresh = np.any([np.diff(one[order], prepend=-1) != 0 for one in (account, token, message)], axis=0)
+        pair = account[order][fresh].astype(np.int64) * tokens + token[order][fresh]
+    edge = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
+    owner, code = np.divmod(pair[edge], tokens)
+    return owner, code, np.diff(np.append(edge, len(pair)))
