@@ -21,16 +21,19 @@ from typing import Any, Final
 
 import tiergate.cli
 import tiergate.cli.inputs
-import tiergate.detection.run as run
+from tiergate.detection import run
+from tiergate.detection.clusters import Holdings
+from tiergate.detection.exchanges import ExchangeMixture
+from tiergate.detection.workload import WorkloadTest
 
 STEPS: Final = (
     *("take_in", "gather", "join", "WorkloadTest", "link", "find", "decoy_clusters", "calibrate", "ExchangeMixture"),
     *("tie", "tables", "exchange_table", "_link_table", "_fingerprint"),
 )
 METHODS: Final = (
-    (run.Holdings, "of"),
-    (run.ExchangeMixture, "membership"),
-    (run.WorkloadTest, "permuted"),
+    (Holdings, "of"),
+    (ExchangeMixture, "membership"),
+    (WorkloadTest, "permuted"),
     (tiergate.cli.inputs.Inputs, "account_table"),
 )
 

@@ -75,7 +75,7 @@ def write_scale_world(folder: Path, *, accounts: int, exchanges: int, seed: int)
     order = np.argsort(time)
     for number, begin in enumerate(range(0, len(order), SEGMENT_ROWS)):
         rows = order[begin : begin + SEGMENT_ROWS]
-        segment = _segment(cast, account[rows], rows - start[account[rows]], rows, time[rows], agents, prints)
+        segment = _segment(cast, account[rows], rows, time[rows], agents, prints)
         path = folder / "exchanges" / f"part-{number:04d}.parquet"
         pq.write_table(segment, path, compression="zstd", use_dictionary=REPEATING)
     population = pa.array(POPULATIONS).take(pa.array(cast.population))
@@ -109,9 +109,7 @@ def _two_rhythms(cast: Cast, who: I32, rank: I64, rows: I64) -> tuple[I64, I64]:
     return even.astype(np.int64), sat.astype(np.int64)
 
 
-def _segment(
-    cast: Cast, who: I32, rank: I64, rows: I64, time: I64, agents: pa.StringArray, prints: pa.StringArray
-) -> pa.Table:
+def _segment(cast: Cast, who: I32, rows: I64, time: I64, agents: pa.StringArray, prints: pa.StringArray) -> pa.Table:
     population, group = cast.population[who], cast.group[who]
     harvest = (population == CAMPAIGN) & (uniform(71, rows) >= CAMOUFLAGE)
     public = (population == TEMPLATE) & (uniform(72, rows) < 0.6)
@@ -150,7 +148,7 @@ def _segment(
         pa.array(np.full(len(rows), KEY_ID, object), pa.string()),
         _system(population, group, who, harvest),
         _template(population, group, who, rows, harvest=harvest, public=public),
-        _words(population, group, who, rows, harvest),
+        _words(group, who, rows, harvest),
         pa.array(_prompt(rows, harvest)),
         pa.array(bits),
     ]
@@ -188,7 +186,7 @@ def _template(
     return _lists(table, kept)
 
 
-def _words(population: Ints, group: Ints, who: I32, rows: I64, harvest: npt.NDArray[np.bool_]) -> pa.Array:
+def _words(group: Ints, who: I32, rows: I64, harvest: npt.NDArray[np.bool_]) -> pa.Array:
     """Five words of the subject, two of the account's own, one that is common."""
     favourite = np.minimum(2, (uniform(151, rows) * 1.7).astype(np.int64) + (uniform(152, rows) < 0.2))
     subject = np.where(harvest, 500 + 3_000 * group + below(3_000, 153, rows), zipf(TOPICS, 154, who, favourite))

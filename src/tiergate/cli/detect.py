@@ -81,13 +81,14 @@ def detect_into(
     out: Path, inputs: Inputs, refused: RefusedRows, *, sketch_key: bytes | None, parameters: Parameters
 ) -> None:
     """Run one detection over ``inputs`` into the folder ``out``, with a progress bar."""
+    from tiergate.detection.intake import COLUMNS
     from tiergate.detection.run import DetectionInputs, run_detection
 
     accounts, releases = inputs.account_table(refused), inputs.release_table(refused)
     with progress("detecting") as advance:
         run_detection(
             DetectionInputs(
-                exchanges=lambda: inputs.batches(refused),
+                exchanges=lambda: inputs.batches(refused, COLUMNS, sketches_suffice=True),
                 accounts=accounts,
                 model_releases=releases,
                 refused=refused,

@@ -22,15 +22,20 @@ class Inputs:
     logs: list[Path] = field(default_factory=list)
     data: list[Path] = field(default_factory=list)
 
-    def batches(self, refused: RefusedRows, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """All exchanges, whatever they lie in; ``columns`` limits what is read."""
+    def batches(
+        self, refused: RefusedRows, columns: Sequence[str] | None = None, *, sketches_suffice: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """All exchanges, whatever they lie in; ``columns`` limits what is read, and ``sketches_suffice`` leaves text
+        unread where sketches stand for it."""
         from tiergate.ledger.log import read_log
         from tiergate.records.read import read_exchanges
 
         for folder in self.logs:
             yield from read_log(folder, columns=columns)
         if self.exchanges:
-            yield from read_exchanges(self.exchanges, refused=refused, columns=columns)
+            yield from read_exchanges(
+                self.exchanges, refused=refused, columns=columns, sketches_suffice=sketches_suffice
+            )
 
     def account_table(self, refused: RefusedRows) -> pa.Table | None:
         """Accounts from files and from gateways' registries; none when neither is there."""

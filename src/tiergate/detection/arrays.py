@@ -21,7 +21,7 @@ def distinct(values: I64) -> I64:
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
-def runs(begin: I64, length: I64) -> I64:
+def runs(begin: Ints, length: Ints) -> I64:
     """Positions of runs end to end: ``begin[0], begin[0] + 1, ...``, ``length[0]`` of them, then the next run's."""
     first = np.cumsum(length) - length
     return np.repeat(begin - first, length) + np.arange(length.sum())
@@ -45,7 +45,7 @@ def pairs(account: Ints, token: Ints, accounts: int) -> sp.csr_array:
     return matrix
 
 
-def gathered(values: I32, begin: I64, length: I64) -> I32:
+def gathered(values: I32, begin: Ints, length: Ints) -> I32:
     """Runs of ``values`` end to end, a million runs at a time, so that positions never take more room than values."""
     cuts = range(0, len(begin), CHUNK_RUNS)
     parts = [values[runs(begin[at : at + CHUNK_RUNS], length[at : at + CHUNK_RUNS])] for at in cuts]

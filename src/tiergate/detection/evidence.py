@@ -278,7 +278,7 @@ def _capability(builder: _Builder, traffic: Traffic) -> None:
 
 
 def _organizations(traffic: Traffic, rows: _AccountRows) -> I64:
-    """Declared organisation by account: the accounts table's, else the one its earliest exchange that names any does."""
+    """Declared organisation by account: the accounts table's, else that of its earliest exchange to name one."""
     coded: Coded = traffic.columns["organization_id"]
     named = np.flatnonzero(coded.code >= 0)
     code = np.full(len(traffic.account_ids), -1, np.int32)

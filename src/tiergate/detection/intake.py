@@ -310,8 +310,12 @@ def _ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
 def _shapes(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
     """The form of each request as text; made once for each combination of the parts."""
     parts = {name: columns[name] for name in _SHAPE}
-    parts["tool_names"] = pc.binary_join(parts["tool_names"].fill_null([]), ",")
-    key = np.zeros(len(parts["operation"]), np.int64)
+    tools = parts["tool_names"]
+    rows = len(tools)
+    parts["tool_names"] = (
+        pc.binary_join(tools.fill_null([]), ",") if tools.null_count < rows else pa.repeat(pa.scalar(""), rows)
+    )
+    key = np.zeros(rows, np.int64)
     for part in parts.values():
         encoded = part.dictionary_encode()
         key = key * (len(encoded.dictionary) + 1) + np.asarray(encoded.indices.fill_null(-1)) + 1

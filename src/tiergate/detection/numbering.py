@@ -37,7 +37,7 @@ def recurring(parts: Sequence[I64]) -> I64:
 def _twice(values: I64) -> I64:
     values.sort()
     again = values[1:][values[1:] == values[:-1]]
-    return again[np.append(True, again[1:] != again[:-1])] if len(again) else again
+    return np.asarray(again[np.append(True, again[1:] != again[:-1])] if len(again) else again)
 
 
 class Places:

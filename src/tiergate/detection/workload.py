@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.clock import DAY, HOUR, MINUTE
-from tiergate.detection.arrays import runs
+from tiergate.detection.arrays import Ints, runs
 from tiergate.detection.intake import Traffic
 
 I32 = npt.NDArray[np.int32]
@@ -100,7 +100,7 @@ class Features:
     """Feature items of all exchanges, row ``r`` having ``code[start[r]:start[r + 1]]``; those in more than a share
     ``common`` of a group's exchanges are left out."""
 
-    start: I64
+    start: Ints
     code: I32 | I64
     common: float
 

@@ -7,7 +7,7 @@ its main use is to name what a case was harvesting. They follow the targets that
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ def intents(system: pa.StringArray, prompt: pa.StringArray) -> npt.NDArray[np.in
     return bits
 
 
-def capability(bits: npt.NDArray[np.int64]) -> tuple[str, float]:
+def capability(bits: npt.NDArray[np.integer[Any]]) -> tuple[str, float]:
     """The capability most asked for and the share of rows that ask for it; `general` when under a third do."""
     if not len(bits):
         return "general", 0.0

@@ -19,7 +19,7 @@ from tiergate.errors import InputError
 from tiergate.records.convert import Refuse, checked, convert_column, shown
 from tiergate.records.lines import read_json_lines
 from tiergate.records.refused import RefusedRows
-from tiergate.records.schema import ACCOUNT_SCHEMA, LOG_SCHEMA, MODEL_RELEASE_SCHEMA
+from tiergate.records.schema import ACCOUNT_SCHEMA, LOG_SCHEMA, MODEL_RELEASE_SCHEMA, TEXT_COLUMNS
 
 SUFFIXES: Final = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson")
 
@@ -38,15 +38,21 @@ def read_exchanges(
     *,
     refused: RefusedRows,
     columns: Sequence[str] | None = None,
+    sketches_suffice: bool = False,
     batch_rows: int = 65_536,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of exchanges from files and folders of files.
 
-    :param columns: columns of `LOG_SCHEMA` to hand out; all of them when None. Columns that a file lacks are null.
+    :param columns: columns of `LOG_SCHEMA` to hand out; all of them when None. Columns that a file lacks are null. The
+        others are neither read nor checked, unless a row cannot do without them.
+    :param sketches_suffice: leave text unread, and null, in Parquet files whose every row has sketches.
     Raises `InputError` when a path is missing or a file is not what its name claims.
     """
+    schema = LOG_SCHEMA
+    if columns is not None:
+        schema = pa.schema([field for field in LOG_SCHEMA if field.name in columns or not field.nullable])
     for path in table_files(paths):
-        for batch in _read_file(path, LOG_SCHEMA, refused, batch_rows):
+        for batch in _read_file(path, schema, refused, batch_rows, sketches_suffice=sketches_suffice):
             yield batch.select(list(columns)) if columns is not None else batch
 
 
@@ -113,14 +119,29 @@ def _read_table(paths: Sequence[Path], schema: pa.Schema, refused: RefusedRows) 
     return pa.Table.from_batches(batches, schema)
 
 
-def _read_file(path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _read_file(
+    path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int, *, sketches_suffice: bool = False
+) -> Iterator[pa.RecordBatch]:
     if path.suffix == ".parquet":
-        yield from _read_parquet(path, schema, refused, batch_rows)
+        yield from _read_parquet(path, schema, refused, batch_rows, sketches_suffice=sketches_suffice)
         return
     yield from read_json_lines(path, compression_of(path), schema, refused, batch_rows)
 
 
-def _read_parquet(path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def sketched(file: pq.ParquetFile) -> bool:
+    """Whether every row of a file has sketches, by the file's own statistics."""
+    at = file.schema_arrow.get_field_index("sketch_key_id")
+    if at < 0 or pa.types.is_nested(file.schema_arrow.field(at).type):
+        return False
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    counts = [c.statistics and c.statistics.null_count for c in columns if c.path_in_schema == "sketch_key_id"]
+    return all(count == 0 for count in counts)
+
+
+def _read_parquet(
+    path: Path, schema: pa.Schema, refused: RefusedRows, batch_rows: int, *, sketches_suffice: bool
+) -> Iterator[pa.RecordBatch]:
     try:
         file = pq.ParquetFile(path)
         names = set(file.schema_arrow.names)
@@ -130,6 +151,8 @@ def _read_parquet(path: Path, schema: pa.Schema, refused: RefusedRows, batch_row
         missing = [f.name for f in schema if not f.nullable and f.name not in names]
         if missing:
             raise InputError(f"`{path}` lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}")
+        if sketches_suffice and sketched(file):
+            names -= set(TEXT_COLUMNS)
         start = 0
         for raw in file.iter_batches(batch_rows, columns=[f.name for f in schema if f.name in names]):
             yield _typed(raw, schema, start, path, refused)
