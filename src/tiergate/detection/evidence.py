@@ -30,6 +30,7 @@ import scipy.sparse as sp
 
 from tiergate.detection.addresses import neighbourhoods
 from tiergate.detection.arrays import Ints, pairs
+from tiergate.detection.columns import ranked
 from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
 from tiergate.detection.intake import Coded, Traffic
 from tiergate.detection.recurrence import templates, vocabulary
@@ -214,7 +215,7 @@ def _used(traffic: Traffic, code: I32) -> tuple[I32, I32]:
 def _client(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     agent, tls = traffic.columns["user_agent"], traffic.columns["tls_fingerprint"]
     width = len(tls.values) + 1
-    met, combined = _numbered((agent.code.astype(np.int64) + 1) * width + tls.code + 1)
+    met, combined = ranked((agent.code.astype(np.int64) + 1) * width + tls.code + 1)
     account, both = _used(traffic, met)
     agents, prints = (part[both] - 1 for part in np.divmod(combined, width))
     builder.add("client", "user agent", account, agents)
@@ -223,16 +224,6 @@ def _client(builder: _Builder, traffic: Traffic, rows: _AccountRows) -> None:
     builder.add("client", "user agent with TLS fingerprint", account, joint)
     builder.add("client", "sign-up user agent", *rows.codes("signup_user_agent"))
     builder.add("client", "sign-up TLS fingerprint", *rows.codes("signup_tls_fingerprint"))
-
-
-def _numbered(values: I64) -> tuple[I32, I64]:
-    """Numbers of ``values``, which repeat much, in their order; and the values, ascending."""
-    encoded = pa.array(values).dictionary_encode()
-    found = np.asarray(encoded.dictionary)
-    order = np.argsort(found)
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return rank[np.asarray(encoded.indices)], found[order]
 
 
 def _templates(builder: _Builder, traffic: Traffic) -> tuple[I32, I32]:

@@ -58,11 +58,11 @@ def candidates(parts: Sequence[I64]) -> I64:
     return np.flatnonzero(np.concatenate([places.of(part) >= 0 for part in parts]))
 
 
-def chronological(time: I64, ids: pa.ChunkedArray, prints: Sequence[I64]) -> I64 | None:
+def chronological(time: I64, ids: pa.ChunkedArray) -> I64 | None:
     """Rows in order of time, then id, each id once: the earliest stands for all. None when that is the order given."""
     sorted_already = bool((time[1:] > time[:-1]).all())
     order = np.arange(len(time)) if sorted_already else _by_time(time, ids)
-    suspects = candidates(prints)
+    suspects = candidates([fingerprints(chunk) for chunk in ids.chunks])
     if not len(suspects):
         return None if sorted_already else order
     rank = np.empty(len(order), np.int64)

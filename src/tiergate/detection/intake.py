@@ -16,12 +16,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tiergate.detection.arrays import Ints, gathered, grouped
-from tiergate.detection.exchange_ids import ExchangeIds, chronological, fingerprints
-from tiergate.detection.numbering import Places, recurring
+from tiergate.detection.arrays import Ints, grouped
+from tiergate.detection.columns import (
+    Coded,
+    Ragged,
+    coded,
+    compact,
+    joined,
+    joined_dictionary,
+    narrow,
+    placed,
+    prompts,
+    ragged,
+    ranked,
+    shapes,
+)
+from tiergate.detection.exchange_ids import ExchangeIds, chronological
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher
 from tiergate.records.schema import SKETCH_SCHEMA, TEXT_COLUMNS
+
+__all__ = ["COLUMNS", "Coded", "Ragged", "Traffic", "take_in"]
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -63,37 +78,8 @@ _CODED: Final = (
     "user_agent",
     "tls_fingerprint",
 )
-_SHAPE: Final = ("operation", "request_model", "temperature", "max_tokens", "stream", "tool_names")
-
-CHUNK_ROWS: Final = 1 << 22
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """A column as small integers. ``code`` (rows,): index into ``values``, or -1 where null. Not to be written to."""
-
-    code: I32
-    values: pa.StringArray
-
-
-@dataclass(frozen=True, slots=True)
-class Ragged:
-    """A list column, less the values that occur once in the log.
-
-    Row ``r`` has ``code[start[r]:start[r + 1]]``; ``start`` (rows + 1,); ``code`` (items,): distinct values numbered by
-    first appearance, below ``distinct``. ``alone`` (rows,): whether the row had values that occur nowhere else, of
-    which there were ``singles`` in all.
-    """
-
-    start: Ints
-    code: I32
-    distinct: int
-    alone: npt.NDArray[np.bool_]
-    singles: int
-
-    def row(self) -> I32:
-        """Row of each item (items,), ascending."""
-        return np.repeat(np.arange(len(self.start) - 1, dtype=np.int32), np.diff(self.start))
+_NUMBERS: Final = {"client_asn": -1, "sketch_intent": 0, "input_tokens": -1, "output_tokens": 0}
+"""Columns of whole numbers, and what stands for null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,24 +127,29 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     """
     sketcher = Sketcher(sketch_key)
     columns: dict[str, list[pa.Array]] = defaultdict(list)
-    prints: list[I64] = []
+    numbers: dict[str, list[npt.NDArray[Any]]] = defaultdict(list)
     for batch in batches:
         if batch.num_rows:
-            for name, column in _lean(batch, sketcher).items():
+            lean, whole = _lean(batch, sketcher)
+            for name, column in lean.items():
                 columns[name].append(column)
-            prints.append(fingerprints(batch.column("exchange_id")))
-    if not prints:
+                if isinstance(column, pa.DictionaryArray):
+                    compact(columns[name])
+            for name, values in whole.items():
+                numbers[name].append(values)
+    if not columns:
         raise InputError("there is no exchange to look at: the input has no usable row")
-    keys = pc.unique(pa.chunked_array(columns.pop("sketch_key_id")).unify_dictionaries().combine_chunks()).drop_null()
+    keys = joined_dictionary(columns.pop("sketch_key_id")).dictionary
     if len(keys) > 1:
         raise InputError(
             f"sketches of {len(keys)} keys are mixed ({', '.join(keys.to_pylist())}) and cannot be compared: "
             "detect each part by itself, or give the key of the sketched part for the part with text"
         )
-    return _arrays(columns, prints)
+    return _arrays(columns, numbers)
 
 
-def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> dict[str, pa.Array]:
+def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> tuple[dict[str, pa.Array], dict[str, npt.NDArray[Any]]]:
+    """What is kept of a batch: Arrow columns, those of few values encoded, and columns of numbers."""
     columns = {name: batch.column(name) for name in READ_COLUMNS}
     columns |= {name: batch.column(name) for name in SKETCH_SCHEMA.names}
     texts = [batch.column(name) for name in SKETCHED_TEXT]
@@ -172,156 +163,52 @@ def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> dict[str, pa.Array]:
                 columns[name] = (
                     made.column(name) if pc.all(bare).as_py() else pc.if_else(bare, made.column(name), given)
                 )
-    columns["shape"] = _shapes(columns)
+    columns["shape"] = shapes(columns)
     for name in ("operation", "stream", "temperature", "max_tokens", "tool_names"):
         del columns[name]
     for name in (*_CODED, "sketch_key_id"):
         columns[name] = columns[name].dictionary_encode()
-    return columns
+    numbers = {name: narrow(columns.pop(name), missing) for name, missing in _NUMBERS.items()}
+    numbers["started_at"] = np.asarray(columns.pop("started_at").cast(pa.int64()))
+    numbers["cost_usd"] = np.asarray(columns.pop("cost_usd").fill_null(0.0))
+    return columns, numbers
 
 
-def _arrays(columns: dict[str, list[pa.Array]], prints: list[I64]) -> Traffic:
-    """Columns are taken from ``columns`` one by one, so that each is freed as soon as its array is there."""
-
-    def column(name: str) -> pa.ChunkedArray:
-        return pa.chunked_array(columns.pop(name))
-
-    ids = column("exchange_id")
-    time = np.asarray(column("started_at").cast(pa.int64()))
-    order = chronological(time, ids, prints)
-    prints.clear()
-    accounts = _coded(column("account_id"), order)
+def _arrays(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDArray[Any]]]) -> Traffic:
+    """Columns are taken out of ``columns`` and ``numbers`` one by one: each is freed as soon as its array is there."""
+    ids = pa.chunked_array(columns.pop("exchange_id"))
+    time = joined(numbers.pop("started_at"))
+    order = chronological(time, ids)
+    made = {name: ragged(columns.pop(f"sketch_{name}"), order) for name in ("template", "words", "system")}
+    prompt = prompts(columns.pop("sketch_prompt"), order)
+    accounts = coded(columns.pop("account_id"), order)
     ordered = np.asarray(pc.array_sort_indices(accounts.values)).astype(np.int64)
     rank = np.empty(len(ordered), np.int32)
     rank[ordered] = np.arange(len(rank), dtype=np.int32)
     account = rank[accounts.code]
     rows_of, edge = grouped(account, len(rank))
-    made = {name: _ragged(columns.pop(f"sketch_{name}"), order) for name in ("template", "words", "system")}
-    traffic = Traffic(
+
+    def number(name: str) -> npt.NDArray[Any]:
+        return placed(joined(numbers.pop(name)), order)
+
+    networks, found = ranked(number("client_asn"))
+    # The unknown, -1, is the lowest.
+    networks -= int(len(found) > 0 and found[0] < 0)
+    return Traffic(
         exchange_ids=ExchangeIds(ids, order),
         account_ids=accounts.values.take(pa.array(ordered)).to_pylist(),
         account=account,
         rows_of=rows_of,
         edge=edge,
-        time_us=_placed(time, order),
-        columns={name: _coded(column(name), order) for name in _CODED if name != "account_id"},
-        asn=_ranked(_integers(column("client_asn"), -1, order)),
-        shape=_coded(column("shape"), order).code,
-        prompt=_prompts(columns.pop("sketch_prompt"), order),
-        intent=_integers(column("sketch_intent"), 0, order),
-        input_tokens=_integers(column("input_tokens"), -1, order),
-        output_tokens=_integers(column("output_tokens"), 0, order),
-        cost_usd=_placed(np.asarray(column("cost_usd").fill_null(0.0)), order),
+        time_us=placed(time, order),
+        columns={name: coded(columns.pop(name), order) for name in _CODED if name != "account_id"},
+        asn=networks,
+        shape=coded(columns.pop("shape"), order).code,
+        prompt=prompt,
+        intent=number("sketch_intent"),
+        input_tokens=number("input_tokens"),
+        output_tokens=number("output_tokens"),
+        cost_usd=number("cost_usd"),
         repeated=len(time) - len(account),
         **made,
     )
-    pa.default_memory_pool().release_unused()
-    return traffic
-
-
-def _placed(values: npt.NDArray[Any], order: I64 | None) -> npt.NDArray[Any]:
-    return values if order is None else values[order]
-
-
-def _integers(column: pa.ChunkedArray, missing: int, order: I64 | None) -> Ints:
-    """Whole numbers, of 32 bits where they suffice."""
-    if column.null_count == len(column):
-        return np.broadcast_to(np.int32(missing), len(column) if order is None else len(order))
-    reach = pc.min_max(column).as_py()
-    small = reach["min"] >= -(2**31) and reach["max"] < 2**31
-    values = np.asarray(column.fill_null(missing).cast(pa.int32() if small else pa.int64()))
-    return _placed(values, order)
-
-
-def _ranked(values: Ints) -> I32:
-    """Numbers in the order of ``values``; -1 stays. Two passes, as there are few values."""
-    found = np.sort(np.asarray(pc.unique(pa.array(values))))
-    found = found[found >= 0]
-    return np.where(values < 0, -1, np.searchsorted(found, values)).astype(np.int32)
-
-
-def _coded(column: pa.ChunkedArray, order: I64 | None) -> Coded:
-    whole = column.unify_dictionaries()
-    values = whole.chunk(0).dictionary
-    if not len(values):
-        return Coded(np.broadcast_to(np.int32(-1), len(column) if order is None else len(order)), values)
-    code = np.concatenate([np.asarray(chunk.indices.fill_null(-1)) for chunk in whole.chunks])
-    code, first = _renumbered(_placed(code, order), len(values))
-    return Coded(code, values.take(pa.array(first)))
-
-
-def _renumbered(code: I32, distinct: int) -> tuple[I32, I64]:
-    """Codes below ``distinct`` numbered anew by first appearance, and the old code of each; -1 stays. Results then do
-    not depend on what the values were, nor under which key they were hashed."""
-    at = np.full(distinct + 1, len(code), np.int64)
-    # The last write wins, so writing backwards leaves the first position; -1 goes to the spare place at the end.
-    for end in range(len(code), 0, -CHUNK_ROWS):
-        begin = max(0, end - CHUNK_ROWS)
-        at[code[begin:end][::-1]] = np.arange(end - 1, begin - 1, -1)
-    at[-1] = len(code)
-    appearance = np.argsort(at[:-1], kind="stable")
-    appearance = appearance[: int((at[:-1] < len(code)).sum())]
-    number = np.full(distinct + 1, -1, np.int32)
-    number[appearance] = np.arange(len(appearance), dtype=np.int32)
-    return number[code], appearance
-
-
-def _prompts(chunks: list[pa.Array], order: I64 | None) -> I32:
-    known = recurring([np.asarray(chunk.drop_null()) for chunk in chunks])
-    places = Places(known)
-    code = np.concatenate([_code_or_null(places, chunk) for chunk in chunks])
-    return _renumbered(_placed(code, order), len(known))[0]
-
-
-def _code_or_null(places: Places, chunk: pa.Array) -> I32:
-    code = places.of(np.asarray(chunk.fill_null(0)))
-    code[np.asarray(chunk.is_null())] = -1
-    return code
-
-
-def _ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
-    """``chunks`` are emptied as they are numbered."""
-    known = recurring([np.asarray(chunk.flatten()) for chunk in chunks])
-    places = Places(known)
-    codes, lengths, alone = [np.empty(0, np.int32)], [], []
-    chunks.reverse()
-    while chunks:
-        chunk = chunks.pop()
-        had = np.asarray(pc.list_value_length(chunk).fill_null(0)).astype(np.int32)
-        code = places.of(np.asarray(chunk.flatten()))
-        kept = code >= 0
-        before = np.append(0, np.cumsum(kept, dtype=np.int32))
-        length = np.diff(before[np.append(0, np.cumsum(had))])
-        codes.append(code[kept])
-        lengths.append(length)
-        alone.append(had - length)
-    code, length, single = (np.concatenate(parts) for parts in (codes, lengths, alone))
-    start = np.append(0, np.cumsum(length, dtype=np.int64))
-    if order is not None:
-        code = gathered(code, start[order], length[order])
-        length, single = length[order], single[order]
-        start = np.append(0, np.cumsum(length, dtype=np.int64))
-    code, _ = _renumbered(code, len(known))
-    if start[-1] < 2**31:
-        start = start.astype(np.int32)
-    return Ragged(start, code, int(code.max(initial=-1)) + 1, single > 0, int(single.sum()))
-
-
-def _shapes(columns: dict[str, pa.Array]) -> pa.DictionaryArray:
-    """The form of each request as text; made once for each combination of the parts."""
-    parts = {name: columns[name] for name in _SHAPE}
-    tools = parts["tool_names"]
-    rows = len(tools)
-    parts["tool_names"] = (
-        pc.binary_join(tools.fill_null([]), ",") if tools.null_count < rows else pa.repeat(pa.scalar(""), rows)
-    )
-    key = np.zeros(rows, np.int64)
-    for part in parts.values():
-        encoded = part.dictionary_encode()
-        key = key * (len(encoded.dictionary) + 1) + np.asarray(encoded.indices.fill_null(-1)) + 1
-        # Numbered anew at each part: the product of all of them could be too large.
-        key = np.asarray(pa.array(key).dictionary_encode().indices).astype(np.int64)
-    first = pa.array(np.unique(key, return_index=True)[1])
-    texts = [part.take(first).cast(pa.string()) for part in parts.values()]
-    joined = pc.binary_join_element_wise(*texts, "|", null_handling="replace", null_replacement="-")
-    return pa.DictionaryArray.from_arrays(pa.array(key.astype(np.int32)), joined)

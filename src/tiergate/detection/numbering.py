@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.detection.threads import spread
+
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -30,8 +32,11 @@ def recurring(parts: Sequence[I64]) -> I64:
     if not bits:
         return _twice(np.concatenate([np.empty(0, np.int64), *parts]))
     half, shift = 1 << (bits - 1), 64 - bits
-    ranges = (np.concatenate([part[(part >> shift) == number] for part in parts]) for number in range(-half, half))
-    return np.concatenate([_twice(one) for one in ranges])
+
+    def twice_in(number: int) -> I64:
+        return _twice(np.concatenate([part[(part >> shift) == number] for part in parts]))
+
+    return np.concatenate(list(spread(twice_in, range(-half, half))))
 
 
 def _twice(values: I64) -> I64:
@@ -50,6 +55,10 @@ class Places:
         held = np.bincount(cell, minlength=1 << self._bits)
         self._deepest = int(held.max(initial=0))
         self._start = np.concatenate([[0], np.cumsum(held)]).astype(np.int32)
+
+    @property
+    def known(self) -> int:
+        return len(self._known)
 
     def of(self, values: I64) -> I32:
         """Index of each of ``values`` among the known ones, -1 where it is none of them."""

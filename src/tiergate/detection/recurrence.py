@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tiergate.detection.arrays import Ints, gathered
 from tiergate.detection.intake import Ragged, Traffic
+from tiergate.detection.threads import spread
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -104,19 +105,26 @@ def _counted(traffic: Traffic, part: Ragged, wanted: npt.NDArray[np.bool_] | Non
     length = start[rows + 1] - start[rows]
     # Items before each account's; blocks end where an account ends.
     before = np.append(0, np.cumsum(length, dtype=np.int64))[traffic.edge]
-    accounts = len(traffic.edge) - 1
-    begin = 0
+
+    def tallied(block: tuple[int, int]) -> tuple[I64, I64, I64]:
+        begin, end = block
+        some = slice(int(traffic.edge[begin]), int(traffic.edge[end]))
+        items = gathered(code, start[rows[some]], length[some])
+        local = traffic.account[rows[some]] - begin
+        rank = np.arange(some.start, some.stop, dtype=np.int32) - traffic.edge[begin + local]
+        account, token, times = _tallied(np.repeat(local, length[some]), items, np.repeat(rank, length[some]))
+        return account + begin, token, times
+
+    yield from spread(tallied, _blocks(before))
+
+
+def _blocks(before: I64) -> Iterator[tuple[int, int]]:
+    """First and last account (exclusive) of runs with about `BLOCK_ITEMS` items, and never less than one account."""
+    begin, accounts = 0, len(before) - 1
     while begin < accounts:
         end = int(np.searchsorted(before, before[begin] + BLOCK_ITEMS, side="right")) - 1
         end = min(max(end, begin + 1), accounts)
-        some = slice(int(traffic.edge[begin]), int(traffic.edge[end]))
-        items = gathered(code, start[rows[some]], length[some])
-        rank = np.arange(some.start, some.stop) - np.repeat(
-            traffic.edge[begin:end], np.diff(traffic.edge[begin : end + 1])
-        )
-        local = traffic.account[rows[some]] - begin
-        account, token, times = _tallied(np.repeat(local, length[some]), items, np.repeat(rank, length[some]))
-        yield account + begin, token, times
+        yield begin, end
         begin = end
 
 
