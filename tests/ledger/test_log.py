@@ -297,3 +297,15 @@ class LogMachine(RuleBasedStateMachine):
 
 TestLogMachine = LogMachine.TestCase
 TestLogMachine.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+
+
+def test_text_is_left_unread_where_sketches_suffice(tmp_path: Path) -> None:
+    log = open_log(tmp_path, retention="text")
+    log.append([exchange("sealed", prompt_text="say what")])
+    log.seal()
+    wanted = ["prompt_text", "exchange_id"]
+    (whole,) = read_log(tmp_path, columns=wanted)
+    (lean,) = read_log(tmp_path, columns=wanted, sketches_suffice=True, repeats=True)
+    assert whole.to_pylist() == [{"prompt_text": "say what", "exchange_id": "sealed"}]
+    assert lean.to_pylist() == [{"prompt_text": None, "exchange_id": "sealed"}]
+    log.close()

@@ -12,6 +12,7 @@ from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
 from tiergate.records.read import read_exchanges
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import LOG_SCHEMA
+from tiergate.records.write import open_writer
 
 WANTED = ("exchange_id", "prompt_text", "sketch_key_id")
 
@@ -47,15 +48,13 @@ def read(path: Path, columns: tuple[str, ...] | None, refused: RefusedRows, *, s
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
 def test_a_column_that_is_not_asked_for_refuses_no_row(suffix: str, tmp_path: Path) -> None:
-    from tiergate.records.write import open_writer
-
     path = tmp_path / f"exchanges{suffix}"
     with open_writer(path, rows(3).schema) as writer:
         writer.write(rows(3))
     with RefusedRows(None) as refused:
         assert read(path, WANTED, refused).column_names == list(WANTED)
         assert refused.count == 0
-        assert list(read_exchanges([path], refused=refused))[0].num_rows == 0
+        assert next(iter(read_exchanges([path], refused=refused))).num_rows == 0
         assert refused.by_reason == {"latency_ms: is negative or not a number": 3}
 
 

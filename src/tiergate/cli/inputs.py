@@ -26,12 +26,12 @@ class Inputs:
         self, refused: RefusedRows, columns: Sequence[str] | None = None, *, sketches_suffice: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """All exchanges, whatever they lie in; ``columns`` limits what is read, and ``sketches_suffice`` leaves text
-        unread where sketches stand for it."""
+        unread where sketches stand for it. An exchange may come twice."""
         from tiergate.ledger.log import read_log
         from tiergate.records.read import read_exchanges
 
         for folder in self.logs:
-            yield from read_log(folder, columns=columns)
+            yield from read_log(folder, columns=columns, sketches_suffice=sketches_suffice, repeats=sketches_suffice)
         if self.exchanges:
             yield from read_exchanges(
                 self.exchanges, refused=refused, columns=columns, sketches_suffice=sketches_suffice

@@ -179,7 +179,10 @@ def _arrays(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDAr
     ids = pa.chunked_array(columns.pop("exchange_id"))
     time = joined(numbers.pop("started_at"))
     order = chronological(time, ids)
-    made = {name: ragged(columns.pop(f"sketch_{name}"), order) for name in ("template", "words", "system")}
+    made = {}
+    for name in ("template", "words", "system"):
+        made[name] = ragged(columns.pop(f"sketch_{name}"), order)
+        pa.default_memory_pool().release_unused()
     prompt = prompts(columns.pop("sketch_prompt"), order)
     accounts = coded(columns.pop("account_id"), order)
     ordered = np.asarray(pc.array_sort_indices(accounts.values)).astype(np.int64)

@@ -102,11 +102,19 @@ def is_log(folder: Path) -> bool:
 
 
 def read_log(
-    folder: Path, *, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    folder: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    sketches_suffice: bool = False,
+    repeats: bool = False,
+    batch_rows: int = 65_536,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of all complete exchanges, sealed and spooled, each id once (the first wins).
 
     :param columns: some of `LOG_SCHEMA`'s columns; all when None.
+    :param sketches_suffice: leave text unread, and null, in segments whose every row has sketches.
+    :param repeats: let through what was sealed while it was read, which costs less than looking for it: for readers
+        that count each id once themselves.
     Raises `LedgerError` when the folder is no log or is damaged.
     """
     if not is_log(folder):
@@ -118,11 +126,12 @@ def read_log(
     seen: set[int] = set()
     read = list(dict.fromkeys(["exchange_id", *wanted]))
     for entry in segments.entries():
-        for batch in segments.read(entry, read, batch_rows):
-            yield _unseen(batch, seen).select(wanted)
+        for batch in segments.read(entry, read, batch_rows, sketches_suffice=sketches_suffice):
+            yield (batch if repeats else _unseen(batch, seen)).select(wanted)
     for batch in spooled:
         for start in range(0, batch.num_rows, batch_rows):
-            yield _unseen(batch.slice(start, batch_rows), seen).select(wanted)
+            part = batch.slice(start, batch_rows)
+            yield (part if repeats else _unseen(part, seen)).select(wanted)
 
 
 def _unseen(batch: pa.RecordBatch, seen: set[int]) -> pa.RecordBatch:

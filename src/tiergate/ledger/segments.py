@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tiergate.errors import LedgerError
+from tiergate.records.read import sketched
+from tiergate.records.schema import TEXT_COLUMNS
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +85,19 @@ class Segments:
             ) from error
         return entry
 
-    def read(self, entry: Entry, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of one segment. Raises `LedgerError` when it is missing or damaged."""
+    def read(
+        self, entry: Entry, columns: list[str], batch_rows: int, *, sketches_suffice: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of one segment; text null where ``sketches_suffice`` and every row has them. Raises `LedgerError` when
+        it is missing or damaged."""
         path = self._segments / entry.segment
         try:
-            yield from pq.ParquetFile(path).iter_batches(batch_rows, columns=columns)
+            file = pq.ParquetFile(path)
+            unread = set(TEXT_COLUMNS) if sketches_suffice and sketched(file) else set()
+            for batch in file.iter_batches(batch_rows, columns=[name for name in columns if name not in unread]):
+                for name in unread.intersection(columns):
+                    batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.string()))
+                yield batch
         except (OSError, pa.ArrowException) as error:
             raise LedgerError(f"segment `{path}` is missing or damaged ({error}): restore it from a copy") from error
 
