@@ -24,7 +24,7 @@ I64 = npt.NDArray[np.int64]
 
 CHUNK_ITEMS: Final = 1 << 22
 
-COMPACT_ROWS: Final = 1 << 21
+COMPACT_ROWS: Final = 1 << 22
 """Rows whose encoded strings wait to be joined under one dictionary."""
 
 _SHAPE: Final = ("operation", "request_model", "temperature", "max_tokens", "stream", "tool_names")

@@ -69,7 +69,10 @@ def vocabulary(traffic: Traffic) -> tuple[I64, I64, F64]:
         n = messages[account]
         # What nearly every message carries is a form and no subject.
         form = times > np.maximum(0.5 * n, 3)
-        shared += np.bincount(account, ~form * rarity[code] * times * (times - 1.0), minlength=len(messages))
+        if len(account):
+            # Accounts of a block are in order and in no other block.
+            weighed = np.bincount(account - account[0], ~form * rarity[code] * times * (times - 1.0))
+            shared[account[0] : account[-1] + 1] += weighed
         kept = (times >= 3) & (times >= VOCABULARY_SHARE * n)
         owners.append(account[kept])
         tokens.append(code[kept])

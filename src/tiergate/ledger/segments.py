@@ -88,8 +88,10 @@ class Segments:
     def read(
         self, entry: Entry, columns: list[str], batch_rows: int, *, sketches_suffice: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """Batches of one segment; text null where ``sketches_suffice`` and all rows have them. Raises `LedgerError` when
-        it is missing or damaged."""
+        """Batches of one segment; text null where ``sketches_suffice`` and all rows have them.
+
+        Raises `LedgerError` when it is missing or damaged.
+        """
         path = self._segments / entry.segment
         try:
             file = pq.ParquetFile(path)
