@@ -386,13 +386,17 @@ def membership(cluster: Cluster, holdings: Holdings) -> F64:
 
 
 def _members(cluster: Cluster, holdings: Holdings) -> I64:
-    """Accounts that fit the description by more than the prior odds, and by two causes: as for links, one thing in
-    common, however strong, makes nobody a member."""
+    """Accounts that fit the description by more than the prior odds, by the cause that most holds the group together
+    (conduct apart), and by another: as for links, one thing in common, however strong, makes nobody a member, and two
+    firms whose machines behave alike are two groups."""
     n = len(cluster.members)
     some = _candidates(cluster, holdings)
     odds = _log_odds(cluster, holdings, some)
-    by_two = (odds >= LEAST_SURPRISE).sum(axis=1) >= 2
-    return np.asarray(some[by_two & (odds.sum(axis=1) > np.log((holdings.accounts - n) / n))])
+    fits = odds >= LEAST_SURPRISE
+    gains = [sum(one.gain for one in counted(cause, cluster.shared[cause])) for cause in CAUSES if cause != "conduct"]
+    leading = fits[:, int(np.argmax(gains))]
+    enough = odds.sum(axis=1) > np.log((holdings.accounts - n) / n)
+    return np.asarray(some[leading & (fits.sum(axis=1) >= 2) & enough])
 
 
 def _candidates(cluster: Cluster, holdings: Holdings) -> I64:
