@@ -98,8 +98,9 @@ class Case:
 
     @property
     def action(self) -> str:
-        """What to do first: more is asked of a case before more is recommended."""
-        if self.q_value > ACTING_Q or self.confidence < SURE:
+        """What to do first: more is asked of a case before more is recommended, a workload in common above all."""
+        worded = max((one.gain for one in self.finding.cluster.shared["tool"] if one.family == "template"), default=0.0)
+        if self.q_value > ACTING_Q or self.confidence < SURE or worded < 1:
             return "watch"
         if self.confidence < STRONG:
             return "verify"
@@ -263,6 +264,10 @@ def _tested(one: Statistic) -> str:
         return (
             f"two exchanges of one account share {LABEL_TESTS[one.name]} {ratio:.3g} times as often as two of "
             f"different accounts (1 if one queue is dealt out; {usual:.3g} among other accounts here)"
+        )
+    if one.name == "repeats":
+        return (
+            f"{one.value:.0%} of the exchanges carry a message that other members send too (few if each is asked once)"
         )
     if one.name == "hand-over":
         return f"when part of the group was closed, the load of the rest became {ratio:.3g} times what it was"

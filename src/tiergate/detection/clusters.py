@@ -21,10 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from tiergate.detection.arrays import row_max
+from tiergate.detection.arrays import Ints, row_max, runs
 from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
 from tiergate.detection.links import LEAST_SURPRISE, Links
-from tiergate.detection.seeds import seeds
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -37,8 +36,20 @@ COHERENT: Final = ("template",)
 """Families in which members must share the same tokens and not just any: two tools with a prompt each are two groups,
 even where their users behave alike. Cards and addresses come in small lots also within one campaign."""
 
+LEAST_CORE: Final = 3
+"""Tokens that half of the members hold, from which holding few of them makes an account unlike a member."""
+
+LEAST_SPREAD: Final = 0.15
+"""Standard deviation of the share of core tokens that members are allowed at least."""
+
+MOST_ODDITY: Final = 5.0
+"""Nats that this can take from an account: one with little traffic cannot show the whole instruction."""
+
 STRONGEST_LINKS: Final = 12
 MOST_CLUSTERS: Final = 400
+FITTING: Final = 0.8
+"""Share of each of two clusters that a joint description must fit for them to be one."""
+
 HOPELESS: Final = -1.0
 """Nats a member below which re-drawing a group has not been seen to rescue it; giving up
 there saves most of the time."""
@@ -46,23 +57,40 @@ there saves most of the time."""
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """All tokens of one family side by side. ``holds`` (accounts, tokens) boolean CSR; ``rate`` (tokens,): share of
-    accounts that hold each; ``kind`` (tokens,): index into ``kinds``, the names."""
+    """All tokens of one family side by side. ``holds`` (accounts, tokens) boolean CSR and ``held``, the same as CSC;
+    ``rate`` (tokens,): share of accounts that hold each; ``kind`` (tokens,): index into ``kinds``, the names.
+
+    In a decoy account ``a`` holds what ``source[a]`` (accounts,) really holds, and ``to`` is the inverse; None where
+    nothing was dealt anew.
+    """
 
     name: str
     holds: sp.csr_array
+    held: sp.csc_array
     rate: F64
     kind: I64
     kinds: tuple[str, ...]
+    source: I64 | None = None
+    to: I64 | None = None
 
     def tokens(self, accounts: I64) -> tuple[I64, I64]:
-        """Tokens of ``accounts`` (k,) end to end, and how many each has (k,). Slicing the matrix would check and copy
-        far more than this needs."""
-        start = self.holds.indptr[accounts].astype(np.int64)
-        length = self.holds.indptr[accounts + 1] - start
-        first = np.cumsum(length) - length
-        at = np.repeat(start - first, length) + np.arange(length.sum())
-        return self.holds.indices[at].astype(np.int64), length
+        """Tokens of ``accounts`` (k,) end to end, and how many each has (k,)."""
+        return _slices(
+            self.holds.indptr, self.holds.indices, accounts if self.source is None else self.source[accounts]
+        )
+
+    def holders(self, tokens: I64) -> I64:
+        """Accounts that hold any of ``tokens`` (k,), with repeats."""
+        accounts, _ = _slices(self.held.indptr, self.held.indices, tokens)
+        return accounts if self.to is None else self.to[accounts]
+
+
+def _slices(start: Ints, values: Ints, which: I64) -> tuple[I64, I64]:
+    """Runs ``which`` of a compressed matrix end to end, and their lengths. Slicing the matrix itself would check and
+    copy far more than this needs."""
+    begin = start[which].astype(np.int64)
+    length = start[which + 1] - begin
+    return values[runs(begin, length)].astype(np.int64), length
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +150,8 @@ class Holdings:
                 holds = sp.csr_array(sp.hstack([kind.holds for kind in kinds], format="csr"))
                 rate = np.asarray(holds.sum(axis=0)).ravel() / accounts
                 origin = np.repeat(np.arange(len(kinds)), [kind.holds.shape[1] for kind in kinds])
-                families[name] = Family(name, holds, rate, origin, tuple(kind.name for kind in kinds))
+                names = tuple(kind.name for kind in kinds)
+                families[name] = Family(name, holds, sp.csc_array(holds), rate, origin, names)
         return cls(accounts, families, evidence.organization)
 
     def permuted(self, moves: dict[str, I64]) -> Holdings:
@@ -132,7 +161,7 @@ class Holdings:
             source = np.argsort(to)
             for name in CAUSES[cause]:
                 if name in families:
-                    families[name] = replace(families[name], holds=families[name].holds[source])
+                    families[name] = replace(families[name], source=source, to=to)
         organization = self.organization[np.argsort(moves["customer"])] if "customer" in moves else self.organization
         return Holdings(self.accounts, families, organization)
 
@@ -140,9 +169,8 @@ class Holdings:
 def find_clusters(links: Links, holdings: Holdings, seed: int) -> list[Cluster]:
     """Groups of positive worth, disjoint, the worthiest first."""
     found = []
-    proposed = [(community, *_cores(community, holdings)) for community in _communities(links, seed)]
-    for group in (*proposed, *((one,) for one in seeds(holdings.families, holdings.accounts))):
-        for members in group:
+    for community in _communities(links, seed):
+        for members in (community, *_cores(community, holdings)):
             cluster = _settle(members, holdings)
             if cluster is not None and cluster.worth > 0:
                 found.append(cluster)
@@ -166,21 +194,31 @@ def _disjoint(found: list[Cluster], holdings: Holdings) -> list[Cluster]:
 
 
 def _merged(clusters: list[Cluster], holdings: Holdings) -> list[Cluster]:
-    """Join clusters that have a telling token in common, where the joint description saves more than either alone.
+    """Join clusters that have a telling token in common, where members of both fit the joint description and it saves
+    more than either alone.
 
     Two descriptions may save more together than one; but one campaign should be one case.
     """
     kept: list[Cluster] = []
     for cluster in clusters:
         for at, other in enumerate(kept):
-            if _telling(cluster) & _telling(other):
-                union = _describe(np.union1d(cluster.members, other.members), holdings)
-                if union is not None and union.saving > max(cluster.saving, other.saving):
-                    kept[at] = union
-                    break
+            union = _union(cluster, other, holdings) if _telling(cluster) & _telling(other) else None
+            if union is not None:
+                kept[at] = union
+                break
         else:
             kept.append(cluster)
     return kept
+
+
+def _union(one: Cluster, other: Cluster, holdings: Holdings) -> Cluster | None:
+    union = _describe(np.union1d(one.members, other.members), holdings)
+    if union is None or union.saving <= max(one.saving, other.saving):
+        return None
+    fitting = np.intersect1d(_members(union, holdings), union.members)
+    if min(np.isin(part.members, fitting).mean() for part in (one, other)) < FITTING:
+        return None
+    return _describe(fitting, holdings)
 
 
 def _telling(cluster: Cluster) -> set[tuple[str, int]]:
@@ -330,51 +368,124 @@ def _telling_tokens(count: I64, rate: F64, n: int, tokens: int) -> npt.NDArray[n
     return np.asarray((count >= 2) & (count > expected) & (saved > np.log(max(tokens, 1))))
 
 
+def telling_tokens(cluster: Cluster, holdings: Holdings, family: str, share: float) -> I64:
+    """Tokens of ``family`` that tell the cluster and that at least ``share`` of its members hold, ascending."""
+    for some in cluster.shared.values():
+        for one in some:
+            if one.family == family:
+                profile = _profile(one, holdings.families[family], cluster.members)
+                return profile.token[profile.count >= max(2, share * len(cluster.members))]
+    return np.empty(0, np.int64)
+
+
 def membership(cluster: Cluster, holdings: Holdings) -> F64:
     """Probability (n,) that each member belongs, by what it has in common with the others."""
     n = len(cluster.members)
-    odds = _log_odds(cluster, holdings).sum(axis=1)[cluster.members] - np.log((holdings.accounts - n) / n)
+    odds = _log_odds(cluster, holdings, cluster.members).sum(axis=1) - np.log((holdings.accounts - n) / n)
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 def _members(cluster: Cluster, holdings: Holdings) -> I64:
-    """Accounts that fit the description by more than the prior odds, and by two causes: as for links, one thing in
-    common, however strong, makes nobody a member."""
+    """Accounts that fit the description by more than the prior odds, by the cause that most holds the group together
+    (conduct apart), and by another: as for links, one thing in common, however strong, makes nobody a member, and two
+    firms whose machines behave alike are two groups."""
     n = len(cluster.members)
-    odds = _log_odds(cluster, holdings)
-    by_two = (odds >= LEAST_SURPRISE).sum(axis=1) >= 2
-    return np.flatnonzero(by_two & (odds.sum(axis=1) > np.log((holdings.accounts - n) / n)))
+    some = _candidates(cluster, holdings)
+    odds = _log_odds(cluster, holdings, some)
+    fits = odds >= LEAST_SURPRISE
+    gains = [sum(one.gain for one in counted(cause, cluster.shared[cause])) for cause in CAUSES if cause != "conduct"]
+    leading = fits[:, int(np.argmax(gains))]
+    enough = odds.sum(axis=1) > np.log((holdings.accounts - n) / n)
+    return np.asarray(some[leading & (fits.sum(axis=1) >= 2) & enough])
 
 
-def _log_odds(cluster: Cluster, holdings: Holdings) -> F64:
-    """Log-odds (accounts, causes) that each account fits the cluster's description better than the base rates.
+def _candidates(cluster: Cluster, holdings: Holdings) -> I64:
+    """Accounts (ascending) that hold a telling token of two causes or more: nobody else can be a member."""
+    causes = np.zeros(holdings.accounts, np.int8)
+    for shared in cluster.shared.values():
+        held = np.zeros(holdings.accounts, bool)
+        for one in shared:
+            profile = _profile(one, holdings.families[one.family], cluster.members)
+            held[holdings.families[one.family].holders(profile.token)] = True
+        causes += held
+    return np.flatnonzero(causes >= 2)
+
+
+def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
+    """Log-odds (k, causes) that each of ``accounts`` (k,) fits the cluster's description better than the base rates.
 
     Families of one cause are averaged by their gains, so that an account which lacks the template that the others
     share is not taken for having their client; those of conduct are summed.
     """
-    odds = np.zeros((holdings.accounts, len(CAUSES)))
+    odds = np.zeros((len(accounts), len(CAUSES)))
     for at, (cause, shared) in enumerate(cluster.shared.items()):
         whole = 1.0 if cause == "conduct" else sum(one.gain for one in shared)
+        unlike = np.zeros(len(accounts))
         for one in shared:
             weight = 1.0 if cause == "conduct" else one.gain / whole
-            odds[:, at] += weight * _family_odds(one, holdings.families[one.family], cluster.members)
+            fit, oddity = _family_odds(one, holdings.families[one.family], cluster.members, accounts)
+            odds[:, at] += weight * fit
+            unlike = np.minimum(unlike, oddity)
+        odds[:, at] += unlike
     return odds
 
 
-def _family_odds(one: Shared, family: Family, members: I64) -> F64:
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """Telling tokens of a group in one family: ``token`` (k,) ascending, how many members hold each, the ratio of that
+    to the base rate, and whether it is ``core``: held by half of the members."""
+
+    token: I64
+    count: I64
+    ratio: F64
+    core: npt.NDArray[np.bool_]
+
+
+def _profile(one: Shared, family: Family, members: I64) -> _Profile:
     n = len(members)
-    token, length = family.tokens(members)
-    count = np.bincount(token, minlength=len(family.rate))
-    telling = _telling_tokens(count, family.rate, n, len(family.rate))
+    held, length = family.tokens(members)
+    token, place, count = np.unique(held, return_inverse=True, return_counts=True)
+    telling = _telling_tokens(count, family.rate[token], n, len(family.rate))
     if family.name in COHERENT:
-        telling[token[~_beside(one.best, token, length)]] = False
-    joined = np.where(telling, count / n / family.rate, 0.0)
-    lengths = np.diff(family.holds.indptr)
-    top = row_max(joined[family.holds.indices], lengths)
-    top[members] = row_max(np.where(telling[token], _ratios(family, token, n)[0], 0.0), length)
+        telling[place[~_beside(int(np.searchsorted(token, one.best)), place, length)]] = False
+    token, count = token[telling], count[telling]
+    return _Profile(token, count, count / n / family.rate[token], 2 * count >= n)
+
+
+def _family_odds(one: Shared, family: Family, members: I64, accounts: I64) -> tuple[F64, F64]:
+    """Log-odds (k,) by the most telling token that each of ``accounts`` shares with the group, and how unlike a member
+    it is (k,): at most 0."""
+    n = len(members)
+    profile = _profile(one, family, members)
+    if not len(profile.token):
+        return np.zeros(len(accounts)), np.zeros(len(accounts))
+    token, length = family.tokens(accounts)
+    at = np.minimum(np.searchsorted(profile.token, token), len(profile.token) - 1)
+    shared = profile.token[at] == token
+    # A member is no company for itself.
+    inside = np.repeat(np.isin(accounts, members), length)
+    ratio = np.where(inside, (profile.count[at] - 1) / max(n - 1, 1) / family.rate[token], profile.ratio[at])
+    top = row_max(np.where(shared, ratio, 0.0), length)
     # Sharing is never taken as certain: one missing token must not exclude an account by itself.
     sharing = min(one.sharing, 0.98)
-    return np.where(_known(family, lengths), np.log1p(sharing * (top - 1)), 0.0)
+    fit = np.where(_known(family, length), np.log1p(sharing * (top - 1)), 0.0)
+    return fit, _oddity(profile, np.where(shared & profile.core[at], 1.0, 0.0), length, np.isin(accounts, members))
+
+
+def _oddity(profile: _Profile, has: F64, length: I64, member: npt.NDArray[np.bool_]) -> F64:
+    """How much fewer of the group's core tokens an account holds than members do, as a normal log-density (k,).
+
+    Who shares one phrase with a campaign's instruction is explained by the phrase; who works off its queue holds the
+    instruction. Median and mean deviation stand for the members, some of whom may not belong.
+    """
+    core = int(profile.core.sum())
+    if core < LEAST_CORE or not member.any():
+        return np.zeros(len(length))
+    owner = np.repeat(np.arange(len(length)), length)
+    covered = np.bincount(owner, has, len(length)) / core
+    usual = float(np.median(covered[member]))
+    spread = max(float(np.median(np.abs(covered[member] - usual))) * 1.48, LEAST_SPREAD)
+    return np.asarray(-np.minimum(np.maximum(usual - covered, 0) ** 2 / (2 * spread**2), MOST_ODDITY))
 
 
 def _known(family: Family, length: I64) -> npt.NDArray[np.bool_]:

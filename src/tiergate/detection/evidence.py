@@ -48,6 +48,7 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
 }
 FAMILIES: Final = tuple(family for families in CAUSES.values() for family in families)
 
+STRATA: Final = 10
 LENGTH_MINIMUM: Final = 5
 """Exchanges an account needs before the mean length of its requests says anything."""
 
@@ -65,15 +66,16 @@ class Kind:
 class Evidence:
     """All tokens of all accounts, with what was missing.
 
-    ``template_columns``: for each system and each template code of the traffic its column in the template kind, -1
-    for none, for telling which exchanges belong to a workload. ``organization`` (accounts,): declared organisation as
-    a code, -1 unknown.
-    ``closed_us`` (accounts,): when it was closed, -1 for never. ``stratum`` (accounts,): plan and volume, within which
-    decoys are permuted. ``lacking``: families without data.
+    ``template_columns``: for each system, each template and each word code of the traffic its column among the tokens
+    of the template family, -1 for none, for telling which exchanges belong to a workload. ``organization``
+    (accounts,): declared organisation as a code, -1 unknown.
+    ``closed_us`` (accounts,): when it was closed, -1 for never. ``stratum`` (accounts,): tenth by volume, within which
+    decoys are permuted: finer strata would hold whole groups, whose identifiers then stay together. ``lacking``:
+    families without data.
     """
 
     kinds: tuple[Kind, ...]
-    template_columns: tuple[I32, I32]
+    template_columns: tuple[I32, I32, I32]
     organization: I64
     closed_us: I64
     stratum: I64
@@ -95,9 +97,12 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
         builder.add("identity", name.removesuffix("_hash"), *rows.codes(name))
     _network(builder, traffic, rows)
     _client(builder, traffic, rows)
-    template_columns = _templates(builder, traffic)
+    system, template = _templates(builder, traffic)
     owner, word, coherence = vocabulary(traffic)
-    builder.add("template", "vocabulary", owner, word)
+    words = np.full(traffic.words.distinct, -1, np.int32)
+    first = sum(kind.holds.shape[1] for kind in builder.kinds if kind.family == "template")
+    column = builder.add("template", "vocabulary", owner, word)
+    words[: len(column)] = np.where(column >= 0, column + first, -1)
     _capability(builder, traffic)
     conducts = {
         "timing": timing(traffic),
@@ -108,14 +113,14 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
         for name, account, token in tokens:
             builder.add(family, name, account, token)
     volume = np.diff(traffic.edge)
-    owner, plan = rows.codes("plan")
-    octave = np.log2(np.maximum(volume, 1)).astype(np.int64) // 2
-    stratum = octave * 64
-    stratum[owner] += plan + 1
+    # Ties are in order of account ids, which say nothing.
+    rank = np.empty(builder.accounts, np.int64)
+    rank[np.argsort(volume, kind="stable")] = np.arange(builder.accounts)
+    stratum = rank * STRATA // builder.accounts
     present = {kind.family for kind in builder.kinds}
     return Evidence(
         kinds=tuple(builder.kinds),
-        template_columns=template_columns,
+        template_columns=(system, template, words),
         organization=_organizations(traffic, rows),
         closed_us=rows.closed_us(),
         stratum=stratum,

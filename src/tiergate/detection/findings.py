@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership
+from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership, telling_tokens
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
@@ -20,6 +20,9 @@ F64 = npt.NDArray[np.float64]
 
 CEILING: Final = 12.0
 """Nats that links alone can bring, however many accounts: as much as the workload test can take away again."""
+
+COMMON_TOKEN: Final = 0.3
+"""Share of members who hold a piece of template for it to be the group's."""
 
 WORKLOAD_SHARE: Final = 0.2
 """Share of members' exchanges that must come from their common template for it to be their workload."""
@@ -50,7 +53,7 @@ def find(
     """
     findings = []
     for cluster in find_clusters(links, holdings, seed):
-        rows = _workload_rows(cluster, evidence, traffic, test.rows_of(cluster.members))
+        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
         statistics = test.measure(rows)
         strength = cluster.strength / (1 + cluster.strength / CEILING)
         score = strength + sum(one.log_odds for one in statistics)
@@ -58,21 +61,27 @@ def find(
     return findings
 
 
-def _workload_rows(cluster: Cluster, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
+def _workload_rows(cluster: Cluster, holdings: Holdings, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
     """Exchanges (ascending rows) of members that belong to what the group has in common.
 
-    Those made from a template that members share, where they share one; all of theirs otherwise.
+    Those that carry a piece of a template which members share, or two words of its vocabulary, where they share one;
+    all of theirs otherwise.
     """
-    template = evidence.of("template")
-    if not template or template[0].name != "template":
+    shared = telling_tokens(cluster, holdings, "template", COMMON_TOKEN)
+    if not len(shared):
         return member_rows
-    held = template[0].holds[cluster.members]
-    count = np.bincount(held.indices, minlength=held.shape[1])
-    common = np.append(count >= max(2, 0.3 * len(cluster.members)), False)
-    carrying = np.zeros(len(member_rows), bool)
-    for part, column in zip((traffic.system, traffic.template), evidence.template_columns, strict=True):
+    common = np.zeros(len(holdings.families["template"].rate) + 1, bool)
+    common[shared] = True
+    system, template, words = (common[column] for column in evidence.template_columns)
+    # Words are for instructions that are worded anew each time: members' own subjects have words in common too.
+    fixed = system.any() or template.any()
+    parts = (
+        [(traffic.system, system, 1.0), (traffic.template, template, 1.0)] if fixed else [(traffic.words, words, 0.5)]
+    )
+    carried = np.zeros(len(member_rows))
+    for part, ours, worth in parts:
         length = np.diff(part.start)[member_rows]
-        hit = common[column[gathered(part.code, part.start[member_rows], length)]]
-        carrying |= np.bincount(np.repeat(np.arange(len(member_rows)), length), hit, len(member_rows)) > 0
-    rows = member_rows[carrying]
+        hit = ours[gathered(part.code, part.start[member_rows], length)]
+        carried += worth * np.bincount(np.repeat(np.arange(len(member_rows)), length), hit, len(member_rows))
+    rows = member_rows[carried >= 1]
     return rows if len(rows) >= WORKLOAD_SHARE * len(member_rows) else member_rows
