@@ -81,13 +81,9 @@ def detect_into(
     out: Path, inputs: Inputs, refused: RefusedRows, *, sketch_key: bytes | None, parameters: Parameters
 ) -> None:
     """Run one detection over ``inputs`` into the folder ``out``, with a progress bar."""
-    import pyarrow as pa
-
     from tiergate.detection.intake import COLUMNS
     from tiergate.detection.run import DetectionInputs, run_detection
 
-    # Arrow's own allocators keep what a pass over a large log frees, up to twice what is still held.
-    pa.set_memory_pool(pa.system_memory_pool())
     accounts, releases = inputs.account_table(refused), inputs.release_table(refused)
     with progress("detecting") as advance:
         run_detection(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import scipy.sparse as sp
 
 I32 = npt.NDArray[np.int32]
@@ -13,6 +14,13 @@ I64 = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.integer[Any]]
 
 CHUNK_RUNS = 1 << 20
+
+
+def give_back() -> None:
+    """Return freed memory to the system. Allocators keep what a pass over a large log frees, as much again as it holds;
+    the system's own pool also trims the heap that numpy uses."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
 
 
 def distinct(values: I64) -> I64:

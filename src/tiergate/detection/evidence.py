@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from tiergate.detection.addresses import neighbourhoods
-from tiergate.detection.arrays import Ints, pairs
+from tiergate.detection.arrays import Ints, give_back, pairs
 from tiergate.detection.columns import ranked
 from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
 from tiergate.detection.intake import Coded, Traffic
@@ -117,6 +117,7 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
     rank = np.empty(builder.accounts, np.int64)
     rank[np.argsort(volume, kind="stable")] = np.arange(builder.accounts)
     stratum = rank * STRATA // builder.accounts
+    give_back()
     present = {kind.family for kind in builder.kinds}
     return Evidence(
         kinds=tuple(builder.kinds),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tiergate.detection.arrays import Ints, grouped
+from tiergate.detection.arrays import Ints, give_back, grouped
 from tiergate.detection.columns import (
     Coded,
     Ragged,
@@ -68,6 +68,9 @@ SKETCHED_TEXT: Final = TEXT_COLUMNS[:2]
 
 COLUMNS: Final = (*READ_COLUMNS, *SKETCHED_TEXT, *SKETCH_SCHEMA.names)
 """All that detection reads of a log."""
+
+GIVE_BACK_EVERY: Final = 16
+"""Batches after which memory goes back to the system."""
 
 _CODED: Final = (
     "account_id",
@@ -128,7 +131,9 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     sketcher = Sketcher(sketch_key)
     columns: dict[str, list[pa.Array]] = defaultdict(list)
     numbers: dict[str, list[npt.NDArray[Any]]] = defaultdict(list)
-    for batch in batches:
+    for number, batch in enumerate(batches):
+        if number % GIVE_BACK_EVERY == 0:
+            give_back()
         if batch.num_rows:
             lean, whole = _lean(batch, sketcher)
             for name, column in lean.items():
@@ -145,7 +150,10 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
             f"sketches of {len(keys)} keys are mixed ({', '.join(keys.to_pylist())}) and cannot be compared: "
             "detect each part by itself, or give the key of the sketched part for the part with text"
         )
-    return _arrays(columns, numbers)
+    give_back()
+    traffic = _arrays(columns, numbers)
+    give_back()
+    return traffic
 
 
 def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> tuple[dict[str, pa.Array], dict[str, npt.NDArray[Any]]]:
@@ -182,7 +190,7 @@ def _arrays(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDAr
     made = {}
     for name in ("template", "words", "system"):
         made[name] = ragged(columns.pop(f"sketch_{name}"), order)
-        pa.default_memory_pool().release_unused()
+        give_back()
     prompt = prompts(columns.pop("sketch_prompt"), order)
     accounts = coded(columns.pop("account_id"), order)
     ordered = np.asarray(pc.array_sort_indices(accounts.values)).astype(np.int64)
