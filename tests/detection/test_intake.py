@@ -12,7 +12,7 @@ import pytest
 
 from tests.detection.conftest import START, log_batches
 from tiergate.clock import DAY, HOUR
-from tiergate.detection import recurrence
+from tiergate.detection import columns, intake, recurrence
 from tiergate.detection.conduct import lifecycle, timing
 from tiergate.detection.evidence import gather
 from tiergate.detection.exchanges import ExchangeMixture
@@ -66,7 +66,10 @@ def read(log: list[dict[str, Any]], seed: int = 0) -> Traffic:
 
 
 @pytest.fixture(name="log", params=[1, 2])
-def _log(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+def _log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    monkeypatch.setattr(intake, "FOLD_BATCHES", request.param)
+    monkeypatch.setattr(columns, "COMPACT_ROWS", 100)
+    monkeypatch.setattr(columns, "CHUNK_ROWS", 37)
     return sorted(make_log(request.param), key=lambda row: (row["started_at"], row["exchange_id"]))
 
 
@@ -188,8 +191,8 @@ def test_a_token_of_its_own_counts_as_if_it_had_been_kept(log: list[dict[str, An
 def test_organisations_are_the_tables_else_those_of_the_earliest_exchange(log: list[dict[str, Any]]) -> None:
     traffic = read(log)
     table = pa.table({"account_id": ["acct-01"], "organization_id": ["org-9"], "plan": ["free"]})
-    columns = ("payment_hash", "email_hash", "phone_hash", "email_domain", "signup_address", "signup_user_agent")
-    for name in (*columns, "signup_tls_fingerprint"):
+    others = ("payment_hash", "email_hash", "phone_hash", "email_domain", "signup_address", "signup_user_agent")
+    for name in (*others, "signup_tls_fingerprint"):
         table = table.append_column(name, pa.nulls(1, pa.string()))
     for name in ("created_at", "closed_at"):
         table = table.append_column(name, pa.array([START]).cast(pa.timestamp("us", "UTC")))

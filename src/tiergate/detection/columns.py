@@ -23,6 +23,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 CHUNK_ITEMS: Final = 1 << 22
+CHUNK_ROWS: Final = 1 << 17
 
 COMPACT_ROWS: Final = 1 << 22
 """Rows whose encoded strings wait to be joined under one dictionary."""
@@ -160,7 +161,9 @@ def ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
 def _taken(chunks: list[pa.Array]) -> Iterator[pa.Array]:
     chunks.reverse()
     while chunks:
-        yield chunks.pop()
+        chunk = chunks.pop()
+        for begin in range(0, len(chunk), CHUNK_ROWS):
+            yield chunk.slice(begin, CHUNK_ROWS)
 
 
 def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

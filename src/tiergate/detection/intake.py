@@ -69,8 +69,8 @@ SKETCHED_TEXT: Final = TEXT_COLUMNS[:2]
 COLUMNS: Final = (*READ_COLUMNS, *SKETCHED_TEXT, *SKETCH_SCHEMA.names)
 """All that detection reads of a log."""
 
-GIVE_BACK_EVERY: Final = 16
-"""Batches after which memory goes back to the system."""
+FOLD_BATCHES: Final = 16
+"""Batches whose columns are joined into one, a million rows as they are read."""
 
 _CODED: Final = (
     "account_id",
@@ -131,17 +131,17 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     sketcher = Sketcher(sketch_key)
     columns: dict[str, list[pa.Array]] = defaultdict(list)
     numbers: dict[str, list[npt.NDArray[Any]]] = defaultdict(list)
-    for number, batch in enumerate(batches):
-        if number % GIVE_BACK_EVERY == 0:
-            give_back()
+    folded = 0
+    for batch in batches:
         if batch.num_rows:
             lean, whole = _lean(batch, sketcher)
             for name, column in lean.items():
                 columns[name].append(column)
-                if isinstance(column, pa.DictionaryArray):
-                    compact(columns[name])
             for name, values in whole.items():
                 numbers[name].append(values)
+            if len(columns["exchange_id"]) - folded == FOLD_BATCHES:
+                _fold(columns, numbers, folded)
+                folded += 1
     if not columns:
         raise InputError("there is no exchange to look at: the input has no usable row")
     keys = joined_dictionary(columns.pop("sketch_key_id")).dictionary
@@ -154,6 +154,18 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     traffic = _arrays(columns, numbers)
     give_back()
     return traffic
+
+
+def _fold(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDArray[Any]]], folded: int) -> None:
+    """Join what has come since the last ``folded`` parts: many middling arrays take a third more than they hold."""
+    for parts in columns.values():
+        if isinstance(parts[0], pa.DictionaryArray):
+            compact(parts)
+        else:
+            parts[folded:] = [pa.concat_arrays(parts[folded:])]
+    for values in numbers.values():
+        values[folded:] = [np.concatenate(values[folded:])]
+    give_back()
 
 
 def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> tuple[dict[str, pa.Array], dict[str, npt.NDArray[Any]]]:
