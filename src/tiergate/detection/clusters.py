@@ -186,7 +186,7 @@ def _disjoint(found: list[Cluster], holdings: Holdings) -> list[Cluster]:
         overlap = taken[cluster.members]
         if overlap.mean() >= 0.5:
             continue
-        rest = _describe(cluster.members[~overlap], holdings) if overlap.any() else cluster
+        rest = describe(cluster.members[~overlap], holdings) if overlap.any() else cluster
         if rest is not None and rest.worth > 0:
             taken[rest.members] = True
             kept.append(rest)
@@ -212,13 +212,13 @@ def _merged(clusters: list[Cluster], holdings: Holdings) -> list[Cluster]:
 
 
 def _union(one: Cluster, other: Cluster, holdings: Holdings) -> Cluster | None:
-    union = _describe(np.union1d(one.members, other.members), holdings)
+    union = describe(np.union1d(one.members, other.members), holdings)
     if union is None or union.saving <= max(one.saving, other.saving):
         return None
     fitting = np.intersect1d(_members(union, holdings), union.members)
     if min(np.isin(part.members, fitting).mean() for part in (one, other)) < FITTING:
         return None
-    return _describe(fitting, holdings)
+    return describe(fitting, holdings)
 
 
 def _telling(cluster: Cluster) -> set[tuple[str, int]]:
@@ -251,7 +251,7 @@ def _communities(links: Links, seed: int) -> list[I64]:
 
 def _cores(community: I64, holdings: Holdings) -> list[I64]:
     """Those of a community who hold its most telling token of some cause: splits what chance links merged."""
-    cluster = _describe(community, holdings)
+    cluster = describe(community, holdings)
     if cluster is None:
         return []
     cores = []
@@ -279,7 +279,7 @@ def _settle(members: I64, holdings: Holdings) -> Cluster | None:
     """Describe and re-draw until the group stands still."""
     best: Cluster | None = None
     for _ in range(ROUNDS):
-        cluster = _describe(members, holdings)
+        cluster = describe(members, holdings)
         if cluster is None or cluster.worth < HOPELESS:
             break
         if best is not None and cluster.saving <= best.saving:
@@ -292,7 +292,8 @@ def _settle(members: I64, holdings: Holdings) -> Cluster | None:
     return best
 
 
-def _describe(members: I64, holdings: Holdings) -> Cluster | None:
+def describe(members: I64, holdings: Holdings) -> Cluster | None:
+    """What ``members`` (n,) share and what naming them is worth; None for too few, or most of the platform."""
     n, accounts = len(members), holdings.accounts
     if n < SMALLEST or n > accounts // 2:
         return None
@@ -378,10 +379,11 @@ def telling_tokens(cluster: Cluster, holdings: Holdings, family: str, share: flo
     return np.empty(0, np.int64)
 
 
-def membership(cluster: Cluster, holdings: Holdings) -> F64:
-    """Probability (n,) that each member belongs, by what it has in common with the others."""
+def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
+    """Probability (n,) that each member belongs, by what it has in common with the others; ``prior``: nats that
+    something else speaks for all of them."""
     n = len(cluster.members)
-    odds = _log_odds(cluster, holdings, cluster.members).sum(axis=1) - np.log((holdings.accounts - n) / n)
+    odds = _log_odds(cluster, holdings, cluster.members).sum(axis=1) + prior - np.log((holdings.accounts - n) / n)
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 

@@ -25,7 +25,7 @@ from tiergate.detection.clusters import Holdings
 from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import Finding, find
+from tiergate.detection.findings import Finding, find, find_queues
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.ties import tie
@@ -52,8 +52,8 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 24 for 20,000 accounts, fewer for more, as each then has more clusters."""
-        return self.decoys or int(np.clip(24 * np.sqrt(20_000 / accounts), 6, 96))
+        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters."""
+        return self.decoys or int(np.clip(12 * np.sqrt(20_000 / accounts), 3, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     test = WorkloadTest(traffic, evidence.closed_us, rng)
     links = link(joined)
     findings = find(links, holdings, evidence, traffic, test, parameters.seed)
+    findings += find_queues(findings, holdings, evidence, traffic, test, parameters.seed)
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
     platform = Platform(joined, holdings, evidence, traffic, test)
