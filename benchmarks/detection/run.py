@@ -48,6 +48,7 @@ def run(settings: Settings, benches: Sequence[WorldBench], *, keep_worlds: bool)
     total, done, failed = sum(len(some) for _, some in steps), 0, 0
     with progress("measuring") as advance:
         for bench, some in steps:
+            before = bench.result()
             for name, measure in some:
                 words, share = f"{bench.scenario} {bench.seed}: {name}", done / total
                 advance(words, share)
@@ -59,7 +60,9 @@ def run(settings: Settings, benches: Sequence[WorldBench], *, keep_worlds: bool)
                 done += 1
             if not keep_worlds:
                 bench.clear()
-            _report(settings, benches)
+            if bench.result() != before:
+                _report(settings, benches)
+        _report(settings, benches)
         advance("done", 1.0)
     note(f"wrote `{settings.out / 'table.md'}`" + (f"; {failed} measurements failed" if failed else ""))
     return failed
