@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,14 +34,14 @@ class Verdict:
         self.membership = np.asarray(members["membership"]).astype(np.float64)
         self.case: list[str] = members["case_id"].to_pylist()
 
-    def outcomes(self) -> list[CaseOutcome]:
-        """Every case, in the order of its table."""
+    def outcomes(self) -> dict[str, CaseOutcome]:
+        """Every case by its id, in the order of its table."""
         pool = self.sheet.pool[self.account]
         total = Counter(self.case)
         campaign = Counter(case for case, one in zip(self.case, pool.tolist(), strict=True) if one > 0)
         innocent = Counter(case for case, one in zip(self.case, pool.tolist(), strict=True) if one == 0)
-        return [
-            CaseOutcome(
+        return {
+            case: CaseOutcome(
                 confidence=head["confidence"],
                 q_value=head["q_value"],
                 action=head["recommended_action"],
@@ -49,7 +50,7 @@ class Verdict:
                 innocent=innocent[case],
             )
             for case, head in self.heads.items()
-        ]
+        }
 
     def scores(self) -> F64:
         """Log-odds (accounts,) of the surest case; minus infinity in none."""
@@ -73,6 +74,12 @@ class Verdict:
             "acting": charged((exchange for case, exchange in pairs if self._action(case) in ACTING), campaign),
         }
 
+    def found(self, seen: Flags, actions: Sequence[str]) -> Share:
+        """Campaign accounts ``seen`` so far in a case with one of ``actions`` that holds mostly campaign accounts."""
+        right = {name for name, case in self.outcomes().items() if case.right and case.action in actions}
+        campaign = self.sheet.guilty & seen
+        return Share(int((campaign & self._in(right)).sum()), int(campaign.sum()))
+
     def relinked(self, seen: Flags) -> Share | None:
         """Second-pool accounts ``seen`` so far in a case that knows the first pool, or is tied to one that does."""
         second = (self.sheet.pool == 2) & seen
@@ -86,9 +93,12 @@ class Verdict:
         pairs = zip(ties["case_a"].to_pylist(), ties["case_b"].to_pylist(), strict=True)
         # One step only: a tie to a case that is itself no more than tied does not count.
         tied = {case for pair in pairs if knowing.intersection(pair) for case in pair}
-        known = np.zeros(len(second), bool)
-        known[self.account[[case in knowing or case in tied for case in self.case]]] = True
-        return Share(int((second & known).sum()), int(second.sum()))
+        return Share(int((second & self._in(knowing | tied)).sum()), int(second.sum()))
+
+    def _in(self, cases: set[str]) -> Flags:
+        inside = np.zeros(len(self.sheet.names), bool)
+        inside[self.account[[case in cases for case in self.case]]] = True
+        return inside
 
     def _action(self, case: str) -> str:
         return str(self.heads[case]["recommended_action"])
@@ -110,7 +120,7 @@ def judge_cases(world: str, cases: str, detector: str, code: str) -> Measurement
         usage=UNTIMED,
         **_by_score(sheet, verdict.scores()),
         **_accused(sheet, level >= 0),
-        cases=verdict.outcomes(),
+        cases=list(verdict.outcomes().values()),
         recall_by_action=by_action,
         charged=verdict.charged(frozenset(truth)),
     )

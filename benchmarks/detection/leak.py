@@ -31,7 +31,7 @@ def search(look: Callable[[float], Look], span_hours: float) -> list[Look]:
         return done[hours]
 
     hours = min(FIRST_LOOK_H, span_hours)
-    while not at(hours).acting and hours < span_hours:
+    while not at(hours).acting.part and hours < span_hours:
         hours = min(hours * STEP, span_hours)
     for acting in (True, False):
         for _ in range(BISECTIONS):
@@ -46,7 +46,7 @@ def bracket(looks: Sequence[Look], *, acting: bool) -> tuple[Look | None, Look |
     """The last look before the first success, and that success: a case that acts, or any case."""
     before = None
     for one in sorted(looks, key=lambda one: one.hours):
-        if one.acting if acting else one.opened:
+        if (one.acting if acting else one.opened).part:
             return before, one
         before = one
     return before, None

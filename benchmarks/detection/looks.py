@@ -42,13 +42,13 @@ def look(world: str, until_us: int, campaign_first_us: int, decoys: int | None, 
     campaign = pq.read_table(home / "exchange_truth.parquet")["exchange_id"]
     sheet = read_sheet(home)
     verdict = Verdict(sheet, out)
-    right = [case for case in verdict.outcomes() if case.right]
+    seen = np.isin(sheet.names, sent["account_id"].unique().to_pylist())
     return Look(
         hours=(until_us - campaign_first_us) / HOUR,
         sent=int(pc.sum(pc.is_in(sent["exchange_id"], campaign)).as_py() or 0),
-        opened=bool(right),
-        acting=any(case.action in ACTING for case in right),
-        relinked=verdict.relinked(np.isin(sheet.names, sent["account_id"].unique().to_pylist())),
+        opened=verdict.found(seen, ("watch", *ACTING)),
+        acting=verdict.found(seen, ACTING),
+        relinked=verdict.relinked(seen),
         usage=UNTIMED,
     )
 

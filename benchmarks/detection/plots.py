@@ -105,7 +105,7 @@ def leaks(results: Results) -> str | None:
             hours = [look.hours for look in one.leak.looks]
             axes.plot([hours[0], one.leak.span_hours], [place] * 2, color=PLAIN, linewidth=0.8, zorder=1)
             for look in one.leak.looks:
-                shown = (OURS if look.acting else "white", OURS if look.opened else PLAIN)
+                shown = (OURS if look.acting.part else "white", OURS if look.opened.part else PLAIN)
                 axes.plot(look.hours, place, "o", markerfacecolor=shown[0], markeredgecolor=shown[1], zorder=2)
         axes.set_yticks(range(len(worlds)), [f"{one.scenario} {one.seed}" for one in worlds])
         axes.invert_yaxis()

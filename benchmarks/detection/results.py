@@ -106,14 +106,15 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """One detection on the log as it was ``hours`` after the campaign's first exchange, when it had ``sent`` so many.
 
-    ``opened``, ``acting``: whether some case, some case above `watch`, held mostly campaign accounts; ``relinked``:
-    second-pool accounts seen so far that were tied to the first pool's, None before there are any.
+    ``opened``, ``acting``: campaign accounts seen so far that were in a case, in a case above `watch`, that held mostly
+    campaign accounts; ``relinked``: second-pool accounts seen so far that were tied to the first pool's, None before
+    there are any.
     """
 
     hours: float
     sent: int
-    opened: bool
-    acting: bool
+    opened: Share
+    acting: Share
     relinked: Share | None
     usage: Usage
 

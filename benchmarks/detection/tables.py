@@ -146,39 +146,38 @@ def _exchanges(worlds: Sequence[WorldResult]) -> str:
 
 
 def _leaks(worlds: Sequence[WorldResult]) -> str:
-    rows = []
-    for one in worlds:
-        if one.leak is not None:
-            until = [_until(one.leak, acting=acting) for acting in (True, False)]
-            rows.append([one.scenario, str(one.seed), *until[0], *until[1], str(len(one.leak.looks))])
+    rows = [
+        [one.scenario, str(one.seed), case, *_until(one.leak, acting=case != "any")]
+        for one in worlds
+        if one.leak is not None
+        for case in ("above `watch`", "any")
+    ]
     if not rows:
         return ""
-    head = ["hours", "exchanges", "share", "share of the published length"]
+    head = ["hours", "exchanges", "share", "share of the published length", "accounts in it then"]
     return (
         "## Leaked before the first case with mostly campaign accounts\n\nUpper ends: a detection at these hours "
         "after the campaign's first exchange opened the case, and the one before, at the hours in brackets, did not. "
-        "The published length is the provider's figure, at the rate simulated here.\n\n"
-        + table(
-            [
-                "scenario",
-                "seed",
-                *(f"{h}, above `watch`" for h in head),
-                *(f"{h}, any case" for h in head),
-                "looks",
-            ],
-            rows,
-        )
+        "The published length is the provider's figure, at the rate simulated here. Accounts: those of the campaign "
+        "that had sent anything, and were in such a case.\n\n" + table(["scenario", "seed", "case", *head], rows)
     )
 
 
 def _until(leak: Leak, *, acting: bool) -> list[str]:
     before, found = bracket(leak.looks, acting=acting)
     if found is None:
-        return [f"never ({leak.span_hours:.0f})", f"{leak.campaign_exchanges:,}", figure(Share(1, 1)), NOTHING]
-    published = found.hours / (leak.published_days * 24)
+        return [
+            f"never in {leak.span_hours:.0f}",
+            f"{leak.campaign_exchanges:,}",
+            figure(Share(1, 1)),
+            NOTHING,
+            NOTHING,
+        ]
     share = figure(Share(found.sent, leak.campaign_exchanges))
-    since = f"{found.hours:.1f} ({before.hours:.1f})" if before else f"{found.hours:.1f} (0)"
-    return [since, f"{found.sent:,}", share, f"{published:.4f}"]
+    since = f"{found.hours:.1f} ({before.hours if before else 0:.1f})"
+    held = found.acting if acting else found.opened
+    published = f"{found.hours / (leak.published_days * 24):.4f}"
+    return [since, f"{found.sent:,}", share, published, f"{held.part} of {held.of}"]
 
 
 def _relinking(worlds: Sequence[WorldResult]) -> str:

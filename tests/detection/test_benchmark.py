@@ -121,7 +121,7 @@ def looks_of(opens: float, acts: float, gap: tuple[float, float] = (0, 0)) -> tu
     def at(hours: float) -> Look:
         asked.append(hours)
         within = not gap[0] < hours < gap[1]
-        opened, acting = hours >= opens and within, hours >= acts and within
+        opened, acting = (Share(int(hours >= true and within), 1) for true in (opens, acts))
         return Look(hours=hours, sent=int(hours), opened=opened, acting=acting, relinked=None, usage=UNTIMED)
 
     return asked, search(at, 300.0)
@@ -264,6 +264,14 @@ def verdict(tmp_path: Path, members: dict[str, dict[str, int]], ties: list[tuple
     tied = pa.Table.from_pylist([{"case_a": a, "case_b": b} for a, b in ties], tie_schema)
     pq.write_table(tied, tmp_path / "case_ties.parquet")
     return Verdict(sheet, tmp_path)
+
+
+def test_accounts_are_found_in_cases_that_hold_mostly_the_campaigns(tmp_path: Path) -> None:
+    answer = verdict(tmp_path, {"right": {"a1": 1, "a2": 1, "a3": 0}, "wrong": {"b1": 1, "b2": 0}}, [])
+    everybody = np.ones(len(answer.sheet.names), bool)
+    assert answer.found(everybody, ("verify", "limit")) == Share(2, 5)  # a1, a2 of a1, a2, b1, z8, z9
+    assert answer.found(everybody, ("watch",)) == Share(0, 5)
+    assert answer.found(np.array([name != "a1" for name in answer.sheet.names]), ("verify",)) == Share(1, 4)
 
 
 def test_a_pool_is_relinked_by_a_common_case_or_by_one_tie(tmp_path: Path) -> None:
