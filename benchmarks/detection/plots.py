@@ -14,6 +14,7 @@ from benchmarks.detection.results import Results, Share
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 INK: Final = "#1b1e23"
 OURS: Final = "#0b5fa5"
@@ -64,7 +65,7 @@ def recall(results: Results) -> str | None:
         names = {str(line.get_label()): line for axes in panels[: len(scenarios)] for line in axes.get_lines()}
         figure.legend(list(names.values()), list(names), loc="outside upper left", ncols=5)
 
-    return drawing(draw, (2.3 * columns + 1, 2.0 * rows + 0.9))
+    return drawing(draw, (max(6.5, 2.3 * columns + 0.5), 2.0 * rows + 0.9))
 
 
 def calibrated(results: Results) -> str | None:
@@ -108,10 +109,11 @@ def leaks(results: Results) -> str | None:
                 shown = (OURS if look.acting.part else "white", OURS if look.opened.part else PLAIN)
                 axes.plot(look.hours, place, "o", markerfacecolor=shown[0], markeredgecolor=shown[1], zorder=2)
         axes.set_yticks(range(len(worlds)), [f"{one.scenario} {one.seed}" for one in worlds])
-        axes.invert_yaxis()
+        axes.set_ylim(len(worlds) - 0.5, -0.5)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("hours after the campaign's first exchange")
-        axes.set_title("looks: grey, no case of the campaign; blue ring, watched; blue, above `watch`")
+        axes.set_title("grey: no case of the campaign; blue ring: watched; blue: above `watch`")
 
     return drawing(draw, (6.5, 1.1 + 0.32 * len(worlds)))
 
@@ -136,15 +138,16 @@ def drawing(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
 
 def _panel(axes: Axes, scenario: str, curves: dict[str, list[tuple[int, float]]]) -> None:
     axes.set_title(scenario)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(left=0)
-    axes.set_ylim(-0.03, 1.03)
     peers = [name for name in curves if name != TIERGATE]
     for name, points in curves.items():
         colour, dashes = (OURS, "-") if name == TIERGATE else STYLES[peers.index(name) % len(STYLES)]
         width = 2.2 if name == TIERGATE else 1.1
         at, found = zip(*points, strict=True)
         axes.step(at, found, where="post", color=colour, linestyle=dashes, linewidth=width, label=name)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=0)
+    axes.set_ylim(-0.03, 1.03)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _curves(results: Results) -> dict[str, dict[str, list[tuple[int, float]]]]:

@@ -96,7 +96,7 @@ SCENARIOS: Final[dict[str, tuple[CampaignSpec, ...]]] = {
     "june_rate": (CampaignSpec(accounts=300, exchanges_per_account=26 * 18, starts_on_day=3, camouflage=0.1),),
     # September: more than 3.4 million exchanges of 273 accounts in 17 days are about 730 a day.
     "september_273_rate": (
-        CampaignSpec(accounts=273, exchanges_per_account=730 * 1.4, starts_on_day=12, days=1.4, client_programs=3),
+        CampaignSpec(accounts=273, exchanges_per_account=730, starts_on_day=12, days=1, client_programs=3),
     ),
     # 25 a day until the ban in the middle, and 25 a day in the second pool from half an hour later.
     "two_pools_rate": (
