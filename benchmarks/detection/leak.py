@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.detection.results import Look
 
-FIRST_LOOK_H: Final = 1.0
+FIRST_LOOK_H: Final = 0.5
 STEP: Final = 4.0
 BISECTIONS: Final = 2
 RELINK_H: Final = (1.0, 24.0)
@@ -17,9 +17,9 @@ RELINK_H: Final = (1.0, 24.0)
 def search(look: Callable[[float], Look], span_hours: float) -> list[Look]:
     """Looks, by time, that bracket when the first case opens and when the first case acts.
 
-    Looks go forward from an hour, each four times as late, until a case acts or the campaign has ended; then the time
-    between the last look without and the first with is halved (geometrically) twice, for acting and for opening.
-    Every look but the last few is at a small part of the log, and the first success counts even if a later look fails.
+    Looks go forward from half an hour, each four times as late, until a case acts or the campaign has ended; then the
+    time between the last look without and the first with is halved (geometrically) twice, for acting and for opening.
+    The first success counts even if a later look fails.
 
     :param look: a detection on the log as it was so many hours after the campaign's first exchange.
     """

@@ -63,8 +63,9 @@ def _recall(worlds: Sequence[WorldResult], rate: float) -> str:
         for name in names:
             found = [m.recall[place].found for m in _of(some, name) if m.recall[place].found.of]
             cell = figure(_sum(found))
-            if name == TIERGATE and len(found) > 1:
-                cell += f" ({figure(min(found, key=_value))} to {figure(max(found, key=_value))})"
+            worst, best = (figure(pick(found, key=_value, default=None)) for pick in (min, max))
+            if name == TIERGATE and worst != best:
+                cell += f" ({worst} to {best})"
             cells.append(cell)
         if any(cell != NOTHING for cell in cells):
             rows.append([scenario, *cells])

@@ -115,14 +115,18 @@ def test_an_exchange_charged_twice_is_wronged_once() -> None:
 # --- looks
 
 
-def looks_of(opens: float, acts: float, gap: tuple[float, float] = (0, 0)) -> tuple[list[float], list[Look]]:
+def looked(hours: float, opened: int, acting: int) -> Look:
+    return Look(
+        hours=hours, sent=int(hours), opened=Share(opened, 9), acting=Share(acting, 9), relinked=None, usage=UNTIMED
+    )
+
+
+def looks_of(opens: float, acts: float) -> tuple[list[float], list[Look]]:
     asked: list[float] = []
 
     def at(hours: float) -> Look:
         asked.append(hours)
-        within = not gap[0] < hours < gap[1]
-        opened, acting = (Share(int(hours >= true and within), 1) for true in (opens, acts))
-        return Look(hours=hours, sent=int(hours), opened=opened, acting=acting, relinked=None, usage=UNTIMED)
+        return looked(hours, int(hours >= opens), int(hours >= acts))
 
     return asked, search(at, 300.0)
 
@@ -136,23 +140,22 @@ def test_looks_bracket_the_first_case_and_the_first_that_acts() -> None:
         assert before is not None
         assert found is not None
         assert before.hours < true <= found.hours <= before.hours * 1.5
-    # 1, 4, 16, 64 and 256 hours, then halves of two gaps.
-    assert asked[:5] == [1, 4, 16, 64, 256]
+    # The grid until a case acts, then halves of two gaps.
+    assert asked[:5] == [0.5, 2, 8, 32, 128]
 
 
 def test_looks_end_with_the_campaign_and_at_the_first_success() -> None:
     asked, looks = looks_of(opens=1000, acts=1000)
-    assert asked == [1, 4, 16, 64, 256, 300]
+    assert asked == [0.5, 2, 8, 32, 128, 300]
     assert bracket(looks, acting=True)[1] is None
     asked, _ = looks_of(opens=0.2, acts=0.5)
-    assert asked == [1]
+    assert asked == [0.5]
 
 
 def test_a_later_failure_does_not_take_an_earlier_success_back() -> None:
-    _, looks = looks_of(opens=3, acts=3, gap=(10, 20))
-    found = bracket(looks, acting=True)[1]
-    assert found is not None
-    assert found.hours <= 4
+    looks = [looked(1, 0, 0), looked(4, 5, 5), looked(16, 3, 0), looked(64, 9, 9)]
+    for order in (looks, looks[::-1]):
+        assert bracket(order, acting=True) == (looks[0], looks[1])
 
 
 # --- keeping
