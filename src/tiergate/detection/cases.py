@@ -266,9 +266,9 @@ def _tested(one: Statistic) -> str:
             f"different accounts (1 if one queue is dealt out; {usual:.3g} among other accounts here)"
         )
     if one.name == "repeats":
-        return (
-            f"{one.value:.0%} of the exchanges carry a message that other members send too (few if each is asked once)"
-        )
+        return f"{one.value:.0%} of the exchanges come from a list in common, which a fifth of the members send"
+    if one.name == "bursts":
+        return f"the rate in common varies by {np.sqrt(one.value):.0%} (beyond 200%, something outside sets the hour)"
     if one.name == "hand-over":
         return f"when part of the group was closed, the load of the rest became {ratio:.3g} times what it was"
     return (
