@@ -169,7 +169,7 @@ class Holdings:
 def find_clusters(links: Links, holdings: Holdings, seed: int) -> list[Cluster]:
     """Groups of positive worth, disjoint, the worthiest first."""
     found = []
-    for community in _communities(links, seed):
+    for community in _communities(links, holdings.accounts, seed):
         for members in (community, *_cores(community, holdings)):
             cluster = _settle(members, holdings)
             if cluster is not None and cluster.worth > 0:
@@ -225,19 +225,15 @@ def _telling(cluster: Cluster) -> set[tuple[str, int]]:
     return {(one.family, one.best) for some in cluster.shared.values() for one in some if one.sharing >= 0.5}
 
 
-def _communities(links: Links, seed: int) -> list[I64]:
+def _communities(links: Links, accounts: int, seed: int) -> list[I64]:
     """Leiden communities of each account's strongest links, heaviest first."""
     if not len(links.low):
         return []
-    strong = _strongest(links)
-    edges = list(
-        zip(
-            map(str, links.low[strong].tolist()),
-            map(str, links.high[strong].tolist()),
-            links.weight[strong].tolist(),
-            strict=True,
-        )
-    )
+    strong = _strongest(links, accounts)
+    # One string an account, shared by its edges: millions of them would not fit twice.
+    name = list(map(str, range(accounts)))
+    low, high = (map(name.__getitem__, ends[strong].tolist()) for ends in (links.low, links.high))
+    edges = list(zip(low, high, links.weight[strong].tolist(), strict=True))
     _, assigned = graspologic_native.leiden(edges=edges, resolution=1.0, iterations=1, use_modularity=True, seed=seed)
     # The mapping comes in hash order: sort by account so that results do not depend on it.
     account = np.array([int(name) for name in assigned], np.int64)
@@ -264,15 +260,20 @@ def _cores(community: I64, holdings: Holdings) -> list[I64]:
     return cores
 
 
-def _strongest(links: Links) -> I64:
+def _strongest(links: Links, accounts: int) -> I64:
     """Links that are among the strongest of either end: keeps the graph linear in accounts."""
-    ends = np.concatenate([links.low, links.high])
-    weight = np.concatenate([links.weight, links.weight])
-    index = np.tile(np.arange(len(links.low)), 2)
-    order = np.lexsort((index, -weight, ends))
-    ends = ends[order]
-    position = np.arange(len(ends)) - np.searchsorted(ends, ends, side="left")
-    return np.unique(index[order][position < STRONGEST_LINKS])
+    order = np.argsort(-links.weight, kind="stable")
+    number = np.arange(len(order), dtype=np.int32)
+    ends = np.concatenate([links.low[order], links.high[order]])
+    # Rows sorted by number hold each account's links in order of weight; no comparison sort of all ends is needed.
+    of_account = sp.csr_array(
+        (np.ones(2 * len(number), bool), (ends, np.tile(number, 2))), shape=(accounts, len(number))
+    )
+    of_account.sort_indices()
+    position = np.arange(len(of_account.indices)) - np.repeat(of_account.indptr[:-1], np.diff(of_account.indptr))
+    kept = np.zeros(len(number), bool)
+    kept[of_account.indices[position < STRONGEST_LINKS]] = True
+    return np.sort(order[kept])
 
 
 def _settle(members: I64, holdings: Holdings) -> Cluster | None:

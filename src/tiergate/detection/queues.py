@@ -45,8 +45,10 @@ def instructions(template: Family, accounts: int, rng: np.random.Generator) -> l
     order = rng.permutation(accounts)
     smallest = np.minimum.reduceat(order[template.held.indices], template.held.indptr[:-1])[pieces]
     by_size = np.lexsort((pieces, -holders[pieces]))
-    _, first = np.unique(smallest[by_size], return_index=True)
-    chosen = pieces[by_size[np.sort(first)]][:CONSIDERED]
+    _, first, sharing = np.unique(smallest[by_size], return_index=True, return_inverse=True)
+    variants = np.split(pieces[by_size][np.argsort(sharing, kind="stable")], np.cumsum(np.bincount(sharing))[:-1])
+    first = np.sort(first)[:CONSIDERED]
+    chosen, of = pieces[by_size[first]], sharing[first]
     together = sp.csr_array(template.held[:, chosen].T @ template.held[:, chosen])
     size = holders[chosen]
     kept: list[int] = []
@@ -57,7 +59,9 @@ def instructions(template: Family, accounts: int, rng: np.random.Generator) -> l
         alike = other[both >= ALIKE * (size[at] + size[other] - both)]
         if not np.isin(alike, kept).any():
             kept.append(at)
-            found.append((np.sort(template.holders(chosen[at : at + 1])), np.sort(chosen[alike])))
+            near = np.concatenate([variants[of[one]] for one in alike.tolist()])
+            near = near[2 * holders[near] >= size[at]]
+            found.append((np.sort(template.holders(chosen[at : at + 1])), np.sort(near)))
             if len(found) == MOST:
                 break
     return found

@@ -73,6 +73,11 @@ TRIMMED: Final = 0.1
 LEAST_TRIMMED: Final = 3
 """Pairs that an account needs to be left out: where hardly any has one, a single pair makes nobody unlike."""
 
+LOUD: Final = 3
+"""Times the median volume of its members that a group is measured with of each."""
+
+LEAST_LOUD: Final = 12
+
 INFORMED: Final = 10.0
 """Expected shared pairs from which an account's own ratio weighs no more."""
 
@@ -212,13 +217,21 @@ class WorkloadTest:
     def _by_lot(self, rows: I64) -> float:
         """Log-likelihood ratio (Poisson) of messages that repeat within an account's day as often as dealing by lot
         brings, against `ONCE_EACH` of that: a list that everybody runs once."""
-        label = np.unique(self._labels("messages", rows), return_inverse=True)[1]
+        account = np.unique(self._account[rows], return_inverse=True)[1]
+        repeated = np.bincount(account, self._holders(rows)[0] > 1)
+        most = np.argsort(-repeated, kind="stable")[: int(TRIMMED * len(repeated))]
+        rows = rows[~np.isin(account, most)]
         message = np.unique(self._features["messages"].code[rows], return_inverse=True)[1]
-        volume = np.bincount(label)
-        own = np.unique(label * np.int64(len(rows)) + message, return_counts=True)[1]
-        apart = max(_pairs(np.array([len(rows)])) - _pairs(volume), 1.0)
-        expected = _pairs(volume) * (_pairs(np.bincount(message)) - _pairs(own)) / apart
-        return float(_pairs(own) * -np.log(ONCE_EACH) - expected * (1 - ONCE_EACH))
+        ratios = []
+        # Some lists are run by everybody on several days, others shared out so that nobody gets an item twice.
+        for owner in (self._account[rows], self._labels("messages", rows)):
+            label = np.unique(owner, return_inverse=True)[1]
+            volume = np.bincount(label)
+            own = np.unique(label * np.int64(len(rows)) + message, return_counts=True)[1]
+            apart = max(_pairs(np.array([len(rows)])) - _pairs(volume), 1.0)
+            expected = _pairs(volume) * (_pairs(np.bincount(message)) - _pairs(own)) / apart
+            ratios.append(float(_pairs(own) * -np.log(ONCE_EACH) - expected * (1 - ONCE_EACH)))
+        return min(ratios)
 
     def _hand_over(self, rows: I64) -> list[Statistic]:
         """Where much of the group was closed within a day: did the others take its load over?"""
@@ -313,21 +326,28 @@ class WorkloadTest:
         return np.asarray(begin + (time - begin + offset[self._account[rows]]) % length)
 
     def _sample(self, rows: I64, rng: np.random.Generator, most: int) -> I64:
-        """Rows of as many of their accounts, drawn at random, as make ``most`` exchanges."""
+        """Rows of as many of their accounts, drawn at random, as make ``most`` exchanges; of an account with many times
+        what the others have, some drawn at random, so that it does not stand for the group."""
+        code = np.unique(self._account[rows], return_inverse=True)[1]
+        volume = np.bincount(code)
+        loud = max(LOUD * int(np.median(volume)), LEAST_LOUD) if len(volume) else 0
+        if len(volume) and volume.max() > loud:
+            order = np.lexsort((rng.random(len(rows)), code))
+            position = np.arange(len(rows)) - np.repeat(np.cumsum(volume) - volume, volume)
+            kept = np.sort(order[position < loud])
+            rows, code, volume = rows[kept], code[kept], np.minimum(volume, loud)
         if len(rows) <= most:
             return rows
-        owner = self._account[rows]
-        volume = np.bincount(owner)
-        order = rng.permutation(np.flatnonzero(volume))
-        chosen = order[: max(2, int(np.searchsorted(np.cumsum(volume[order]), most)))]
-        return rows[np.isin(owner, chosen)]
+        chosen = rng.permutation(len(volume))
+        chosen = chosen[: max(2, int(np.searchsorted(np.cumsum(volume[chosen]), most)))]
+        return rows[np.isin(code, chosen)]
 
     def _measure_reference(self, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
         volume = np.diff(self._start)
         busy = np.flatnonzero(volume >= 5)
         reference = {}
         groups = [
-            self.rows_of(rng.choice(busy, REFERENCE_SIZE, replace=False))
+            self._sample(self.rows_of(rng.choice(busy, REFERENCE_SIZE, replace=False)), rng, MEASURED_ROWS)
             for _ in range(REFERENCE_GROUPS if len(busy) >= 2 * REFERENCE_SIZE else 0)
         ]
         for name in self._features:
@@ -367,19 +387,20 @@ class WorkloadTest:
         pair, own = np.unique(
             np.repeat(dense, length)[rare[code]] * np.int64(len(times)) + code[rare[code]], return_counts=True
         )
-        of_label = pair // max(len(times), 1)
+        of_label, item = np.divmod(pair, max(len(times), 1))
         same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
         volume = np.bincount(dense, minlength=labels).astype(np.float64)
         possible = volume * (volume - 1) / 2
-        apart = _pairs(np.array([len(rows)])) - float(possible.sum())
-        different = _pairs(times[rare]) - float(same.sum())
-        if possible.sum() == 0 or apart == 0 or len(times) == 0:
+        apart = volume * (len(rows) - volume)
+        different = np.bincount(of_label, own * (times[item] - own).astype(np.float64), labels)
+        if possible.sum() == 0 or apart.sum() == 0 or len(times) == 0:
             return 0.0, 10.0
-        between = (different + 0.5) / apart
         bound = len(rows) / 2
+        counted = float(np.sqrt(1 / (min(different.sum() / 2, bound) + 0.5)))
         if name == "subject":
-            value, error = _median_ratio(same, possible, between)
-            return value, float(np.hypot(error, np.sqrt(1 / (min(different, bound) + 0.5))))
+            value, error = _median_ratio(same, possible * different / np.maximum(apart, 1))
+            return value, float(np.hypot(error, counted))
+        between = float((different.sum() + 1) / apart.sum())
         if name == "minutes":
             excess = np.where(same >= LEAST_TRIMMED, same - possible * between, -np.inf)
             kept = np.ones(labels, bool)
@@ -391,23 +412,24 @@ class WorkloadTest:
         shared = float(same.sum())
         value = float(np.log((shared + 0.5) / possible.sum()) - np.log(between))
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
-        return value, float(np.sqrt(1 / (min(shared, bound) + 0.5) + 1 / (min(different, bound) + 0.5)))
+        return value, float(np.hypot(np.sqrt(1 / (min(shared, bound) + 0.5)), counted))
 
 
-def _median_ratio(same: F64, possible: F64, between: float) -> tuple[float, float]:
-    """Median over accounts of the log ratio of their own rate of sharing to ``between``, weighted by how many shared
-    pairs each should have (to `INFORMED`), and its standard error."""
-    expected = possible * between
+def _median_ratio(same: F64, expected: F64) -> tuple[float, float]:
+    """Median over accounts of the log ratio of the pairs of their own that share something to those ``expected`` if
+    they were anybody's, weighted by how many that is (to `INFORMED`), and its standard error."""
     ratio = np.log((same + 0.5) / (expected + 0.5))
     weight = np.minimum(expected, INFORMED)
     order = np.argsort(ratio, kind="stable")
     reach = np.cumsum(weight[order])
-    value = float(ratio[order][min(int(np.searchsorted(reach, reach[-1] / 2)), len(order) - 1)])
-    number = reach[-1] ** 2 / max(float((weight**2).sum()), 1e-12)
-    spread = float(np.average(np.abs(ratio - value), weights=weight)) if reach[-1] > 0 else 10.0
+    if reach[-1] == 0:
+        return 0.0, 10.0
+    value = float(ratio[order][np.searchsorted(reach, reach[-1] / 2)])
+    number = reach[-1] ** 2 / float((weight**2).sum())
+    spread = float(np.average(np.abs(ratio - value), weights=weight))
     # 1.25 mean deviations are a standard deviation, and a median's error is 1.25 times a mean's. Accounts with next to
     # no pairs say less than their spread: a group of them is credited with what its pairs could tell.
-    return value, float(np.hypot(1.57 * spread / np.sqrt(max(number, 1.0)), 1 / np.sqrt(reach[-1] + 0.25)))
+    return value, float(np.hypot(1.57 * spread / np.sqrt(number), 1 / np.sqrt(reach[-1] + 0.25)))
 
 
 def _mixed(name: str, log_ratio: float) -> float:
