@@ -81,7 +81,7 @@ def detect(
     cases = read_cases(out)
     _say_counts(cases, refused, out / REFUSED_FILE)
     if report:
-        note(f"wrote `{_report(found, out, [str(path) for path in inputs])}`")
+        note(f"wrote `{_report(found, out, [str(path) for path in inputs], state, sketch_key)}`")
     if as_json:
         say_json({"run": cases.run, "cases": [{**c.facts, "evidence": c.evidence} for c in cases.cases]})
     else:
@@ -121,15 +121,22 @@ def _say_counts(cases: CasesFolder, refused: RefusedRows, side_file: Path) -> No
     if refused.count:
         for reason, count in sorted(refused.by_reason.items(), key=lambda item: -item[1])[:5]:
             note(f"  {counted(count, 'row')}: {reason}")
-        note(f"the refused rows are in `{side_file}`")
+        if side_file.is_file():
+            note(f"the refused rows are in `{side_file}`")
     for lacking in cases.run.get("lacking", []):
         note(f"the input has no {lacking} evidence, so none was weighed")
 
 
-def _report(inputs: Inputs, out: Path, sources: list[str]) -> Path:
+def _report(inputs: Inputs, out: Path, sources: list[str], state: Path | None, sketch_key: bytes | None) -> Path:
+    from tiergate.cli.detect_again import all_exchanges
     from tiergate.cli.report import write_report
     from tiergate.records.refused import RefusedRows
 
+    columns = ["account_id", "started_at"]
     with RefusedRows(None) as again:
-        batches = inputs.batches(again, ["account_id", "started_at"])
+        batches = (
+            all_exchanges(state, inputs, sketch_key=sketch_key, columns=columns)
+            if state
+            else inputs.batches(again, columns)
+        )
         return write_report(out, out, exchanges=batches, sources=sources)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
+
+import pyarrow as pa
 
 import tiergate
 from tiergate.cli.inputs import Inputs
@@ -20,7 +23,8 @@ def detect_again(
 ) -> None:
     """Run one detection over everything that the state ``folder`` holds and the files of ``inputs`` that are new to it.
 
-    When nothing has changed since the last look, its answer is written into ``out`` as it was.
+    When nothing has changed since the last look, its answer is written into ``out`` as it was. ``refused`` counts the
+    refusals of all calls, and its side file keeps the rows that this one refused.
     """
     with State.open(folder, sketch_key) as state, progress("detecting") as advance:
         parts, unsealed = inputs.parts()
@@ -50,3 +54,12 @@ def detect_again(
         )
         state.keep_answer(question, summary.history, summary.files)
         note(f"read {counted(read, 'new file')}; this was look {summary.history.count}")
+
+
+def all_exchanges(
+    folder: Path, inputs: Inputs, *, sketch_key: bytes | None, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """What a detection with the state ``folder`` looks at: all that it holds, and what gateways have not yet sealed."""
+    with State.open(folder, sketch_key) as state:
+        yield from state.batches(columns)
+        yield from (batch.select(columns) for batch in inputs.parts()[1])

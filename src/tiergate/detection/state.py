@@ -151,7 +151,7 @@ class State:
                 nulls = [pa.nulls(batch.num_rows, pa.string()) for _ in text]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *nulls], names=[*batch.schema.names, *text])
 
-    def question(self, *asked: str | pa.Table | None) -> str:
+    def question(self, *asked: str | pa.Table | pa.RecordBatch | None) -> str:
         """Digest of everything that an answer depends on: the rows held, and whatever else is ``asked``."""
         digest = hashlib.blake2b(digest_size=16)
         for segment in self._manifest.segments:
@@ -243,11 +243,10 @@ def _sweep(folder: Path, manifest: Manifest) -> None:
             shutil.rmtree(path)
 
 
-def _serialized(table: pa.Table | None) -> bytes:
-    if table is None:
+def _serialized(rows: pa.Table | pa.RecordBatch | None) -> bytes:
+    if rows is None:
         return b"none"
     sink = pa.BufferOutputStream()
-    whole_table = table.combine_chunks()
-    with pa.ipc.new_stream(sink, whole_table.schema) as stream:
-        stream.write_table(whole_table)
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write(rows)
     return bytes(sink.getvalue())
