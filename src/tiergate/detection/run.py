@@ -181,6 +181,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
     platform = Platform(joined, holdings, evidence, traffic, test)
+    progress("scoring decoys", 0.0)
     for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
         progress("scoring decoys", done / rounds)
         decoys += some
