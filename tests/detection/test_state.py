@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.detection.conftest import START, Platform, log_batches
 from tiergate.clock import DAY
 from tiergate.detection.intake import Traffic, take_in
+from tiergate.detection.lineage import History
 from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_detection
 from tiergate.detection.state import Part, State
 from tiergate.detection.state_manifest import Manifest
@@ -308,6 +309,17 @@ def test_a_damaged_state_says_so(
     with pytest.raises(InputError, match=said) as raised:
         filled(tmp_path / "state", [])
     assert "restore it from a copy" in str(raised.value)
+
+
+def test_damaged_looks_say_so(parts: list[Part], tmp_path: Path) -> None:
+    filled(tmp_path / "state", parts)
+    with State.open(tmp_path / "state", KEY) as state:
+        state.keep_answer("question", History.empty().followed([], 0), [])
+        with pytest.raises(InputError, match="the answer of look 1 is missing"):
+            state.repeat_answer("question", tmp_path / "out")
+    cut(tmp_path / "state" / "looks-000001" / "looks.parquet")
+    with pytest.raises(InputError, match="look 1: "):
+        filled(tmp_path / "state", [])
 
 
 def test_another_key_is_refused(parts: list[Part], tmp_path: Path) -> None:
