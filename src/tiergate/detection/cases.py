@@ -47,6 +47,11 @@ CASES_SCHEMA: Final = pa.schema(
         ("q_value", pa.float64()),
         ("recommended_action", pa.string()),
         ("summary", pa.string()),
+        # Filled by `lineage.told`: what earlier looks at the same platform say of the case.
+        ("lineage_id", pa.string()),
+        ("first_opened_at", TIME),
+        ("looks", pa.int64()),
+        ("e_value", pa.float64()),
     ]
 )
 CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
@@ -83,7 +88,7 @@ class Case:
 
     ``accounts`` (n,): members with an exchange that is charged, and their ``membership`` (n,); ``rows``: exchanges
     (ascending) of theirs that are charged, each with its ``row_membership``; ``statistics``: the finding's, with
-    permutation p-values.
+    permutation p-values; ``expected``: chance clusters at or above its score.
     """
 
     case_id: str
@@ -95,6 +100,7 @@ class Case:
     rows: I64
     row_membership: F64
     statistics: list[Statistic]
+    expected: float = 1.0
 
     @property
     def action(self) -> str:

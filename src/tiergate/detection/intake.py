@@ -129,7 +129,8 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     return _arrays(table, order, table.num_rows - len(order))
 
 
-def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> pa.RecordBatch:
+def sketched(batch: pa.RecordBatch, sketcher: Sketcher) -> dict[str, pa.Array]:
+    """`READ_COLUMNS` and sketches of every row, made from text where a row has that alone."""
     columns = {name: batch.column(name) for name in READ_COLUMNS}
     columns |= {name: batch.column(name) for name in SKETCH_SCHEMA.names}
     has_text = pc.or_(batch.column("prompt_text").is_valid(), batch.column("system_text").is_valid())
@@ -140,6 +141,11 @@ def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> pa.RecordBatch:
             given = columns[name]
             # A batch is nearly always all text or all sketches; only a mixed one needs the row-wise choice.
             columns[name] = made.column(name) if pc.all(bare).as_py() else pc.if_else(bare, made.column(name), given)
+    return columns
+
+
+def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> pa.RecordBatch:
+    columns = sketched(batch, sketcher)
     columns["shape"] = _shapes(columns)
     for name in ("operation", "stream", "temperature", "max_tokens", "tool_names"):
         del columns[name]

@@ -83,9 +83,12 @@ class Segments:
             ) from error
         return entry
 
+    def path(self, entry: Entry) -> Path:
+        return self._segments / entry.segment
+
     def read(self, entry: Entry, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Batches of one segment. Raises `LedgerError` when it is missing or damaged."""
-        path = self._segments / entry.segment
+        path = self.path(entry)
         try:
             yield from pq.ParquetFile(path).iter_batches(batch_rows, columns=columns)
         except (OSError, pa.ArrowException) as error:
