@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,10 +94,16 @@ def decoy_clusters(platform: Platform, seed: int, rounds: int) -> Iterator[list[
         return
     _shared.append(platform)
     try:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
+        with multiprocessing.get_context("fork").Pool(processes, _end_quietly) as pool:
             yield from pool.imap(_decoy, [(seed, number) for number in range(rounds)])
     finally:
         _shared.clear()
+
+
+def _end_quietly() -> None:
+    """The command line's handlers say what an interruption means; a child that is ended has nothing to say."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _decoy(which: tuple[int, int]) -> list[Decoy]:
