@@ -55,7 +55,7 @@ COMMON_SHARE: Final = 0.2
 DEALING_SLACK: Final = 0.2
 """Standard deviation allowed around 0 beyond counting error: real dispatchers are not perfectly random."""
 
-LEAST_SPREAD: Final = 0.35
+LEAST_SPREAD: Final = 0.3
 """Smallest standard deviation credited to the reference: it is estimated from few groups."""
 
 STRONGEST: Final = {"subject": 7.0, "minutes": 2.0, "messages": 6.0, "hand-over": 6.0}
