@@ -78,6 +78,9 @@ LOUD: Final = 3
 
 LEAST_LOUD: Final = 12
 
+UNKNOWN: Final = 10.0
+"""Standard error of a ratio that nothing is known of."""
+
 INFORMED: Final = 10.0
 """Expected shared pairs from which an account's own ratio weighs no more."""
 
@@ -210,9 +213,10 @@ class WorkloadTest:
         spread *= float(np.sqrt(max(1.0, REFERENCE_SIZE / max(accounts, 1))))
         if name == "messages":
             return Statistic(name, value, error, mean, spread, min(0.0, _mixed(name, self._by_lot(rows))))
-        dealt = (value / np.hypot(error, DEALING_SLACK)) ** 2
-        independent = ((value - mean) / np.hypot(error, spread)) ** 2
-        return Statistic(name, value, error, mean, spread, _mixed(name, float(independent - dealt) / 2))
+        dealt = float((value / np.hypot(error, DEALING_SLACK)) ** 2) / 2
+        independent = float(((value - mean) / np.hypot(error, spread)) ** 2) / 2
+        # Honest groups have more ways to be odd than a normal density knows: what fits neither is no queue.
+        return Statistic(name, value, error, mean, spread, _mixed(name, min(independent, STRONGEST[name]) - dealt))
 
     def _by_lot(self, rows: I64) -> float:
         """Log-likelihood ratio (Poisson) of messages that repeat within an account's day as often as dealing by lot
@@ -354,7 +358,7 @@ class WorkloadTest:
             measured = [self._ratio(name, rows, self._labels(name, rows)) for rows in groups]
             values = np.array([value for value, error in measured if error < 2])
             enough = len(values) >= 8
-            spread = max(float(np.std(values)), LEAST_SPREAD) if enough else 10.0
+            spread = max(float(np.std(values)), LEAST_SPREAD) if enough else UNKNOWN
             reference[name] = (float(np.mean(values)) if enough else 0.0, spread)
         return reference
 
@@ -375,6 +379,8 @@ class WorkloadTest:
         if name == "subject":
             # What a fifth of the accounts send word for word is a list in common, and nobody's subject.
             own = ~self._listed(rows)
+            if 2 * own.sum() < len(own):
+                return 0.0, UNKNOWN
             rows, label = rows[own], label[own]
         begin = feature.start[rows]
         length = feature.start[rows + 1] - begin
@@ -394,7 +400,7 @@ class WorkloadTest:
         apart = volume * (len(rows) - volume)
         different = np.bincount(of_label, own * (times[item] - own).astype(np.float64), labels)
         if possible.sum() == 0 or apart.sum() == 0 or len(times) == 0:
-            return 0.0, 10.0
+            return 0.0, UNKNOWN
         bound = len(rows) / 2
         counted = float(np.sqrt(1 / (min(different.sum() / 2, bound) + 0.5)))
         if name == "subject":
@@ -408,7 +414,7 @@ class WorkloadTest:
             kept |= same < LEAST_TRIMMED
             same, possible = same[kept], possible[kept]
         if possible.sum() == 0:
-            return 0.0, 10.0
+            return 0.0, UNKNOWN
         shared = float(same.sum())
         value = float(np.log((shared + 0.5) / possible.sum()) - np.log(between))
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
@@ -423,7 +429,7 @@ def _median_ratio(same: F64, expected: F64) -> tuple[float, float]:
     order = np.argsort(ratio, kind="stable")
     reach = np.cumsum(weight[order])
     if reach[-1] == 0:
-        return 0.0, 10.0
+        return 0.0, UNKNOWN
     value = float(ratio[order][np.searchsorted(reach, reach[-1] / 2)])
     number = reach[-1] ** 2 / float((weight**2).sum())
     spread = float(np.average(np.abs(ratio - value), weights=weight))
