@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +15,8 @@ from tiergate.detection.evidence import CAUSES, Evidence, Kind
 from tiergate.detection.blocking import FULL_JOIN
 from tiergate.detection.links import LEAST_REMAINDER, LEAST_SURPRISE, Links, join, link
 from tiergate.detection.weights import MOST_AGAINST
+
+CAUSE = {family: cause for cause, families in CAUSES.items() for family in families}
 
 
 def evidence(accounts: int, tokens: dict[tuple[str, str], list[list[int]]]) -> Evidence:
@@ -66,32 +69,29 @@ def test_a_group_too_large_to_join_in_full_stays_in_one_piece() -> None:
 
 
 @given(st.integers(0, 1 << 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_small_tokens_link_exactly_the_pairs_that_the_rule_names(seed: int) -> None:
     """Oracle: the rule written down pair by pair."""
     rng = np.random.default_rng(seed)
-    accounts = 120
-    tokens = {}
+    accounts = 80
+    tokens: dict[tuple[str, str], list[list[int]]] = {}
     for family, name in (("template", "t"), ("client", "c"), ("network", "n"), ("identity", "i")):
         tokens[family, name] = [rng.choice(accounts, rng.integers(2, 12), replace=False).tolist() for _ in range(6)]
     joined = join(evidence(accounts, tokens), accounts, np.random.default_rng(0))
     weights = joined.weights.families
     expected = {}
-    for a in range(accounts):
-        for b in range(a + 1, accounts):
-            agree = dict.fromkeys(CAUSES, 0.0)
-            against = dict.fromkeys(CAUSES, 0.0)
-            for (family, _), holders in tokens.items():
-                cause = next(cause for cause, families in CAUSES.items() if family in families)
-                shared = [np.log(accounts / len(some)) for some in holders if a in some and b in some]
-                weight = max(0.0, np.log(weights[family].m) + max(shared)) if shared else 0.0
-                agree[cause] = max(agree[cause], weight)
-                if not shared:
-                    against[cause] = min(against[cause], weights[family].disagreement)
-            total = sum(agree[cause] or against[cause] for cause in CAUSES)
-            enough = sum(weight >= LEAST_SURPRISE for weight in agree.values()) >= 2
-            if enough and sum(agree.values()) - max(agree.values()) >= LEAST_REMAINDER and total > 0:
-                expected[a, b] = total
+    for a, b in combinations(range(accounts), 2):
+        agree, against = dict.fromkeys(CAUSES, 0.0), dict.fromkeys(CAUSES, 0.0)
+        for (family, _), holders in tokens.items():
+            shared = [np.log(accounts / len(some)) for some in holders if a in some and b in some]
+            if shared:
+                agree[CAUSE[family]] = max(agree[CAUSE[family]], np.log(weights[family].m) + max(shared))
+            else:
+                against[CAUSE[family]] = min(against[CAUSE[family]], weights[family].disagreement)
+        total = sum(agree[cause] or against[cause] for cause in CAUSES)
+        enough = sum(weight >= LEAST_SURPRISE for weight in agree.values()) >= 2
+        if enough and sum(agree.values()) - max(agree.values()) >= LEAST_REMAINDER and total > 0:
+            expected[a, b] = total
     found = link(joined)
     got = dict(zip(zip(found.low.tolist(), found.high.tolist(), strict=True), found.weight.tolist(), strict=True))
     assert got.keys() == expected.keys()
@@ -101,7 +101,7 @@ def test_small_tokens_link_exactly_the_pairs_that_the_rule_names(seed: int) -> N
 def crowd(seed: int, accounts: int = 90) -> dict[tuple[str, str], list[list[int]]]:
     """Tokens of all causes at random, conduct with one class an account."""
     rng = np.random.default_rng(seed)
-    tokens = {}
+    tokens: dict[tuple[str, str], list[list[int]]] = {}
     for family in ("template", "client", "network", "identity"):
         tokens[family, "any"] = [rng.choice(accounts, rng.integers(2, 12), replace=False).tolist() for _ in range(9)]
     for family in ("timing", "lifecycle"):
@@ -111,7 +111,7 @@ def crowd(seed: int, accounts: int = 90) -> dict[tuple[str, str], list[list[int]
 
 
 @given(st.integers(0, 1 << 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_relabelling_accounts_relabels_links_and_nothing_else(seed: int) -> None:
     accounts, tokens = 90, crowd(seed)
     name = np.random.default_rng(seed + 1).permutation(accounts)
@@ -154,7 +154,9 @@ def test_disagreement_takes_weight_off_a_link_but_never_the_link() -> None:
     classes[-1] = [a for a in classes[-1] if a < accounts]
     tokens = {("template", "t"): [group], ("lifecycle", "l"): classes}
     others = {("identity", "i"): [[a, a + 1] for a in range(40, 1000, 2)], ("network", "n"): [[2000, 2001]]}
-    without, rotated = links(accounts, tokens), links(accounts, tokens | others)
-    assert pairs(without) == pairs(rotated) == {(a, b) for a in group for b in group if a < b}
+    plain, rotated = links(accounts, tokens), links(accounts, tokens | others)
+    assert pairs(plain) == set(combinations(group, 2)) <= pairs(rotated)
+    inside = rotated.high < len(group)
     assert (rotated.causes >= -MOST_AGAINST).all()
-    assert (without.weight - rotated.weight <= 2 * MOST_AGAINST + 0.5).all()
+    assert (rotated.causes[inside, :2] < 0).all()
+    assert (rotated.weight[inside] < rotated.causes[inside, 2:].sum(axis=1)).all()

@@ -29,6 +29,7 @@ from tiergate.detection.findings import Finding, find
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.ties import tie
+from tiergate.detection.weights import Weights
 from tiergate.detection.workload import WorkloadTest
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
@@ -125,6 +126,7 @@ def run_detection(
         },
         "accounts": len(traffic.account_ids),
         "lacking": list(evidence.lacking),
+        "weights": found.weights.table().to_pylist(),
         "cases": len(cases),
         "seconds": round(time.monotonic() - started, 3),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -143,6 +145,7 @@ class Outcome:
     decoys: list[Decoy]
     links: Links
     ties: pa.Table
+    weights: Weights
 
 
 def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
@@ -187,7 +190,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 statistics,
             )
         )
-    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic))
+    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
