@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
-from tiergate.detection.evidence import CAUSES, Evidence, Kind
 from tiergate.detection.blocking import FULL_JOIN
+from tiergate.detection.evidence import CAUSES, Evidence, Kind
 from tiergate.detection.links import LEAST_REMAINDER, LEAST_SURPRISE, Links, join, link
 from tiergate.detection.weights import MOST_AGAINST
 

@@ -29,7 +29,7 @@ AT_RANDOM: Final = 1
 SCHEDULE: Final = tuple((order, step) for step in (1, 2, 3, 5) for order in (BY_CONDUCT, AT_RANDOM))
 """Neighbours that a large block proposes: in which order, and how many places away; the first ones first."""
 
-PROPOSALS_PER_ACCOUNT: Final = 24
+PROPOSALS_PER_ACCOUNT: Final = 8
 FEW_PROPOSALS: Final = 1 << 22
 """Proposals of one family, repeats counted: so many in all, or so many an account if that is more."""
 
@@ -43,8 +43,8 @@ Batch = tuple[I32, I32, F32]
 class Blocks:
     """Blocks of one family. Rows are those of the family's matrix; who has which row is an argument of `pairs`.
 
-    ``small``: blocks of one size each as ``members`` (blocks, size) with ``surprise`` (blocks,); ``large`` (rows, blocks)
-    CSR with ``surprise`` (blocks,); ``schedule``: the part of `SCHEDULE` that is within bounds.
+    ``small``: blocks of one size each as ``members`` (blocks, size) with ``surprise`` (blocks,); ``large`` (rows,
+    blocks) CSR with ``surprise`` (blocks,); ``schedule``: the part of `SCHEDULE` that is within bounds.
     """
 
     small: tuple[tuple[I32, F32], ...]
@@ -78,7 +78,7 @@ class Blocks:
     def count(self, orders: tuple[int, ...] = (BY_CONDUCT, AT_RANDOM)) -> int:
         """Pairs that `pairs` proposes in ``orders``, repeats counted (nearly: the ends of blocks aside)."""
         small = sum(members.shape[0] * (members.shape[1] * (members.shape[1] - 1) // 2) for members, _ in self.small)
-        return small + self.large.nnz * sum(order in orders for order, _ in self.schedule)
+        return int(small + self.large.nnz * sum(order in orders for order, _ in self.schedule))
 
     def pairs(self, account: I64, orders: dict[int, I64], least: float) -> Iterator[Batch]:
         """Proposed pairs, with repeats.

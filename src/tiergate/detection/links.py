@@ -6,7 +6,8 @@ stricter than two families: of tokens that come from one tool, one place or one 
 Conduct adds its families.
 
 A pair that agrees by its tool and its conduct alone must reach the bar by either; the conduct of such pairs is looked
-at first, as there are most of them. A pair that agrees by place or customer is compared as a whole.
+at first, as there are most of them. A pair that agrees by place or customer is compared as a whole. Pairs are never
+held before they are compared: they come from the blocks in batches, and only those that may become links are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ F64 = npt.NDArray[np.float64]
 LEAST_SURPRISE: Final = 1.0
 """Nats below which a token neither proposes pairs nor counts as a cause: it is held by more than a third."""
 
-LEAST_REMAINDER: Final = 2.0
+LEAST_REMAINDER: Final = 2.5
 """Nats of agreement that a link needs beyond its strongest cause. That cause proposed the pair; an account is proposed
 some 8 neighbours in each of two orders, of whom by chance one in twelve agrees to this extent: about one link a token.
 Loose on purpose: clusters are judged later by what they share."""
@@ -46,8 +47,8 @@ CHUNK: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """Tokens of conduct, at most one of a kind: ``codes`` (rows, kinds), -1 for none; ``surprise`` (rows, kinds) of each;
-    ``family`` of each kind."""
+    """Tokens of conduct, at most one of a kind: ``codes`` (rows, kinds), -1 for none; ``surprise`` (rows, kinds) of
+    each; ``family`` of each kind."""
 
     codes: I32
     surprise: F32
@@ -87,19 +88,24 @@ class Join:
         return replace(self, rows=self.rows | {cause: self.rows[cause][np.argsort(to)] for cause, to in dealt.items()})
 
     def orders(self) -> dict[int, I64]:
-        """Accounts in the orders in which large blocks have neighbours: those of like conduct together, and shuffled."""
+        """Accounts in the orders that large blocks have neighbours in: those of like conduct together, and shuffled.
+
+        A decoy's order is by its own conduct, so that it has the same chance as the platform to find what is alike.
+        """
         codes = self.conduct.codes[self.rows["conduct"][self.shuffled]]
-        return {BY_CONDUCT: self.shuffled[np.lexsort(codes.T)] if codes.size else self.shuffled, AT_RANDOM: self.shuffled}
+        alike = self.shuffled[np.lexsort(codes.T)] if codes.size else self.shuffled
+        return {BY_CONDUCT: alike, AT_RANDOM: self.shuffled}
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Edges of the graph: ``low`` and ``high`` (links,) accounts, ``weight`` (links,) nats, by cause (links, 4)."""
+    """Edges of the graph: ``low`` and ``high`` (links,) accounts, ascending; ``weight`` (links,) nats, and ``causes``
+    (links, 4) that it is the sum of, in the order of `CAUSES`: below 0 where the accounts disagree."""
 
     low: I64
     high: I64
     weight: F64
-    causes: F64
+    causes: F32
 
 
 def join(evidence: Evidence, accounts: int, rng: np.random.Generator) -> Join:
@@ -128,16 +134,19 @@ def link(joined: Join) -> Links:
     Disagreement makes a link weigh less; it has no say in the bar, since who evades could then buy a link off with it.
     """
     keys = distinct(np.concatenate([np.empty(0, np.int64), *_candidates(joined)]))
-    edges = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(CAUSES))))]
+    edges: list[tuple[I64, F32]] = [(np.empty(0, np.int64), np.empty((0, len(CAUSES)), np.float32))]
     for at in range(0, len(keys), CHUNK):
         low, high = keys[at : at + CHUNK] >> 32, keys[at : at + CHUNK] & 0xFFFFFFFF
         agree, against = joined.weights.odds(_compare(joined, low, high))
         remainder = agree.sum(axis=1) - agree.max(axis=1)
         causes = agree + against
         kept = ((agree >= LEAST_SURPRISE).sum(axis=1) >= 2) & (remainder >= LEAST_REMAINDER) & (causes.sum(axis=1) > 0)
-        edges.append((low[kept], high[kept], causes[kept]))
-    low, high, causes = (np.concatenate(parts) for parts in zip(*edges, strict=True))
-    return Links(low, high, causes.sum(axis=1), causes)
+        edges.append((keys[at : at + CHUNK][kept], causes[kept].astype(np.float32)))
+    del keys
+    key = np.concatenate([key for key, _ in edges])
+    causes = np.concatenate([causes for _, causes in edges])
+    weight = np.asarray(causes.sum(axis=1, dtype=np.float64))
+    return Links(key >> 32, key & 0xFFFFFFFF, weight, causes)
 
 
 def surprise(kind: Kind) -> F64:
@@ -204,9 +213,10 @@ def _conduct_of(joined: Join, one: I64, other: I64) -> F32:
 def _shared_conduct(joined: Join, one: I32 | I64, other: I32 | I64) -> F32:
     """Surprises (pairs, kinds of conduct) of the classes shared, 0 for none."""
     rows, conduct = joined.rows["conduct"], joined.conduct
-    mine = rows[one]
+    mine = rows.take(one)
+    alike = conduct.codes.take(mine, axis=0) == conduct.codes.take(rows.take(other), axis=0)
     # Those without data have the surprise 0, so that -1 == -1 adds nothing.
-    return conduct.surprise[mine] * (conduct.codes[mine] == conduct.codes[rows[other]])
+    return np.asarray(conduct.surprise.take(mine, axis=0) * alike)
 
 
 def _behave_alike(joined: Join, one: I32, other: I32) -> npt.NDArray[np.bool_]:

@@ -80,7 +80,7 @@ class FamilyWeight:
 
     def agreement(self, surprise: Surprises) -> Surprises:
         """Nats of agreement on tokens of ``surprise``: ``log(m / u_token)``, never less than nothing."""
-        return np.maximum(surprise + np.float32(np.log(self.m)), np.float32(0))
+        return np.asarray(np.maximum(surprise + np.float32(np.log(self.m)), np.float32(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,12 @@ class _Comparisons:
         outside = np.array([name not in CAUSES[proposing] for name in names], bool)
         groups = tuple(_groups(proposing, names))
         return cls(
-            proposing, number[pattern].astype(float), (levels == 2) * 1.0, (levels > 0) * 1.0, outside, groups
+            proposing,
+            number[pattern].astype(float),
+            (levels == 2).astype(float),
+            (levels > 0).astype(float),
+            outside,
+            groups,
         )
 
     def belonging(self, m: F64, u: F64, share: float) -> F64:
