@@ -31,6 +31,7 @@ from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.looks import LEVEL
 from tiergate.detection.ties import tie
+from tiergate.detection.weights import Weights
 from tiergate.detection.workload import WorkloadTest
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
@@ -141,6 +142,7 @@ def run_detection(
         },
         "accounts": len(traffic.account_ids),
         "lacking": list(evidence.lacking),
+        "weights": found.weights.table().to_pylist(),
         "cases": len(cases),
         "look": {
             "number": history.count,
@@ -165,6 +167,7 @@ class Outcome:
     decoys: list[Decoy]
     links: Links
     ties: pa.Table
+    weights: Weights
 
 
 def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
@@ -212,7 +215,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 chance.expected,
             )
         )
-    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic))
+    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
 
 
 def _seen(cases: list[Case], traffic: Traffic, history: History | None) -> History:
