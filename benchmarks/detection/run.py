@@ -1,93 +1,113 @@
-"""Recall and false alarms of `tiergate detect` on worlds whose truth is known, with seconds and peak memory.
+"""Tiergate and published detectors on worlds whose truth is known: what each finds, whom it wrongs, what it costs.
 
-    python -m benchmarks.detection.run demo --seeds 1 2 3
-    python -m benchmarks.detection.run composed --shared-data ../shared/data --split report --seeds 11 12 13
+    python -m benchmarks.detection.run --split report --out results
 
-`demo` detects on worlds of the bundled simulator; `composed` on worlds of 20,000 accounts and 400,000 exchanges made
-from real prompts, load shapes, addresses and clients (`worlds.py` beside this lists which sources belong to which
-split, README.md what was looked at). Each detection is a whole process of the command line, pinned to two
-cores where the system allows it; seconds and memory are the operating system's. All worlds are simulated.
+measures every scenario of `worlds.py` under three seeds, and writes table.md, results.json and plots into the folder.
+Every measurement is a process of its own and, when done, a file of its own: stop with Ctrl-C, run the same command
+again, and it goes on where it was. Measurements of older code are kept as they are; the table says so. For figures
+of one state of the code, give a new folder. All worlds are simulated; benchmarks/README.md says what is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Final, get_args
 
-import pyarrow.parquet as pq
+from benchmarks.detection.children import ROOT, ChildError, call
+from benchmarks.detection.measuring import Settings, WorldBench
+from benchmarks.detection.peers import PEERS
+from benchmarks.detection.results import Results, save
+from benchmarks.detection.worlds import ACCOUNTS, SCENARIOS, Split
 
-from tiergate.simulation.spec import PRESETS
-from tiergate.simulation.world import simulate, write_world
+from tiergate.cli.terminal import Advance, note, progress
+from tiergate.errors import InputError, TiergateError
+
+SEEDS: Final = {"tune": range(1, 100), "report": range(101, 1 << 31)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("world", choices=["demo", "composed"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--split", choices=["tune", "report"], default="report")
-    parser.add_argument("--shared-data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--keep", type=Path, help="folder to keep the worlds and cases in")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        results = [measure(options, seed, options.keep or Path(scratch)) for seed in options.seeds]
-    print(json.dumps(results, indent=2))
+    try:
+        settings, benches, keep = _told(sys.argv[1:])
+        failed = run(settings, benches, keep_worlds=keep)
+    except TiergateError as error:
+        note(str(error))
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt:
+        note("stopped; what is finished is kept, and the same command goes on from there")
+        raise SystemExit(130) from None
+    raise SystemExit(1 if failed else 0)
 
 
-def measure(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
-    """Make one world, detect on it, and compare with its truth."""
-    world = folder / f"{options.world}-{options.split}-{seed}"
-    if not (world / "truth.parquet").exists():
-        if options.world == "demo":
-            from tiergate.simulation.prompts import GrammarPrompts
-
-            write_world(simulate(PRESETS["demo"], seed, GrammarPrompts()), world)
-        else:
-            from benchmarks.detection.worlds import compose
-
-            write_world(compose(options.shared_data, seed, split=options.split, accounts=20_000), world)
-    cases = folder / f"{world.name}-cases"
-    started = time.monotonic()
-    command = [sys.executable, "-m", "tiergate", "detect", str(world), "--out", str(cases)]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.monotonic() - started
-    if status:
-        raise SystemExit(f"`{' '.join(command)}` ended with {os.waitstatus_to_exitcode(status)}")
-    result = compare(world, cases) | {
-        "seed": seed,
-        "wall_s": round(seconds, 1),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_memory_mib": usage.ru_maxrss // 1024,
-    }
-    print(json.dumps(result), file=sys.stderr)
-    return result
+def run(settings: Settings, benches: Sequence[WorldBench], *, keep_worlds: bool) -> int:
+    """Measure what is not measured yet, and write the tables after each world. Returns how many measurements failed."""
+    steps = [(bench, list(bench.steps())) for bench in benches]
+    total, done, failed = sum(len(some) for _, some in steps), 0, 0
+    with progress("measuring") as advance:
+        for bench, some in steps:
+            before = bench.result()
+            for name, measure in some:
+                words, share = f"{bench.scenario} {bench.seed}: {name}", done / total
+                advance(words, share)
+                try:
+                    measure(partial(_advanced, advance, words, share))
+                except ChildError as error:
+                    failed += 1
+                    note(f"{bench.name}: {error}")
+                done += 1
+            if not keep_worlds:
+                bench.clear()
+            if bench.result() != before:
+                _report(settings, benches)
+        _report(settings, benches)
+        advance("done", 1.0)
+    note(f"wrote `{settings.out / 'table.md'}`" + (f"; {failed} measurements failed" if failed else ""))
+    return failed
 
 
-def compare(world: Path, cases: Path) -> dict[str, Any]:
-    """Recall of campaign accounts and accounts of each other population in any case."""
-    truth = pq.read_table(world / "truth.parquet").to_pylist()
-    population = {row["account_id"]: row["population"] for row in truth}
-    caught = set(pq.read_table(cases / "case_accounts.parquet")["account_id"].to_pylist())
-    total, hit = Counter(population.values()), Counter(population[name] for name in caught)
-    found = pq.read_table(cases / "cases.parquet")
-    return {
-        "world": world.name,
-        "exchanges": pq.ParquetFile(world / "exchanges.parquet").metadata.num_rows,
-        "accounts": len(truth),
-        "recall": round(hit["campaign"] / max(total["campaign"], 1), 4),
-        "false_accounts": {name: f"{hit[name]} of {total[name]}" for name in sorted(total) if name != "campaign"},
-        "cases": found.num_rows,
-        "q_values": found["q_value"].to_pylist(),
-        "actions": found["recommended_action"].to_pylist(),
-    }
+def _advanced(advance: Advance, words: str, share: float, more: str) -> None:
+    advance(f"{words}, {more}", share)
+
+
+def _report(settings: Settings, benches: Sequence[WorldBench]) -> None:
+    worlds = [one for one in (bench.result() for bench in benches) if one is not None]
+    results = Results(split=settings.split, accounts=settings.accounts, decoys=settings.decoys, worlds=worlds)
+    save(settings.out / "results.json", results)
+    call("report:write_report", list[str], settings.out / "scratch", out=settings.out)
+
+
+def _told(arguments: Sequence[str]) -> tuple[Settings, list[WorldBench], bool]:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.detection.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--split", choices=get_args(Split), default="report", help="which prompt sources and seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", help="1 2 3 for tune, 101 102 103 for report unless given")
+    parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS), metavar="NAME")
+    parser.add_argument(
+        "--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="NAME", help="none after it: Tiergate"
+    )
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS, help="accounts of each world")
+    parser.add_argument("--decoys", type=int, help="of each detection; fewer are faster, and less sure")
+    parser.add_argument("--shared-data", type=Path, default=ROOT.parent / "shared" / "data", metavar="DIR")
+    parser.add_argument("--keep-worlds", action="store_true", help="keep each world's files after it is measured")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    told = parser.parse_args(arguments)
+    if not told.shared_data.is_dir():
+        raise InputError(f"`{told.shared_data}` is not there: give the data collection's folder with --shared-data")
+    allowed = SEEDS[told.split]
+    seeds = told.seeds or list(allowed[:3])
+    for seed in seeds:
+        if seed not in allowed:
+            raise InputError(f"`{seed}` is no seed of the split {told.split}: tune has 1 to 99, report 101 and up")
+    settings = Settings(told.out.resolve(), told.shared_data.resolve(), told.split, told.accounts, told.decoys)
+    peers = list(told.peers)
+    benches = [WorldBench(settings, scenario, seed, peers) for seed in seeds for scenario in told.scenarios]
+    return settings, benches, told.keep_worlds
 
 
 if __name__ == "__main__":

@@ -90,7 +90,30 @@ SCENARIOS: Final[dict[str, tuple[CampaignSpec, ...]]] = {
     "reseller": (CampaignSpec(accounts=60, exchanges_per_account=20, innocent_share=0.9, client_programs=3),),
     # Nobody.
     "quiet": (),
+    # The same campaigns at their published rates by account, for what leaks before they are found. Each begins when
+    # the platform has a history, and is shorter than published, for size: `PUBLISHED_DAYS`.
+    # June: 28.8 million exchanges of about 25,000 accounts in 45 days are 26 a day.
+    "june_rate": (CampaignSpec(accounts=300, exchanges_per_account=26 * 18, starts_on_day=3, camouflage=0.1),),
+    # September: more than 3.4 million exchanges of 273 accounts in 17 days are about 730 a day.
+    "september_273_rate": (
+        CampaignSpec(accounts=273, exchanges_per_account=730, starts_on_day=12, days=1, client_programs=3),
+    ),
+    # 25 a day until the ban in the middle, and 25 a day in the second pool from half an hour later.
+    "two_pools_rate": (
+        replace(
+            _PARTLY,
+            exchanges_per_account=25 * 18,
+            starts_on_day=3,
+            banned_on_day=12,
+            replaced_after_h=0.5,
+            address_sharing=0.0,
+        ),
+    ),
 }
+
+PUBLISHED_DAYS: Final[dict[str, float]] = {"june_rate": 45, "september_273_rate": 17, "two_pools_rate": 92}
+"""Scenarios at a published rate, and how many days their campaign ran (two pools: May to July), as alleged by the
+provider; see the sources at `tiergate.simulation.spec.PRESETS`."""
 
 
 def compose(

@@ -12,6 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tiergate.ledger.log import ExchangeLog
+from tiergate.ledger.sketches import Sketcher
+from tiergate.records.schema import Exchange
+
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -95,3 +99,53 @@ def test_an_output_that_cannot_be_written_is_one_line(log: Path, tmp_path: Path,
     (tmp_path / "cases").touch()
     done = run_tiergate("detect", str(log), "--out", "cases")
     assert (done.returncode, done.stderr) == (1, "tiergate: cannot use `cases`: File exists\n")
+
+
+def test_with_a_state_a_second_day_reads_itself_alone(log: Path, tmp_path: Path, run_tiergate: RunCommand) -> None:
+    lines = log.read_text().splitlines(keepends=True)
+    (tmp_path / "day1.jsonl").write_text("".join(lines[:1_200] + lines[-1:]))
+    (tmp_path / "day2.jsonl").write_text("".join(lines[1_100:2_000]))
+    options = ("--decoys", "2", "--out")
+    first = run_tiergate("detect", "day1.jsonl", *options, "cases", "--state", "state")
+    assert "look 1" in first.stderr
+    assert "read 1,201 exchanges, used 1,200, refused 1 row" in first.stderr
+    second = run_tiergate("detect", "day2.jsonl", *options, "cases", "--state", "state", "--report")
+    assert second.returncode == 0, second.stderr
+    assert "look 2" in second.stderr
+    assert "read 2,101 exchanges, used 2,000, 100 repeated, refused 1 row" in second.stderr
+    again = run_tiergate("detect", "day1.jsonl", "day2.jsonl", *options, "again", "--state", "state")
+    assert "nothing has changed since the last look" in again.stderr
+    for name in ("cases", "case_accounts", "links", "decoys"):
+        one, other = ((tmp_path / out / f"{name}.parquet").read_bytes() for out in ("cases", "again"))
+        assert one == other, name
+    run = json.loads((tmp_path / "cases" / "run.json").read_text())
+    assert [row["file"] for row in run["inputs"]] == ["day1.jsonl", "day2.jsonl"]
+    assert run["look"]["number"] == 2
+
+
+def test_a_gateways_unsealed_rows_are_looked_at_and_not_kept(
+    log: Path, tmp_path: Path, run_tiergate: RunCommand
+) -> None:
+    rows = [json.loads(line) for line in log.read_text().splitlines()[:2_000]]
+    exchanges = [
+        Exchange(**row | {"started_at": int(datetime.fromisoformat(row["started_at"]).timestamp() * 1_000_000)})
+        for row in rows
+    ]
+    (tmp_path / "key").write_bytes(bytes(32))
+    command = ("detect", "log", "--decoys", "2", "--key", "key", "--state", "state", "--out")
+    gateway = ExchangeLog.open(tmp_path / "log", sketcher=Sketcher(bytes(32)))
+    gateway.append(exchanges[:1_200])
+    gateway.seal()
+    gateway.append(exchanges[1_200:])
+    counts = []
+    for out in ("one", "two"):
+        done = run_tiergate(*command, out)
+        assert done.returncode == 0, done.stderr
+        counts.append(json.loads((tmp_path / out / "run.json").read_text())["exchanges"])
+        gateway.seal()
+    gateway.close()
+    assert counts[0] == counts[1]
+    assert (counts[0]["used"], counts[0]["repeated"]) == (2_000, 0)
+    state = json.loads((tmp_path / "state" / "state.json").read_text())
+    assert [file["rows"] for file in state["files"]] == [1_200, 800]
+    assert not (tmp_path / "state" / "key").exists()

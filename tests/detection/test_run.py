@@ -115,7 +115,7 @@ def test_the_run_is_described(tmp_path: Path) -> None:
     run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
     described = json.loads((tmp_path / "run.json").read_text())
     assert described["exchanges"]["used"] == len(made.exchanges)
-    assert described["parameters"] == {"decoys": 96, "seed": 1}
+    assert described["parameters"] == {"decoys": 64, "seed": 1}
     assert described["seconds"] > 0
     assert described["peak_memory_mib"] > 0
 

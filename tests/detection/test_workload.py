@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detection.conftest import Platform, log_batches
+from tests.detection.conftest import SUBJECTS, Platform, log_batches
+from tiergate.clock import DAY, HOUR, MINUTE
 from tiergate.detection.intake import take_in
 from tiergate.detection.workload import Statistic, WorkloadTest
 
@@ -56,3 +57,75 @@ def test_a_group_that_sent_one_exchange_each_has_no_statistic_to_speak_of() -> N
 
 
 SUBJECT_WORDS = [f"subject{chr(97 + i)}{chr(97 + j)}" for i in range(12) for j in range(12)]
+
+
+def queue(platform: Platform, accounts: int, total: int, *, times: int = 1, lists: int = 0) -> None:
+    """``total`` questions, each sent ``times`` by accounts drawn by lot; or each by all accounts once, of ``lists``."""
+    names = [platform.account("queue") for _ in range(accounts)]
+    for number in range(lists or total):
+        text = f"Solve: {platform.words(str(platform.rng.choice(SUBJECTS)), 9)} {number}"
+        for sender in names if lists else platform.rng.choice(names, times):
+            platform.exchange(str(sender), int(platform.rng.integers(14 * DAY)), text)
+
+
+def test_a_list_that_everybody_runs_is_no_queue() -> None:
+    platform = Platform(6)
+    platform.people("benign", 120)
+    queue(platform, 15, 0, lists=60)
+    found = measure(platform, "queue")
+    assert found["repeats"].value == 1
+    assert found["repeats"].log_odds < -2
+    assert sum(one.log_odds for one in found.values()) < 0
+
+
+def test_answers_drawn_several_times_by_lot_are_still_a_queue() -> None:
+    platform = Platform(7)
+    platform.people("benign", 120)
+    queue(platform, 40, 250, times=4)
+    found = measure(platform, "queue")
+    assert found["repeats"].value == 0
+    assert found["messages"].log_odds > -0.1
+    assert sum(one.log_odds for one in found.values()) > 4
+
+
+def test_a_few_loud_members_do_not_decide() -> None:
+    platform = Platform(8)
+    platform.people("benign", 120)
+    platform.campaign(30, 20)
+    for _ in range(4):
+        name = platform.account("campaign")
+        for turn in range(120):
+            text = f"{platform.words(SUBJECTS[0], 9)} {platform.rng.integers(1 << 40):x}"
+            platform.exchange(name, 3 * DAY + turn * MINUTE, text)
+    assert abs(measure(platform, "campaign")["subject"].value) < 0.4
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_resellers_customers_are_people_each(named: bool) -> None:
+    """Names that never come back are no customers: then the account counts, and is found to be dealt out."""
+    platform = Platform(9)
+    platform.people("benign", 120)
+    for _ in range(20):
+        name = platform.account("router")
+        for user in range(12):
+            subject = str(platform.rng.choice(SUBJECTS))
+            for turn in range(6):
+                who = f"user-{user}" if named else f"user-{platform.rng.integers(1 << 40)}"
+                at = int(platform.rng.integers(14 * DAY))
+                text = f"{platform.words(subject, 6)} {turn} {platform.rng.integers(1 << 40):x}"
+                platform.exchange(name, at, text, end_user_id=who)
+    assert (measure(platform, "router")["subject"].log_odds < 0) == named
+
+
+def test_bursts_in_common_speak_against() -> None:
+    platform = Platform(10)
+    platform.people("benign", 120)
+    for _ in range(30):
+        name = platform.account("failover")
+        for outage in (2, 6, 11):
+            for _ in range(5):
+                at = outage * DAY + int(platform.rng.integers(HOUR))
+                platform.exchange(name, at, f"{platform.words(SUBJECTS[1], 6)} {platform.rng.integers(1 << 40):x}")
+    found = measure(platform, "failover")
+    assert found["bursts"].value > 20
+    assert found["bursts"].log_odds < -1.5

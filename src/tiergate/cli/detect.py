@@ -35,6 +35,12 @@ def detect(
         int | None, typer.Option(metavar="N", min=1, help="Shuffled copies of the log that say what chance reaches.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Remember what was read and found, for the next call: new files alone are read."
+        ),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the folder as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the cases as JSON.")] = False,
 ) -> None:
@@ -46,6 +52,7 @@ def detect(
     \b
     Example:
       tiergate detect logs/ --accounts accounts.parquet --out cases --report
+      tiergate detect logs/2026-09-02.parquet --out cases --state state
     """
     from tiergate.cli.cases import read_cases
     from tiergate.cli.inputs import find_inputs
@@ -62,13 +69,19 @@ def detect(
     if key is not None and not key.is_file():
         raise InputError(f"`{key}` is not there: give the key file of the gateway that wrote the log")
     sketch_key = load_or_create_key(key) if key else None
+    parameters = Parameters(decoys=decoys, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     with RefusedRows(out / REFUSED_FILE) as refused:
-        detect_into(out, found, refused, sketch_key=sketch_key, parameters=Parameters(decoys=decoys, seed=seed))
+        if state is None:
+            detect_into(out, found, refused, sketch_key=sketch_key, parameters=parameters)
+        else:
+            from tiergate.cli.detect_again import detect_again
+
+            detect_again(out, found, refused, state, sketch_key=sketch_key, parameters=parameters)
     cases = read_cases(out)
     _say_counts(cases, refused, out / REFUSED_FILE)
     if report:
-        note(f"wrote `{_report(found, out, [str(path) for path in inputs])}`")
+        note(f"wrote `{_report(found, out, [str(path) for path in inputs], state, sketch_key)}`")
     if as_json:
         say_json({"run": cases.run, "cases": [{**c.facts, "evidence": c.evidence} for c in cases.cases]})
     else:
@@ -109,15 +122,22 @@ def _say_counts(cases: CasesFolder, refused: RefusedRows, side_file: Path) -> No
     if refused.count:
         for reason, count in sorted(refused.by_reason.items(), key=lambda item: -item[1])[:5]:
             note(f"  {counted(count, 'row')}: {reason}")
-        note(f"the refused rows are in `{side_file}`")
+        if side_file.is_file():
+            note(f"the refused rows are in `{side_file}`")
     for lacking in cases.run.get("lacking", []):
         note(f"the input has no {lacking} evidence, so none was weighed")
 
 
-def _report(inputs: Inputs, out: Path, sources: list[str]) -> Path:
+def _report(inputs: Inputs, out: Path, sources: list[str], state: Path | None, sketch_key: bytes | None) -> Path:
+    from tiergate.cli.detect_again import all_exchanges
     from tiergate.cli.report import write_report
     from tiergate.records.refused import RefusedRows
 
+    columns = ["account_id", "started_at"]
     with RefusedRows(None) as again:
-        batches = inputs.batches(again, ["account_id", "started_at"])
+        batches = (
+            all_exchanges(state, inputs, sketch_key=sketch_key, columns=columns)
+            if state
+            else inputs.batches(again, columns)
+        )
         return write_report(out, out, exchanges=batches, sources=sources)

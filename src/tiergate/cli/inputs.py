@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tiergate.errors import InputError
 from tiergate.records.refused import RefusedRows
+
+if TYPE_CHECKING:
+    from tiergate.detection.state import Part
 
 
 @dataclass
@@ -37,6 +42,22 @@ class Inputs:
                 self.exchanges, refused=refused, columns=columns, sketches_suffice=sketches_suffice
             )
 
+    def parts(self) -> tuple[list[Part], list[pa.RecordBatch]]:
+        """The files of exchanges, each to be read by itself, and what gateways have not yet sealed into one."""
+        from tiergate.detection.state import Part
+        from tiergate.ledger.log import read_pieces
+        from tiergate.records.read import table_files
+
+        parts: list[Part] = []
+        unsealed: list[pa.RecordBatch] = []
+        for folder in self.logs:
+            segments, spooled = read_pieces(folder)
+            parts += [Part(path, partial(_segment, read)) for path, read in segments.items()]
+            unsealed += spooled
+        for path in table_files(self.exchanges) if self.exchanges else []:
+            parts.append(Part(path, partial(_file, path)))
+        return parts, unsealed
+
     def account_table(self, refused: RefusedRows) -> pa.Table | None:
         """Accounts from files and from gateways' registries; none when neither is there."""
         from tiergate.cli.deployment import open_deployment
@@ -61,6 +82,16 @@ class Inputs:
         """Everything that is read, for fingerprints and for saying what was read."""
         logs = [file for folder in self.logs for file in sorted(folder.rglob("*")) if file.is_file()]
         return [*self.exchanges, *self.accounts, *self.model_releases, *logs]
+
+
+def _segment(read: Callable[[], Iterator[pa.RecordBatch]], _: RefusedRows) -> Iterator[pa.RecordBatch]:
+    return read()
+
+
+def _file(path: Path, refused: RefusedRows) -> Iterator[pa.RecordBatch]:
+    from tiergate.records.read import read_exchanges
+
+    return read_exchanges([path], refused=refused)
 
 
 def find_inputs(paths: Sequence[Path]) -> Inputs:

@@ -47,6 +47,11 @@ CASES_SCHEMA: Final = pa.schema(
         ("q_value", pa.float64()),
         ("recommended_action", pa.string()),
         ("summary", pa.string()),
+        # Filled by `lineage.told`: what earlier looks at the same platform say of the case.
+        ("lineage_id", pa.string()),
+        ("first_opened_at", TIME),
+        ("looks", pa.int64()),
+        ("e_value", pa.float64()),
     ]
 )
 CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
@@ -83,7 +88,7 @@ class Case:
 
     ``accounts`` (n,): members with an exchange that is charged, and their ``membership`` (n,); ``rows``: exchanges
     (ascending) of theirs that are charged, each with its ``row_membership``; ``statistics``: the finding's, with
-    permutation p-values.
+    permutation p-values; ``expected``: chance clusters at or above its score.
     """
 
     case_id: str
@@ -95,6 +100,7 @@ class Case:
     rows: I64
     row_membership: F64
     statistics: list[Statistic]
+    expected: float = 1.0
 
     @property
     def action(self) -> str:
@@ -266,9 +272,9 @@ def _tested(one: Statistic) -> str:
             f"different accounts (1 if one queue is dealt out; {usual:.3g} among other accounts here)"
         )
     if one.name == "repeats":
-        return (
-            f"{one.value:.0%} of the exchanges carry a message that other members send too (few if each is asked once)"
-        )
+        return f"{one.value:.0%} of the exchanges come from a list in common, which a fifth of the members send"
+    if one.name == "bursts":
+        return f"the rate in common varies by {np.sqrt(one.value):.0%} (beyond 200%, something outside sets the hour)"
     if one.name == "hand-over":
         return f"when part of the group was closed, the load of the rest became {ratio:.3g} times what it was"
     return (

@@ -169,7 +169,7 @@ class Holdings:
 def find_clusters(links: Links, holdings: Holdings, seed: int) -> list[Cluster]:
     """Groups of positive worth, disjoint, the worthiest first."""
     found = []
-    for community in _communities(links, seed):
+    for community in _communities(links, holdings.accounts, seed):
         for members in (community, *_cores(community, holdings)):
             cluster = _settle(members, holdings)
             if cluster is not None and cluster.worth > 0:
@@ -186,7 +186,7 @@ def _disjoint(found: list[Cluster], holdings: Holdings) -> list[Cluster]:
         overlap = taken[cluster.members]
         if overlap.mean() >= 0.5:
             continue
-        rest = _describe(cluster.members[~overlap], holdings) if overlap.any() else cluster
+        rest = describe(cluster.members[~overlap], holdings) if overlap.any() else cluster
         if rest is not None and rest.worth > 0:
             taken[rest.members] = True
             kept.append(rest)
@@ -212,32 +212,28 @@ def _merged(clusters: list[Cluster], holdings: Holdings) -> list[Cluster]:
 
 
 def _union(one: Cluster, other: Cluster, holdings: Holdings) -> Cluster | None:
-    union = _describe(np.union1d(one.members, other.members), holdings)
+    union = describe(np.union1d(one.members, other.members), holdings)
     if union is None or union.saving <= max(one.saving, other.saving):
         return None
     fitting = np.intersect1d(_members(union, holdings), union.members)
     if min(np.isin(part.members, fitting).mean() for part in (one, other)) < FITTING:
         return None
-    return _describe(fitting, holdings)
+    return describe(fitting, holdings)
 
 
 def _telling(cluster: Cluster) -> set[tuple[str, int]]:
     return {(one.family, one.best) for some in cluster.shared.values() for one in some if one.sharing >= 0.5}
 
 
-def _communities(links: Links, seed: int) -> list[I64]:
+def _communities(links: Links, accounts: int, seed: int) -> list[I64]:
     """Leiden communities of each account's strongest links, heaviest first."""
     if not len(links.low):
         return []
-    strong = _strongest(links)
-    edges = list(
-        zip(
-            map(str, links.low[strong].tolist()),
-            map(str, links.high[strong].tolist()),
-            links.weight[strong].tolist(),
-            strict=True,
-        )
-    )
+    strong = _strongest(links, accounts)
+    # One string an account, shared by its edges: millions of them would not fit twice.
+    name = list(map(str, range(accounts)))
+    low, high = (map(name.__getitem__, ends[strong].tolist()) for ends in (links.low, links.high))
+    edges = list(zip(low, high, links.weight[strong].tolist(), strict=True))
     _, assigned = graspologic_native.leiden(edges=edges, resolution=1.0, iterations=1, use_modularity=True, seed=seed)
     # The mapping comes in hash order: sort by account so that results do not depend on it.
     account = np.array([int(name) for name in assigned], np.int64)
@@ -251,7 +247,7 @@ def _communities(links: Links, seed: int) -> list[I64]:
 
 def _cores(community: I64, holdings: Holdings) -> list[I64]:
     """Those of a community who hold its most telling token of some cause: splits what chance links merged."""
-    cluster = _describe(community, holdings)
+    cluster = describe(community, holdings)
     if cluster is None:
         return []
     cores = []
@@ -264,22 +260,27 @@ def _cores(community: I64, holdings: Holdings) -> list[I64]:
     return cores
 
 
-def _strongest(links: Links) -> I64:
+def _strongest(links: Links, accounts: int) -> I64:
     """Links that are among the strongest of either end: keeps the graph linear in accounts."""
-    ends = np.concatenate([links.low, links.high])
-    weight = np.concatenate([links.weight, links.weight])
-    index = np.tile(np.arange(len(links.low)), 2)
-    order = np.lexsort((index, -weight, ends))
-    ends = ends[order]
-    position = np.arange(len(ends)) - np.searchsorted(ends, ends, side="left")
-    return np.unique(index[order][position < STRONGEST_LINKS])
+    order = np.argsort(-links.weight, kind="stable")
+    number = np.arange(len(order), dtype=np.int32)
+    ends = np.concatenate([links.low[order], links.high[order]])
+    # Rows sorted by number hold each account's links in order of weight; no comparison sort of all ends is needed.
+    of_account = sp.csr_array(
+        (np.ones(2 * len(number), bool), (ends, np.tile(number, 2))), shape=(accounts, len(number))
+    )
+    of_account.sort_indices()
+    position = np.arange(len(of_account.indices)) - np.repeat(of_account.indptr[:-1], np.diff(of_account.indptr))
+    kept = np.zeros(len(number), bool)
+    kept[of_account.indices[position < STRONGEST_LINKS]] = True
+    return np.sort(order[kept])
 
 
 def _settle(members: I64, holdings: Holdings) -> Cluster | None:
     """Describe and re-draw until the group stands still."""
     best: Cluster | None = None
     for _ in range(ROUNDS):
-        cluster = _describe(members, holdings)
+        cluster = describe(members, holdings)
         if cluster is None or cluster.worth < HOPELESS:
             break
         if best is not None and cluster.saving <= best.saving:
@@ -292,7 +293,8 @@ def _settle(members: I64, holdings: Holdings) -> Cluster | None:
     return best
 
 
-def _describe(members: I64, holdings: Holdings) -> Cluster | None:
+def describe(members: I64, holdings: Holdings) -> Cluster | None:
+    """What ``members`` (n,) share and what naming them is worth; None for too few, or most of the platform."""
     n, accounts = len(members), holdings.accounts
     if n < SMALLEST or n > accounts // 2:
         return None
@@ -378,10 +380,11 @@ def telling_tokens(cluster: Cluster, holdings: Holdings, family: str, share: flo
     return np.empty(0, np.int64)
 
 
-def membership(cluster: Cluster, holdings: Holdings) -> F64:
-    """Probability (n,) that each member belongs, by what it has in common with the others."""
+def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
+    """Probability (n,) that each member belongs, by what it has in common with the others; ``prior``: nats that
+    something else speaks for all of them."""
     n = len(cluster.members)
-    odds = _log_odds(cluster, holdings, cluster.members).sum(axis=1) - np.log((holdings.accounts - n) / n)
+    odds = _log_odds(cluster, holdings, cluster.members).sum(axis=1) + prior - np.log((holdings.accounts - n) / n)
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,10 +44,6 @@ MOST_PROCESSES: Final = 8
 _FORKING: Final = sys.platform == "linux"
 """Elsewhere forking is absent, or unsafe beside the system's own threads: decoys are then scored one by one."""
 
-
-ORDINARY: Final = 3.0
-"""Nats of prior odds that accounts which hang together do so for an ordinary reason: twenty offices, classes and tools
-to one campaign."""
 
 LEAST_EXPECTED: Final = 0.002
 LEAST_PEAKS: Final = 8
@@ -97,10 +94,16 @@ def decoy_clusters(platform: Platform, seed: int, rounds: int) -> Iterator[list[
         return
     _shared.append(platform)
     try:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
+        with multiprocessing.get_context("fork").Pool(processes, _end_quietly) as pool:
             yield from pool.imap(_decoy, [(seed, number) for number in range(rounds)])
     finally:
         _shared.clear()
+
+
+def _end_quietly() -> None:
+    """The command line's handlers say what an interruption means; a child that is ended has nothing to say."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _decoy(which: tuple[int, int]) -> list[Decoy]:
@@ -121,10 +124,9 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list
     """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms.
 
     A finding is false when its accounts met by chance, or for an ordinary reason (an office, a class, a tool). Decoys
-    measure the first, the workload tests the second, with `ORDINARY` nats of prior odds against a queue as far as they
-    have the power to answer; confidence is the product of both. The q-value is the greater of two estimates: decoys
-    over findings, and the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron
-    2008).
+    measure the first, the workload tests the second, with prior odds against a queue as far as they have the power to
+    answer; confidence is the product of both. The q-value is the greater of two estimates: decoys over findings, and
+    the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron 2008).
     """
     scores = np.array([one.score for one in decoys])
     left = np.ones(len(decoys), bool)
@@ -134,9 +136,9 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list
     for number, finding in enumerate(findings):
         own = accepted | set(finding.cluster.members.tolist())
         apart = np.array([len(own.intersection(one.members)) < len(one.members) / 2 for one in decoys], bool)
-        expected = _expected(scores[left & apart], finding.score, rounds)
-        queue = sum(one.log_odds for one in finding.statistics) - ORDINARY * finding.power
-        made.append((expected, float(1 / (1 + 2 * expected) / (1 + np.exp(-queue)))))
+        # Who sends the same instruction does not do so by chance: there only ordinary reasons are left.
+        expected = _expected(scores[left & apart], finding.score, rounds) if finding.linked else LEAST_EXPECTED
+        made.append((expected, float(1 / (1 + 2 * expected) / (1 + np.exp(-finding.queue)))))
         rates.append(min(1.0, expected / (number + 1)))
         if rates[-1] <= ACCEPTED_Q:
             accepted, left = own, left & apart

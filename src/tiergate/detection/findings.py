@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import Cluster, Holdings, find_clusters, membership, telling_tokens
+from tiergate.detection.clusters import Cluster, Holdings, describe, find_clusters, membership, telling_tokens
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
+from tiergate.detection.queues import instructions
 from tiergate.detection.workload import Statistic, WorkloadTest
 
 I64 = npt.NDArray[np.int64]
@@ -21,6 +22,17 @@ F64 = npt.NDArray[np.float64]
 CEILING: Final = 12.0
 """Nats that links alone can bring, however many accounts: as much as the workload test can take away again."""
 
+ORDINARY: Final = 3.0
+"""Nats of prior odds that accounts which hang together do so for an ordinary reason: twenty offices, classes and tools
+to one campaign."""
+
+UNLINKED: Final = 5.0
+"""The same for accounts that have an instruction in common and nothing else: most instructions are some tool's."""
+
+LEAST_QUEUE: Final = 4.0
+"""Log-odds of the workload from which a queue is worth a finding."""
+
+MOSTLY: Final = 0.5
 COMMON_TOKEN: Final = 0.3
 """Share of members who hold a piece of template for it to be the group's."""
 
@@ -33,7 +45,8 @@ class Finding:
     """A cluster with its pooled workload.
 
     ``membership`` (members,) probabilities; ``rows``: exchanges of the workload, ascending; ``score``: nats;
-    ``power``: how well, 0 to 1, the workload tests can tell a queue from strangers on this platform.
+    ``power``: how well, 0 to 1, the workload tests can tell a queue from strangers on this platform; ``linked``:
+    whether the accounts have more in common than an instruction.
     """
 
     cluster: Cluster
@@ -42,6 +55,13 @@ class Finding:
     statistics: list[Statistic]
     score: float
     power: float = 1.0
+    linked: bool = True
+
+    @property
+    def queue(self) -> float:
+        """Nats that the workload speaks for one queue, after what ordinary reasons have for themselves."""
+        ordinary = ORDINARY if self.linked else UNLINKED
+        return sum(one.log_odds for one in self.statistics) - ordinary * self.power
 
 
 def find(
@@ -61,6 +81,31 @@ def find(
     return findings
 
 
+def find_queues(
+    known: list[Finding], holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest, seed: int
+) -> list[Finding]:
+    """Queues (see `queues`) among accounts that no finding of ``known`` accounts for; scored by the workload alone."""
+    if "template" not in holdings.families:
+        return []
+    taken = np.zeros(holdings.accounts, bool)
+    for finding in known:
+        if finding.queue > 0:
+            taken[finding.cluster.members] = True
+    findings = []
+    rng = np.random.default_rng(seed)
+    for members, pieces in instructions(holdings.families["template"], holdings.accounts, rng):
+        cluster = None if taken[members].mean() >= MOSTLY else describe(members, holdings)
+        if cluster is None:
+            continue
+        rows = _carrying(pieces, evidence, traffic, test.rows_of(members))
+        statistics = test.measure(rows)
+        score = sum(one.log_odds for one in statistics)
+        if score >= LEAST_QUEUE:
+            believed = membership(cluster, holdings, prior=score)
+            findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False))
+    return findings
+
+
 def _workload_rows(cluster: Cluster, holdings: Holdings, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
     """Exchanges (ascending rows) of members that belong to what the group has in common.
 
@@ -68,20 +113,24 @@ def _workload_rows(cluster: Cluster, holdings: Holdings, evidence: Evidence, tra
     all of theirs otherwise.
     """
     shared = telling_tokens(cluster, holdings, "template", COMMON_TOKEN)
-    if not len(shared):
-        return member_rows
-    common = np.zeros(len(holdings.families["template"].rate) + 1, bool)
-    common[shared] = True
-    system, template, words = (common[column] for column in evidence.template_columns)
-    # Words are for instructions that are worded anew each time: members' own subjects have words in common too.
+    rows = _carrying(shared, evidence, traffic, member_rows)
+    return rows if len(rows) >= WORKLOAD_SHARE * len(member_rows) else member_rows
+
+
+def _carrying(tokens: I64, evidence: Evidence, traffic: Traffic, rows: I64) -> I64:
+    """Those of ``rows`` that carry a piece of template among ``tokens`` (of the template family), or two words where
+    no piece is among them: words are for instructions that are worded anew each time."""
+    columns = evidence.template_columns
+    wanted = np.zeros(max(int(tokens.max(initial=-1)), *(int(c.max(initial=-1)) for c in columns)) + 2, bool)
+    wanted[tokens] = True
+    system, template, words = (wanted[column] for column in columns)
     fixed = system.any() or template.any()
     parts = (
         [(traffic.system, system, 1.0), (traffic.template, template, 1.0)] if fixed else [(traffic.words, words, 0.5)]
     )
-    carried = np.zeros(len(member_rows))
+    carried = np.zeros(len(rows))
     for part, ours, worth in parts:
-        length = np.diff(part.start)[member_rows]
-        hit = ours[gathered(part.code, part.start[member_rows], length)]
-        carried += worth * np.bincount(np.repeat(np.arange(len(member_rows)), length), hit, len(member_rows))
-    rows = member_rows[carried >= 1]
-    return rows if len(rows) >= WORKLOAD_SHARE * len(member_rows) else member_rows
+        length = np.diff(part.start)[rows]
+        hit = ours[gathered(part.code, part.start[rows], length)]
+        carried += worth * np.bincount(np.repeat(np.arange(len(rows)), length), hit, len(rows))
+    return rows[carried >= 1]

@@ -36,7 +36,7 @@ from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher
 from tiergate.records.schema import SKETCH_SCHEMA, TEXT_COLUMNS
 
-__all__ = ["COLUMNS", "Coded", "Ragged", "Traffic", "take_in"]
+__all__ = ["COLUMNS", "READ_COLUMNS", "Coded", "Ragged", "Traffic", "sketched", "take_in"]
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -168,21 +168,26 @@ def _fold(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDArra
     give_back()
 
 
-def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> tuple[dict[str, pa.Array], dict[str, npt.NDArray[Any]]]:
-    """What is kept of a batch: Arrow columns, those of few values encoded, and columns of numbers."""
+def sketched(batch: pa.RecordBatch, sketcher: Sketcher) -> dict[str, pa.Array]:
+    """`READ_COLUMNS` and sketches of every row, made from text where a row has that alone."""
     columns = {name: batch.column(name) for name in READ_COLUMNS}
     columns |= {name: batch.column(name) for name in SKETCH_SCHEMA.names}
     texts = [batch.column(name) for name in SKETCHED_TEXT]
-    if any(text.null_count < batch.num_rows for text in texts):
-        bare = pc.and_(pc.or_(*(text.is_valid() for text in texts)), batch.column("sketch_key_id").is_null())
-        if pc.any(bare).as_py():
-            made = sketcher.sketch(batch)
-            for name in SKETCH_SCHEMA.names:
-                given = columns[name]
-                # A batch is nearly always all text or all sketches; only a mixed one needs the row-wise choice.
-                columns[name] = (
-                    made.column(name) if pc.all(bare).as_py() else pc.if_else(bare, made.column(name), given)
-                )
+    if all(text.null_count == batch.num_rows for text in texts):
+        return columns
+    bare = pc.and_(pc.or_(*(text.is_valid() for text in texts)), batch.column("sketch_key_id").is_null())
+    if pc.any(bare).as_py():
+        made = sketcher.sketch(batch)
+        for name in SKETCH_SCHEMA.names:
+            given = columns[name]
+            # A batch is nearly always all text or all sketches; only a mixed one needs the row-wise choice.
+            columns[name] = made.column(name) if pc.all(bare).as_py() else pc.if_else(bare, made.column(name), given)
+    return columns
+
+
+def _lean(batch: pa.RecordBatch, sketcher: Sketcher) -> tuple[dict[str, pa.Array], dict[str, npt.NDArray[Any]]]:
+    """What is kept of a batch: Arrow columns, those of few values encoded, and columns of numbers."""
+    columns = sketched(batch, sketcher)
     columns["shape"] = shapes(columns)
     for name in ("operation", "stream", "temperature", "max_tokens", "tool_names"):
         del columns[name]

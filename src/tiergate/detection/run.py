@@ -10,7 +10,7 @@ import hashlib
 import json
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ from tiergate.detection.clusters import Holdings
 from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import Finding, find
+from tiergate.detection.findings import Finding, find, find_queues
 from tiergate.detection.intake import Traffic, take_in
+from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
+from tiergate.detection.looks import LEVEL
 from tiergate.detection.ties import tie
+from tiergate.detection.weights import Weights
 from tiergate.detection.workload import WorkloadTest
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
@@ -52,8 +55,8 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 24 for 20,000 accounts, fewer for more, as each then has more clusters."""
-        return self.decoys or int(np.clip(24 * np.sqrt(20_000 / accounts), 6, 96))
+        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters."""
+        return self.decoys or int(np.clip(12 * np.sqrt(20_000 / accounts), 3, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,22 @@ class DetectionInputs:
     model_releases: pa.Table | None
     refused: RefusedRows
     files: list[Path]
+    repeated: int = 0
+    """Exchanges left out before as repeats of others."""
+    earlier: Sequence[tuple[str, str]] = ()
+    """Name and BLAKE2b of files whose exchanges are here though they are not among ``files``."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """The tables written, and run.json as a dictionary."""
+    """The tables written, run.json as a dictionary, the history with this look, and the files written."""
 
     cases: pa.Table
     case_accounts: pa.Table
     evidence: pa.Table
     run: dict[str, Any]
+    history: History
+    files: list[Path]
 
 
 def run_detection(
@@ -85,12 +94,14 @@ def run_detection(
     parameters: Parameters,
     sketch_key: bytes | None,
     progress: Progress,
+    history: History | None = None,
 ) -> RunSummary:
     """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, links, decoys (.parquet) and
     run.json into ``out``.
 
     :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
     :param progress: called with the step's name and the share done, 0 to 1.
+    :param history: earlier looks at the same platform; None when this one stands alone.
     Raises `InputError` when there is nothing to look at.
     """
     started = time.monotonic()
@@ -104,34 +115,47 @@ def run_detection(
     cases = found.cases
     progress("writing", 0.0)
     heads, members, reasons = tables(cases, traffic, evidence)
+    history = _seen(cases, traffic, history)
+    heads = told(heads, history)
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "cases.parquet", heads)
-    _write(out / "case_accounts.parquet", members)
-    _write(out / "case_evidence.parquet", reasons)
-    _write(out / "links.parquet", _link_table(cases, found.links, traffic))
-    _write(out / "case_exchanges.parquet", exchange_table(cases, traffic))
-    _write(out / "case_ties.parquet", found.ties)
-    _write(out / "decoys.parquet", _score_table(found))
+    written = {
+        "cases": heads,
+        "case_accounts": members,
+        "case_evidence": reasons,
+        "links": _link_table(cases, found.links, traffic),
+        "case_exchanges": exchange_table(cases, traffic),
+        "case_ties": found.ties,
+        "decoys": _score_table(found),
+    }
+    for name, table in written.items():
+        _write(out / f"{name}.parquet", table)
     run = {
         "tiergate": tiergate.__version__,
-        "inputs": [{"file": path.name, "blake2b": _fingerprint(path)} for path in sorted(_plain(inputs.files))],
+        "inputs": _inputs(inputs),
         "parameters": asdict(parameters) | {"decoys": parameters.rounds(len(traffic.account_ids))},
         "exchanges": {
-            "read": traffic.rows + traffic.repeated + inputs.refused.count,
+            "read": traffic.rows + traffic.repeated + inputs.repeated + inputs.refused.count,
             "refused": inputs.refused.count,
             "refused_by_reason": inputs.refused.by_reason,
-            "repeated": traffic.repeated,
+            "repeated": traffic.repeated + inputs.repeated,
             "used": traffic.rows,
         },
         "accounts": len(traffic.account_ids),
         "lacking": list(evidence.lacking),
+        "weights": found.weights.table().to_pylist(),
         "cases": len(cases),
+        "look": {
+            "number": history.count,
+            "level": LEVEL,
+            "standing": [case for case, row in history.latest().items() if row["stands"]],
+        },
         "seconds": round(time.monotonic() - started, 3),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
     progress("done", 1.0)
-    return RunSummary(heads, members, reasons, run)
+    files = [*(out / f"{name}.parquet" for name in written), out / "run.json"]
+    return RunSummary(heads, members, reasons, run, history, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +167,7 @@ class Outcome:
     decoys: list[Decoy]
     links: Links
     ties: pa.Table
+    weights: Weights
 
 
 def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
@@ -156,9 +181,11 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     test = WorkloadTest(traffic, evidence.closed_us, rng)
     links = link(joined)
     findings = find(links, holdings, evidence, traffic, test, parameters.seed)
+    findings += find_queues(findings, holdings, evidence, traffic, test, parameters.seed)
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
     platform = Platform(joined, holdings, evidence, traffic, test)
+    progress("scoring decoys", 0.0)
     for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
         progress("scoring decoys", done / rounds)
         decoys += some
@@ -185,9 +212,19 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 rows[charged],
                 belief[charged],
                 statistics,
+                chance.expected,
             )
         )
-    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic))
+    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
+
+
+def _seen(cases: list[Case], traffic: Traffic, history: History | None) -> History:
+    names = traffic.account_ids
+    seen = [
+        Seen(case.case_id, frozenset(names[account] for account in case.accounts), case.finding.score, case.expected)
+        for case in cases
+    ]
+    return (history or History.empty()).followed(seen, int(traffic.time_us[-1]), alone=history is None)
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
@@ -248,6 +285,12 @@ def _write(path: Path, table: pa.Table) -> None:
     half = path.with_name(path.name + ".part")
     pq.write_table(table, half, compression="zstd")
     half.replace(path)
+
+
+def _inputs(inputs: DetectionInputs) -> list[dict[str, str]]:
+    now = [(path.name, _fingerprint(path)) for path in sorted(_plain(inputs.files))]
+    before = [one for one in inputs.earlier if one not in set(now)]
+    return [{"file": name, "blake2b": digest} for name, digest in before + now]
 
 
 def _plain(files: list[Path]) -> list[Path]:

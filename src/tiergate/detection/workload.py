@@ -16,13 +16,14 @@ is a normal log-likelihood ratio with both peaks set level, so that where those 
 traffic without sittings) the test says nothing. `messages` can only speak against: that nobody repeats anything is
 common; its label is the account's day, as a list may be run on several.
 
-**Repeats**: the share of exchanges whose whole message other members send too. Who pays for answers to learn from asks
-each question once; a class, a benchmark's users or contractors with one list ask the same. It can only speak against.
+**Repeats**: the share of exchanges whose whole message a fifth of the members send too. Who pays for answers to learn
+from asks each question once, or a few times over; a class and a benchmark's users have one list in common. It can only
+speak against.
 
 **Rate tests** (`hand-over`, `variance`). When accounts are closed, a dispatcher's other accounts take their load over
 within hours; independent ones go on as before: a Poisson log-likelihood ratio. The pooled rate of one queue varies
-less than the rates of its accounts add up to; strangers' rates add up. Where it varies several times as much, something
-outside (an outage elsewhere, a release, a deadline) sets the hour for all, and that they share it says nothing.
+less than the rates of its accounts add up to; strangers' rates add up. Where the rate in common comes in bursts,
+something outside (an outage elsewhere, a release, a deadline) sets the hour for all, and sharing it says nothing.
 
 **Pivot**: the share of accounts that turned to a new model within a day of its release, against customers of like
 volume. As a token it is evidence of the links already, so the test is reported with its p-value and adds nothing.
@@ -54,7 +55,7 @@ COMMON_SHARE: Final = 0.2
 DEALING_SLACK: Final = 0.2
 """Standard deviation allowed around 0 beyond counting error: real dispatchers are not perfectly random."""
 
-LEAST_SPREAD: Final = 0.35
+LEAST_SPREAD: Final = 0.3
 """Smallest standard deviation credited to the reference: it is estimated from few groups."""
 
 STRONGEST: Final = {"subject": 7.0, "minutes": 2.0, "messages": 6.0, "hand-over": 6.0}
@@ -72,11 +73,23 @@ TRIMMED: Final = 0.1
 LEAST_TRIMMED: Final = 3
 """Pairs that an account needs to be left out: where hardly any has one, a single pair makes nobody unlike."""
 
+LOUD: Final = 3
+"""Times the median volume of its members that a group is measured with of each."""
+
+LEAST_LOUD: Final = 12
+
+UNKNOWN: Final = 10.0
+"""Standard error of a ratio that nothing is known of."""
+
 INFORMED: Final = 10.0
 """Expected shared pairs from which an account's own ratio weighs no more."""
 
 ONCE: Final = 0.05
 """Mean share of repeated messages where each question is asked once: greetings and retries."""
+
+BURSTING: Final = 4.0
+"""Squared coefficient of variation of a rate in common from which something outside sets the hour: colleagues who work
+40 hours of the week reach 3, an outage elsewhere or a release 20 and more."""
 
 MOST_BURSTING: Final = 1.9
 """Nats that bursts in common may take: one campaign in seven is bursty itself."""
@@ -85,9 +98,8 @@ FULL_POWER: Final = 4.0
 """Nats that a perfect dealer would earn where the tests are taken at their word; where people's traffic has neither
 sittings nor subjects they can neither convict nor clear."""
 
-HARNESS: Final = -1.0
-"""Log ratio of whole messages below which accounts run one list each: repeats within an account are at most a third of
-those across accounts."""
+ONCE_EACH: Final = 0.2
+"""Repeats within an account's day, as a share of what dealing by lot brings, of a list that everybody runs once."""
 
 STOP_WINDOW_US: Final = DAY
 LEAST_STOPPED: Final = 0.05
@@ -158,7 +170,7 @@ class WorkloadTest:
         """Test the pooled exchanges ``rows`` (ascending) of one group."""
         some = self._sample(rows, np.random.default_rng(len(rows)), MEASURED_ROWS)
         tests = [self._label_test(name, some) for name in self._features]
-        return [*tests, self._repeats(rows), *self._hand_over(rows), self._variance(rows)]
+        return [*tests, self._repeats(rows), *self._hand_over(rows), *self._variance(rows)]
 
     def permuted(self, statistics: list[Statistic], rows: I64, rng: np.random.Generator) -> list[Statistic]:
         """The statistics with permutation p-values.
@@ -176,10 +188,10 @@ class WorkloadTest:
                 drawn = [self._ratio(one.name, some, rng.permutation(label))[0] for _ in range(PERMUTATIONS)]
                 reached = sum(other >= value for other in drawn)
             elif one.name == "variance":
-                value = self._spread(some, self._time[some])
-                reached = sum(self._spread(some, self._shifted(some, rng)) <= value for _ in range(PERMUTATIONS))
-            elif one.name == "repeats":
-                finished.append(one)  # a share, which no dealing by lot changes
+                value = self._spread(some, self._time[some])[0]
+                reached = sum(self._spread(some, self._shifted(some, rng))[0] <= value for _ in range(PERMUTATIONS))
+            elif one.name in ("repeats", "bursts"):
+                finished.append(one)  # no dealing by lot changes them
                 continue
             else:
                 moments = rng.uniform(self._time[rows[0]], self._time[rows[-1]], PERMUTATIONS).astype(np.int64)
@@ -200,11 +212,30 @@ class WorkloadTest:
         accounts = len(np.unique(self._account[rows]))
         spread *= float(np.sqrt(max(1.0, REFERENCE_SIZE / max(accounts, 1))))
         if name == "messages":
-            against = min(0.0, (value - HARNESS) / np.hypot(error, DEALING_SLACK))
-            return Statistic(name, value, error, mean, spread, min(0.0, _mixed(name, -float(against**2) / 2)))
-        dealt = (value / np.hypot(error, DEALING_SLACK)) ** 2
-        independent = ((value - mean) / np.hypot(error, spread)) ** 2
-        return Statistic(name, value, error, mean, spread, _mixed(name, float(independent - dealt) / 2))
+            return Statistic(name, value, error, mean, spread, min(0.0, _mixed(name, self._by_lot(rows))))
+        dealt = float((value / np.hypot(error, DEALING_SLACK)) ** 2) / 2
+        independent = float(((value - mean) / np.hypot(error, spread)) ** 2) / 2
+        # Honest groups have more ways to be odd than a normal density knows: what fits neither is no queue.
+        return Statistic(name, value, error, mean, spread, _mixed(name, min(independent, STRONGEST[name]) - dealt))
+
+    def _by_lot(self, rows: I64) -> float:
+        """Log-likelihood ratio (Poisson) of messages that repeat within an account's day as often as dealing by lot
+        brings, against `ONCE_EACH` of that: a list that everybody runs once."""
+        account = np.unique(self._account[rows], return_inverse=True)[1]
+        repeated = np.bincount(account, self._holders(rows)[0] > 1)
+        most = np.argsort(-repeated, kind="stable")[: int(TRIMMED * len(repeated))]
+        rows = rows[~np.isin(account, most)]
+        message = np.unique(self._features["messages"].code[rows], return_inverse=True)[1]
+        ratios = []
+        # Some lists are run by everybody on several days, others shared out so that nobody gets an item twice.
+        for owner in (self._account[rows], self._labels("messages", rows)):
+            label = np.unique(owner, return_inverse=True)[1]
+            volume = np.bincount(label)
+            own = np.unique(label * np.int64(len(rows)) + message, return_counts=True)[1]
+            apart = max(_pairs(np.array([len(rows)])) - _pairs(volume), 1.0)
+            expected = _pairs(volume) * (_pairs(np.bincount(message)) - _pairs(own)) / apart
+            ratios.append(float(_pairs(own) * -np.log(ONCE_EACH) - expected * (1 - ONCE_EACH)))
+        return min(ratios)
 
     def _hand_over(self, rows: I64) -> list[Statistic]:
         """Where much of the group was closed within a day: did the others take its load over?"""
@@ -242,10 +273,9 @@ class WorkloadTest:
         return float(np.log((then + 0.5) / (theirs + 0.5))), theirs, then, factor
 
     def _repeats(self, rows: I64) -> Statistic:
-        """Share of exchanges whose message other members send too. Nine campaigns in ten ask each question once; half
-        of the honest groups that look dealt out have a list in common, which makes up most of what they send."""
-        holders = self._holders(rows)[0]
-        value = float((holders > 1).mean()) if len(rows) else 0.0
+        """Share of exchanges from a list in common. Nine campaigns in ten have none; half of the honest groups that
+        look dealt out do, and it makes up most of what they send."""
+        value = float(self._listed(rows).mean()) if len(rows) else 0.0
         once = float(np.exp(-value / ONCE) / ONCE)
         odds = float(np.log((0.9 * once + 0.1) / (0.5 * once + 0.5 * 3 * value**2 + 1e-9)))
         return Statistic("repeats", value, 0.0, 0.0, 0.0, min(0.0, odds))
@@ -263,24 +293,34 @@ class WorkloadTest:
         pair = np.unique(message * np.int64(max(accounts, 1)) + dense)
         return np.bincount(pair // max(accounts, 1), minlength=len(code))[message], accounts
 
-    def _variance(self, rows: I64) -> Statistic:
-        value = self._spread(rows, self._time[rows])
-        odds = np.clip(-3 * (value + 0.2), 0, 3) - np.clip(1.5 * (value - 1), 0, MOST_BURSTING)
-        return Statistic("variance", value, 0.0, 0.0, 0.0, float(odds))
+    def _variance(self, rows: I64) -> list[Statistic]:
+        value, bursts = self._spread(rows, self._time[rows])
+        even, common = (
+            np.clip(-3 * (value + 0.2), 0, 3),
+            np.clip(np.log(max(bursts, 1e-9) / BURSTING), 0, MOST_BURSTING),
+        )
+        return [
+            Statistic("variance", value, 0.0, 0.0, 0.0, float(even)),
+            Statistic("bursts", bursts, 0.0, 0.0, 0.0, -float(common)),
+        ]
 
-    def _spread(self, rows: I64, time: I64) -> float:
-        """Log of the pooled hourly variance over the sum of the accounts' variances."""
+    def _spread(self, rows: I64, time: I64) -> tuple[float, float]:
+        """Log of the pooled hourly variance over the sum of the accounts' variances, and the squared coefficient of
+        variation of the rate that all have in common."""
         begin = time.min() // HOUR
         hours = int(time.max() // HOUR - begin) + 1
         if hours < 24:
-            return 0.0
+            return 0.0, 0.0
         hour = time // HOUR - begin
         pooled = np.bincount(hour, minlength=hours)
         account = self._account[rows]
         cell = np.unique(account * np.int64(hours) + hour, return_counts=True)[1]
         volume = np.unique(account, return_counts=True)[1]
         each = (cell.astype(float) ** 2).sum() / hours - ((volume / hours) ** 2).sum()
-        return float(np.log(max(float(pooled.var()), 1e-9) / max(each, 1e-9)))
+        whole = float(pooled.var())
+        return float(np.log(max(whole, 1e-9) / max(each, 1e-9))), max(0.0, whole - float(each)) / float(
+            pooled.mean()
+        ) ** 2
 
     def _shifted(self, rows: I64, rng: np.random.Generator) -> I64:
         """Times of ``rows`` with each account's moved around the window by an offset of its own."""
@@ -290,28 +330,35 @@ class WorkloadTest:
         return np.asarray(begin + (time - begin + offset[self._account[rows]]) % length)
 
     def _sample(self, rows: I64, rng: np.random.Generator, most: int) -> I64:
-        """Rows of as many of their accounts, drawn at random, as make ``most`` exchanges."""
+        """Rows of as many of their accounts, drawn at random, as make ``most`` exchanges; of an account with many times
+        what the others have, some drawn at random, so that it does not stand for the group."""
+        code = np.unique(self._account[rows], return_inverse=True)[1]
+        volume = np.bincount(code)
+        loud = max(LOUD * int(np.median(volume)), LEAST_LOUD) if len(volume) else 0
+        if len(volume) and volume.max() > loud:
+            order = np.lexsort((rng.random(len(rows)), code))
+            position = np.arange(len(rows)) - np.repeat(np.cumsum(volume) - volume, volume)
+            kept = np.sort(order[position < loud])
+            rows, code, volume = rows[kept], code[kept], np.minimum(volume, loud)
         if len(rows) <= most:
             return rows
-        owner = self._account[rows]
-        volume = np.bincount(owner)
-        order = rng.permutation(np.flatnonzero(volume))
-        chosen = order[: max(2, int(np.searchsorted(np.cumsum(volume[order]), most)))]
-        return rows[np.isin(owner, chosen)]
+        chosen = rng.permutation(len(volume))
+        chosen = chosen[: max(2, int(np.searchsorted(np.cumsum(volume[chosen]), most)))]
+        return rows[np.isin(code, chosen)]
 
     def _measure_reference(self, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
         volume = np.diff(self._start)
         busy = np.flatnonzero(volume >= 5)
         reference = {}
         groups = [
-            self.rows_of(rng.choice(busy, REFERENCE_SIZE, replace=False))
+            self._sample(self.rows_of(rng.choice(busy, REFERENCE_SIZE, replace=False)), rng, MEASURED_ROWS)
             for _ in range(REFERENCE_GROUPS if len(busy) >= 2 * REFERENCE_SIZE else 0)
         ]
         for name in self._features:
             measured = [self._ratio(name, rows, self._labels(name, rows)) for rows in groups]
             values = np.array([value for value, error in measured if error < 2])
             enough = len(values) >= 8
-            spread = max(float(np.std(values)), LEAST_SPREAD) if enough else 10.0
+            spread = max(float(np.std(values)), LEAST_SPREAD) if enough else UNKNOWN
             reference[name] = (float(np.mean(values)) if enough else 0.0, spread)
         return reference
 
@@ -332,6 +379,8 @@ class WorkloadTest:
         if name == "subject":
             # What a fifth of the accounts send word for word is a list in common, and nobody's subject.
             own = ~self._listed(rows)
+            if 2 * own.sum() < len(own):
+                return 0.0, UNKNOWN
             rows, label = rows[own], label[own]
         begin = feature.start[rows]
         length = feature.start[rows + 1] - begin
@@ -344,19 +393,20 @@ class WorkloadTest:
         pair, own = np.unique(
             np.repeat(dense, length)[rare[code]] * np.int64(len(times)) + code[rare[code]], return_counts=True
         )
-        of_label = pair // max(len(times), 1)
+        of_label, item = np.divmod(pair, max(len(times), 1))
         same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
         volume = np.bincount(dense, minlength=labels).astype(np.float64)
         possible = volume * (volume - 1) / 2
-        apart = _pairs(np.array([len(rows)])) - float(possible.sum())
-        different = _pairs(times[rare]) - float(same.sum())
-        if possible.sum() == 0 or apart == 0 or len(times) == 0:
-            return 0.0, 10.0
-        between = (different + 0.5) / apart
+        apart = volume * (len(rows) - volume)
+        different = np.bincount(of_label, own * (times[item] - own).astype(np.float64), labels)
+        if possible.sum() == 0 or apart.sum() == 0 or len(times) == 0:
+            return 0.0, UNKNOWN
         bound = len(rows) / 2
+        counted = float(np.sqrt(1 / (min(different.sum() / 2, bound) + 0.5)))
         if name == "subject":
-            value, error = _median_ratio(same, possible, between)
-            return value, float(np.hypot(error, np.sqrt(1 / (min(different, bound) + 0.5))))
+            value, error = _median_ratio(same, possible * different / np.maximum(apart, 1))
+            return value, float(np.hypot(error, counted))
+        between = float((different.sum() + 1) / apart.sum())
         if name == "minutes":
             excess = np.where(same >= LEAST_TRIMMED, same - possible * between, -np.inf)
             kept = np.ones(labels, bool)
@@ -364,27 +414,28 @@ class WorkloadTest:
             kept |= same < LEAST_TRIMMED
             same, possible = same[kept], possible[kept]
         if possible.sum() == 0:
-            return 0.0, 10.0
+            return 0.0, UNKNOWN
         shared = float(same.sum())
         value = float(np.log((shared + 0.5) / possible.sum()) - np.log(between))
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
-        return value, float(np.sqrt(1 / (min(shared, bound) + 0.5) + 1 / (min(different, bound) + 0.5)))
+        return value, float(np.hypot(np.sqrt(1 / (min(shared, bound) + 0.5)), counted))
 
 
-def _median_ratio(same: F64, possible: F64, between: float) -> tuple[float, float]:
-    """Median over accounts of the log ratio of their own rate of sharing to ``between``, weighted by how many shared
-    pairs each should have (to `INFORMED`), and its standard error."""
-    expected = possible * between
+def _median_ratio(same: F64, expected: F64) -> tuple[float, float]:
+    """Median over accounts of the log ratio of the pairs of their own that share something to those ``expected`` if
+    they were anybody's, weighted by how many that is (to `INFORMED`), and its standard error."""
     ratio = np.log((same + 0.5) / (expected + 0.5))
     weight = np.minimum(expected, INFORMED)
     order = np.argsort(ratio, kind="stable")
     reach = np.cumsum(weight[order])
-    value = float(ratio[order][min(int(np.searchsorted(reach, reach[-1] / 2)), len(order) - 1)])
-    number = reach[-1] ** 2 / max(float((weight**2).sum()), 1e-12)
-    spread = float(np.average(np.abs(ratio - value), weights=weight)) if reach[-1] > 0 else 10.0
+    if reach[-1] == 0:
+        return 0.0, UNKNOWN
+    value = float(ratio[order][np.searchsorted(reach, reach[-1] / 2)])
+    number = reach[-1] ** 2 / float((weight**2).sum())
+    spread = float(np.average(np.abs(ratio - value), weights=weight))
     # 1.25 mean deviations are a standard deviation, and a median's error is 1.25 times a mean's. Accounts with next to
     # no pairs say less than their spread: a group of them is credited with what its pairs could tell.
-    return value, float(np.hypot(1.57 * spread / np.sqrt(max(number, 1.0)), 1 / np.sqrt(reach[-1] + 0.25)))
+    return value, float(np.hypot(1.57 * spread / np.sqrt(number), 1 / np.sqrt(reach[-1] + 0.25)))
 
 
 def _mixed(name: str, log_ratio: float) -> float:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -132,6 +133,25 @@ def read_log(
         for start in range(0, batch.num_rows, batch_rows):
             part = batch.slice(start, batch_rows)
             yield (part if repeats else _unseen(part, seen)).select(wanted)
+
+
+def read_pieces(
+    folder: Path, *, batch_rows: int = 65_536
+) -> tuple[dict[Path, Callable[[], Iterator[pa.RecordBatch]]], list[pa.RecordBatch]]:
+    """The log piece by piece: the sealed segments, which never change, with a reader each, and what is spooled.
+
+    A row that is sealed meanwhile may be in both.
+    Raises `LedgerError` when the folder is no log or is damaged.
+    """
+    if not is_log(folder):
+        raise LedgerError(f"`{folder}` is not an exchange log: it has no manifest")
+    spooled = read_spools(folder / "spool")
+    segments = Segments(folder)
+    readers = {
+        segments.path(entry): partial(segments.read, entry, LOG_SCHEMA.names, batch_rows)
+        for entry in segments.entries()
+    }
+    return dict(readers), spooled
 
 
 def _unseen(batch: pa.RecordBatch, seen: set[int]) -> pa.RecordBatch:

@@ -85,6 +85,9 @@ class Segments:
             ) from error
         return entry
 
+    def path(self, entry: Entry) -> Path:
+        return self._segments / entry.segment
+
     def read(
         self, entry: Entry, columns: list[str], batch_rows: int, *, sketches_suffice: bool = False
     ) -> Iterator[pa.RecordBatch]:
@@ -92,7 +95,7 @@ class Segments:
 
         Raises `LedgerError` when it is missing or damaged.
         """
-        path = self._segments / entry.segment
+        path = self.path(entry)
         try:
             file = pq.ParquetFile(path)
             unread = set(TEXT_COLUMNS) if sketches_suffice and sketched(file) else set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -34,6 +35,11 @@ class RefusedRows:
                 self._file = self._path.open("wb")
             refusal = {"file": file, "row": row, "column": column, "reason": reason, "raw": raw}
             self._file.write(msgspec.json.encode(refusal) + b"\n")
+
+    def recall(self, by_reason: Mapping[str, int]) -> None:
+        """Count refusals of an earlier call, which kept their rows then."""
+        self.count += sum(by_reason.values())
+        self._reasons.update(by_reason)
 
     @property
     def by_reason(self) -> dict[str, int]:
