@@ -370,6 +370,13 @@ def _telling_tokens(count: I64, rate: F64, n: int, tokens: int) -> npt.NDArray[n
     return np.asarray((count >= 2) & (count > expected) & (saved > np.log(max(tokens, 1))))
 
 
+def worded_anew(cluster: Cluster, holdings: Holdings) -> bool:
+    """Whether the members' instruction has no pieces in common, only a vocabulary."""
+    tokens = telling_tokens(cluster, holdings, "template", 0.5)
+    template = holdings.families.get("template")
+    return template is not None and not any(template.kinds[k] == "template" for k in template.kind[tokens].tolist())
+
+
 def telling_tokens(cluster: Cluster, holdings: Holdings, family: str, share: float) -> I64:
     """Tokens of ``family`` that tell the cluster and that at least ``share`` of its members hold, ascending."""
     for some in cluster.shared.values():
@@ -388,22 +395,43 @@ def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
+def admitted(cluster: Cluster, holdings: Holdings, prior: float) -> tuple[I64, F64]:
+    """Accounts (k,) that fit the description of a group whose workload speaks for one queue by ``prior`` nats, and
+    their probabilities (k,).
+
+    One cause is enough for these, the one that holds the group together, where members have a fixed instruction: an
+    account with a handful of exchanges shows that, and no conduct yet.
+    """
+    n = len(cluster.members)
+    some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
+    odds = _log_odds(cluster, holdings, some)
+    total = odds.sum(axis=1) + prior - np.log((holdings.accounts - n) / n)
+    fits = odds >= LEAST_SURPRISE
+    enough = fits.sum(axis=1) >= (2 if worded_anew(cluster, holdings) else 1)
+    inside = (fits[:, _leading(cluster)] & enough & (total > 0)) | np.isin(some, cluster.members)
+    return some[inside], np.asarray(1 / (1 + np.exp(-np.clip(total[inside], -30, 30))))
+
+
 def _members(cluster: Cluster, holdings: Holdings) -> I64:
     """Accounts that fit the description by more than the prior odds, by the cause that most holds the group together
     (conduct apart), and by another: as for links, one thing in common, however strong, makes nobody a member, and two
     firms whose machines behave alike are two groups."""
     n = len(cluster.members)
-    some = _candidates(cluster, holdings)
+    some = _candidates(cluster, holdings, 2)
     odds = _log_odds(cluster, holdings, some)
     fits = odds >= LEAST_SURPRISE
-    gains = [sum(one.gain for one in counted(cause, cluster.shared[cause])) for cause in CAUSES if cause != "conduct"]
-    leading = fits[:, int(np.argmax(gains))]
     enough = odds.sum(axis=1) > np.log((holdings.accounts - n) / n)
-    return np.asarray(some[leading & (fits.sum(axis=1) >= 2) & enough])
+    return np.asarray(some[fits[:, _leading(cluster)] & (fits.sum(axis=1) >= 2) & enough])
 
 
-def _candidates(cluster: Cluster, holdings: Holdings) -> I64:
-    """Accounts (ascending) that hold a telling token of two causes or more: nobody else can be a member."""
+def _leading(cluster: Cluster) -> int:
+    """Column of the cause, conduct apart, that members share most of."""
+    gains = [sum(one.gain for one in counted(cause, cluster.shared[cause])) for cause in CAUSES if cause != "conduct"]
+    return int(np.argmax(gains))
+
+
+def _candidates(cluster: Cluster, holdings: Holdings, least: int) -> I64:
+    """Accounts (ascending) that hold a telling token of ``least`` causes or more: nobody else can be a member."""
     causes = np.zeros(holdings.accounts, np.int8)
     for shared in cluster.shared.values():
         held = np.zeros(holdings.accounts, bool)
@@ -411,7 +439,7 @@ def _candidates(cluster: Cluster, holdings: Holdings) -> I64:
             profile = _profile(one, holdings.families[one.family], cluster.members)
             held[holdings.families[one.family].holders(profile.token)] = True
         causes += held
-    return np.flatnonzero(causes >= 2)
+    return np.flatnonzero(causes >= least)
 
 
 def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
@@ -452,7 +480,13 @@ def _profile(one: Shared, family: Family, members: I64) -> _Profile:
     if family.name in COHERENT:
         telling[place[~_beside(int(np.searchsorted(token, one.best)), place, length)]] = False
     token, count = token[telling], count[telling]
-    return _Profile(token, count, count / n / family.rate[token], 2 * count >= n)
+    core = 2 * count >= n
+    # Kinds stand in order of firmness: whole pieces of a template before words, of which it takes traffic to show many.
+    for kind in range(len(family.kinds)):
+        if (core & (family.kind[token] == kind)).sum() >= LEAST_CORE:
+            core &= family.kind[token] == kind
+            break
+    return _Profile(token, count, count / n / family.rate[token], core)
 
 
 def _family_odds(one: Shared, family: Family, members: I64, accounts: I64) -> tuple[F64, F64]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import Cluster, Holdings, describe, find_clusters, membership, telling_tokens
+from tiergate.detection.clusters import Cluster, Holdings, admitted, describe, find_clusters, membership, telling_tokens
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
@@ -28,6 +28,9 @@ to one campaign."""
 
 UNLINKED: Final = 5.0
 """The same for accounts that have an instruction in common and nothing else: most instructions are some tool's."""
+
+MOST_BELIEVED: Final = 3.0
+"""Nats that a workload may say for an account's membership: the account's own evidence must say the rest."""
 
 LEAST_QUEUE: Final = 4.0
 """Log-odds of the workload from which a queue is worth a finding."""
@@ -79,6 +82,16 @@ def find(
         score = strength + sum(one.log_odds for one in statistics)
         findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score, test.power))
     return findings
+
+
+def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest) -> Finding:
+    """The finding with those accounts that its workload, once believed, makes members: `clusters.admitted`."""
+    if not finding.linked or finding.queue <= 0:
+        return finding
+    members, believed = admitted(finding.cluster, holdings, min(finding.queue, MOST_BELIEVED))
+    cluster = replace(finding.cluster, members=members)
+    rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(members))
+    return replace(finding, cluster=cluster, membership=believed, rows=rows)
 
 
 def find_queues(

@@ -25,7 +25,7 @@ from tiergate.detection.clusters import Holdings
 from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import Finding, find, find_queues
+from tiergate.detection.findings import Finding, find, find_queues, grown
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
@@ -192,9 +192,10 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     progress("describing cases", 0.0)
     mixture = ExchangeMixture(traffic)
     cases = []
-    for one, chance in zip(findings, calibrate(findings, decoys, rounds), strict=True):
-        if one.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
+    for found, chance in zip(findings, calibrate(findings, decoys, rounds), strict=True):
+        if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
+        one = grown(found, holdings, evidence, traffic, test)
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
         charged = belief >= CHARGED if (belief >= CHARGED).any() else np.isin(rows, one.rows)
