@@ -39,7 +39,7 @@ even where their users behave alike. Cards and addresses come in small lots also
 LEAST_CORE: Final = 3
 """Tokens that half of the members hold, from which holding few of them makes an account unlike a member."""
 
-LEAST_SPREAD: Final = 0.15
+LEAST_SPREAD: Final = 0.25
 """Standard deviation of the share of core tokens that members are allowed at least."""
 
 MOST_ODDITY: Final = 5.0
