@@ -150,7 +150,7 @@ def equal(one: Traffic, other: Traffic) -> bool:
     arrays = ("account", "time_us", "asn", "shape", "prompt", "intent", "input_tokens", "output_tokens", "cost_usd")
     lists = ("system", "template", "words")
     return (
-        one.exchange_ids.equals(other.exchange_ids)
+        one.exchange_ids.to_pylist() == other.exchange_ids.to_pylist()
         and one.account_ids == other.account_ids
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
         and all(np.array_equal(getattr(one, name).code, getattr(other, name).code) for name in lists)

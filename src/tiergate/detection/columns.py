@@ -121,7 +121,11 @@ def _renumbered(code: I32, distinct: int) -> tuple[I32, I64]:
 def prompts(chunks: list[pa.Array], order: I64 | None) -> I32:
     places = Places(recurring([np.asarray(chunk.drop_null()) for chunk in chunks]))
     code = np.concatenate([_code_or_null(places, chunk) for chunk in chunks])
-    return _renumbered(placed(code, order), places.known)[0]
+    code = placed(code, order)
+    known = np.flatnonzero(code >= 0)
+    # What was repeated by a row that is itself a repeat was sent once.
+    code[known[np.bincount(code[known], minlength=places.known)[code[known]] == 1]] = -1
+    return _renumbered(code, places.known)[0]
 
 
 def _code_or_null(places: Places, chunk: pa.Array) -> I32:
@@ -133,7 +137,7 @@ def _code_or_null(places: Places, chunk: pa.Array) -> I32:
 def ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
     """``chunks`` are emptied as they are numbered."""
     places = Places(recurring([np.asarray(chunk.flatten()) for chunk in chunks]))
-    codes, lengths, alone, singles = [np.empty(0, np.int32)], [], [], 0
+    codes, lengths, alone = [np.empty(0, np.int32)], [], []
 
     def numbered(chunk: pa.Array) -> tuple[I32, I32]:
         had = np.asarray(pc.list_value_length(chunk).fill_null(0)).astype(np.int32)
@@ -141,21 +145,30 @@ def ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
 
     for code, had in spread(numbered, _taken(chunks)):
         kept = code >= 0
-        before = np.append(0, np.cumsum(kept, dtype=np.int32))
-        length = np.diff(before[np.append(0, np.cumsum(had))])
         codes.append(code[kept])
-        lengths.append(length)
-        alone.append(had > length)
-        singles += len(code) - len(codes[-1])
+        lengths.append(_lengths(kept, np.append(0, np.cumsum(had))))
+        alone.append(had - lengths[-1])
     code, length, single = joined(codes), joined(lengths), placed(joined(alone), order)
     start = np.append(0, np.cumsum(length, dtype=np.int64))
     if order is not None:
         code = gathered(code, start[order], length[order])
-        start = np.append(0, np.cumsum(length[order], dtype=np.int64))
+        if len(order) < len(length):
+            # What recurred in rows that repeat others may be alone without them.
+            kept = np.bincount(code, minlength=places.known)[code] > 1
+            before, length = length[order], _lengths(kept, np.append(0, np.cumsum(length[order])))
+            code, single = code[kept], single + before - length
+        else:
+            length = length[order]
+        start = np.append(0, np.cumsum(length, dtype=np.int64))
     code, first = _renumbered(code, places.known)
     if start[-1] < 2**31:
         start = start.astype(np.int32)
-    return Ragged(start, code, len(first), single, singles)
+    return Ragged(start, code, len(first), single > 0, int(single.sum()))
+
+
+def _lengths(kept: npt.NDArray[np.bool_], start: Ints) -> I32:
+    """How many of each row's items are kept; ``start`` (rows + 1,)."""
+    return np.diff(np.append(0, np.cumsum(kept, dtype=np.int32))[start])
 
 
 def _taken(chunks: list[pa.Array]) -> Iterator[pa.Array]:

@@ -30,6 +30,10 @@ class ExchangeIds:
         """Ids of ``rows``."""
         return self._ids.take(rows if self._order is None else pa.array(self._order[np.asarray(rows)]))
 
+    def to_pylist(self) -> list[str]:
+        """All ids, in order."""
+        return list(self.take(pa.array(np.arange(len(self)))).to_pylist())
+
 
 def fingerprints(ids: pa.StringArray) -> I64:
     """A 64-bit hash of each id (rows,), not keyed: equal ids have equal ones, others nearly always different ones."""
