@@ -18,6 +18,7 @@ from tiergate.detection.clusters import Cluster, Shared, counted
 from tiergate.detection.evidence import CAUSES, Evidence
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic
+from tiergate.detection.pivot import Synchrony
 from tiergate.detection.workload import Statistic
 from tiergate.ledger.intents import capability
 from tiergate.records.schema import TIME
@@ -88,7 +89,8 @@ class Case:
 
     ``accounts`` (n,): members with an exchange that is charged, and their ``membership`` (n,); ``rows``: exchanges
     (ascending) of theirs that are charged, each with its ``row_membership``; ``statistics``: the finding's, with
-    permutation p-values; ``expected``: chance clusters at or above its score.
+    permutation p-values; ``expected``: chance clusters at or above its score; ``pivot``: how it answered a
+    new model, if it could.
     """
 
     case_id: str
@@ -101,6 +103,7 @@ class Case:
     row_membership: F64
     statistics: list[Statistic]
     expected: float = 1.0
+    pivot: Synchrony | None = None
 
     @property
     def action(self) -> str:
@@ -230,6 +233,13 @@ def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
         }
         for one in case.statistics
     ]
+    if case.pivot is not None:
+        text = (
+            f"{case.pivot.share:.0%} of those who could turned to {case.pivot.model} within a day of its release, "
+            f"{case.pivot.usual:.0%} of customers of like volume; counted with lifecycle, so it adds nothing here"
+        )
+        together = {"value": case.pivot.share, "p_value": case.pivot.p_value, "explanation": text}
+        made.append({"family": "workload", "statistic": "pivot", "log_odds": 0.0, "direction": "for"} | together)
     return [{"case_id": case.case_id} | row for row in made]
 
 

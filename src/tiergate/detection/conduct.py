@@ -10,11 +10,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tiergate.clock import DAY, HOUR
 from tiergate.detection.intake import Traffic
+from tiergate.detection.pivot import Release
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -79,19 +78,13 @@ def lifecycle(traffic: Traffic, account: I64, created: I64) -> list[Token]:
     return tokens
 
 
-def pivots(traffic: Traffic, releases: pa.Table) -> list[Token]:
-    """Accounts that were there before a model came out and turned to it within a day: the model, once each."""
-    models = traffic.columns["request_model"]
-    turned = np.full(len(traffic.account_ids), -1, np.int64)
-    for number, row in enumerate(releases.to_pylist()):
-        number_of = pc.index(models.values, row["model"]).as_py()
-        if number_of < 0:
-            continue
-        released = int(row["released_at"].timestamp() * 1_000_000)
-        soon = (traffic.time_us >= released) & (traffic.time_us < released + DAY)
-        early = np.unique(traffic.account[soon & (models.code == number_of)])
-        before = np.unique(traffic.account[traffic.time_us < released])
-        turned[np.intersect1d(early, before)] = number
+def pivots(releases: list[Release]) -> list[Token]:
+    """Accounts that turned to a new model within a day of its release: the last such model, once each."""
+    if not releases:
+        return []
+    turned = np.full(len(releases[0].did), -1, np.int64)
+    for number, one in enumerate(releases):
+        turned[one.did] = number
     some = np.flatnonzero(turned >= 0)
     return [("new model within a day", some, turned[some])]
 

@@ -33,6 +33,7 @@ from tiergate.detection.arrays import Ints, give_back, pairs
 from tiergate.detection.columns import ranked
 from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
 from tiergate.detection.intake import Coded, Traffic
+from tiergate.detection.pivot import Release, releases_seen
 from tiergate.detection.recurrence import templates, vocabulary
 from tiergate.ledger.intents import CAPABILITIES
 
@@ -70,8 +71,8 @@ class Evidence:
     of the template family, -1 for none, for telling which exchanges belong to a workload. ``organization``
     (accounts,): declared organisation as a code, -1 unknown.
     ``closed_us`` (accounts,): when it was closed, -1 for never. ``stratum`` (accounts,): tenth by volume, within which
-    decoys are permuted: finer strata would hold whole groups, whose identifiers then stay together. ``lacking``:
-    families without data.
+    decoys are permuted: finer strata would hold whole groups, whose identifiers then stay together. ``releases``:
+    new models, and who turned to them. ``lacking``: families without data.
     """
 
     kinds: tuple[Kind, ...]
@@ -79,6 +80,7 @@ class Evidence:
     organization: I64
     closed_us: I64
     stratum: I64
+    releases: list[Release]
     lacking: tuple[str, ...]
 
     def of(self, family: str) -> list[Kind]:
@@ -104,9 +106,10 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
     column = builder.add("template", "vocabulary", owner, word)
     words[: len(column)] = np.where(column >= 0, column + first, -1)
     _capability(builder, traffic)
+    seen = releases_seen(traffic, releases)
     conducts = {
         "timing": timing(traffic),
-        "lifecycle": lifecycle(traffic, *rows.created_us()) + (pivots(traffic, releases) if releases else []),
+        "lifecycle": lifecycle(traffic, *rows.created_us()) + pivots(seen),
         "subjects": subjects(coherence),
     }
     for family, tokens in conducts.items():
@@ -125,6 +128,7 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
         organization=_organizations(traffic, rows),
         closed_us=rows.closed_us(),
         stratum=stratum,
+        releases=seen,
         lacking=tuple(family for family in FAMILIES if family not in present),
     )
 

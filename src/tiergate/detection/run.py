@@ -30,6 +30,7 @@ from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.looks import LEVEL
+from tiergate.detection.pivot import synchrony
 from tiergate.detection.ties import tie
 from tiergate.detection.weights import Weights
 from tiergate.detection.workload import WorkloadTest
@@ -200,6 +201,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         belief = mixture.membership(rows, one.rows)
         charged = belief >= CHARGED if (belief >= CHARGED).any() else np.isin(rows, one.rows)
         statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
+        turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
         used = np.isin(one.cluster.members, traffic.account[rows[charged]])
         members = one.cluster.members[used]
         cases.append(
@@ -214,6 +216,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 belief[charged],
                 statistics,
                 chance.expected,
+                turning,
             )
         )
     return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)

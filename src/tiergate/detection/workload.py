@@ -25,9 +25,6 @@ within hours; independent ones go on as before: a Poisson log-likelihood ratio. 
 less than the rates of its accounts add up to; strangers' rates add up. Where the rate in common comes in bursts,
 something outside (an outage elsewhere, a release, a deadline) sets the hour for all, and sharing it says nothing.
 
-**Pivot**: the share of accounts that turned to a new model within a day of its release, against customers of like
-volume. As a token it is evidence of the links already, so the test is reported with its p-value and adds nothing.
-
 Permutation p-values come with cases only (`WorkloadTest.permuted`): against labels dealt by lot, and against accounts
 shifted in time. Counting pairs by feature makes everything linear in exchanges.
 """
