@@ -154,7 +154,7 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list
 def _expected(scores: F64, score: float, rounds: int) -> float:
     """Chance clusters at or above ``score`` in one run, by counting, or by the tail where that is less."""
     counted = (float((scores >= score).sum()) + 1) / rounds
-    peaks = min(MOST_PEAKS, len(scores) // 4)
+    peaks = min(MOST_PEAKS, max(len(scores) // 4, LEAST_PEAKS), len(scores) - 1)
     if peaks < LEAST_PEAKS:
         return counted
     top = np.sort(scores)[-peaks - 1 :]
