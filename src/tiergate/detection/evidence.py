@@ -19,7 +19,7 @@ shares payment and e-mail. Tokens with one cause are one piece of evidence howev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -80,8 +80,8 @@ class Evidence:
     organization: I64
     closed_us: I64
     stratum: I64
-    releases: list[Release]
     lacking: tuple[str, ...]
+    releases: list[Release] = field(default_factory=list)
 
     def of(self, family: str) -> list[Kind]:
         return [kind for kind in self.kinds if kind.family == family]
