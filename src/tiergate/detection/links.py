@@ -144,9 +144,9 @@ def link(joined: Join) -> Links:
         edges.append((keys[at : at + CHUNK][kept], causes[kept].astype(np.float32)))
     del keys
     key = np.concatenate([key for key, _ in edges])
-    causes = np.concatenate([causes for _, causes in edges])
-    weight = np.asarray(causes.sum(axis=1, dtype=np.float64))
-    return Links(key >> 32, key & 0xFFFFFFFF, weight, causes)
+    by_cause = np.concatenate([causes for _, causes in edges])
+    weight = np.asarray(by_cause.sum(axis=1, dtype=np.float64))
+    return Links(key >> 32, key & 0xFFFFFFFF, weight, by_cause)
 
 
 def surprise(kind: Kind) -> F64:
