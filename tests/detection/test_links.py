@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from tiergate.detection.blocking import FULL_JOIN
-from tiergate.detection.evidence import CAUSES, Evidence, Kind
+from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence, Kind
 from tiergate.detection.links import LEAST_REMAINDER, LEAST_SURPRISE, Links, join, link
-from tiergate.detection.weights import MOST_AGAINST
+from tiergate.detection.weights import MOST_AGAINST, FamilyWeight, Weights
 
 CAUSE = {family: cause for cause, families in CAUSES.items() for family in families}
 
@@ -154,9 +154,12 @@ def test_disagreement_takes_weight_off_a_link_but_never_the_link() -> None:
     classes[-1] = [a for a in classes[-1] if a < accounts]
     tokens = {("template", "t"): [group], ("lifecycle", "l"): classes}
     others = {("identity", "i"): [[a, a + 1] for a in range(40, 1000, 2)], ("network", "n"): [[2000, 2001]]}
-    plain, rotated = links(accounts, tokens), links(accounts, tokens | others)
+    weights = Weights(dict.fromkeys(FAMILIES, FamilyWeight(0.9, 0.01, 0, 0.0, 9.0)), {})
+    plain, rotated = (
+        link(replace(join(evidence(accounts, some), accounts, np.random.default_rng(0)), weights=weights))
+        for some in (tokens, tokens | others)
+    )
     assert pairs(plain) == set(combinations(group, 2)) <= pairs(rotated)
     inside = rotated.high < len(group)
-    assert (rotated.causes >= -MOST_AGAINST).all()
-    assert (rotated.causes[inside, :2] < 0).all()
-    assert (rotated.weight[inside] < rotated.causes[inside, 2:].sum(axis=1)).all()
+    assert (rotated.causes[inside, :2] == -MOST_AGAINST).all()
+    assert np.allclose(plain.weight - rotated.weight[inside], 2 * MOST_AGAINST)

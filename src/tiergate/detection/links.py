@@ -143,8 +143,8 @@ def link(joined: Join) -> Links:
         kept = ((agree >= LEAST_SURPRISE).sum(axis=1) >= 2) & (remainder >= LEAST_REMAINDER) & (causes.sum(axis=1) > 0)
         edges.append((keys[at : at + CHUNK][kept], causes[kept].astype(np.float32)))
     del keys
-    key = np.concatenate([some for some, _ in edges])
-    by_cause = np.concatenate([some for _, some in edges])
+    key = np.concatenate([key for key, _ in edges])
+    by_cause = np.concatenate([causes for _, causes in edges])
     weight = np.asarray(by_cause.sum(axis=1, dtype=np.float64))
     return Links(key >> 32, key & 0xFFFFFFFF, weight, by_cause)
 
