@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import demo, detect, importing, keys, respond, serve, simulate
+from tiergate.cli import demo, detect, importing, keys, redteam, respond, serve, simulate
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
@@ -53,6 +54,7 @@ app.command("serve")(serve.serve)
 app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
+app.command("redteam")(redteam.redteam)
 app.add_typer(keys.app, name="keys")
 app.add_typer(respond.app, name="respond")
 
@@ -91,4 +93,7 @@ def main() -> NoReturn:
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     """End as on Ctrl-C, so that whatever a command has open is closed and its children end with it."""
+    if parent_process() is not None:
+        # A worker that detection forked: its pool ends it, and it has nothing of its own to close.
+        os._exit(INTERRUPTED)
     raise KeyboardInterrupt

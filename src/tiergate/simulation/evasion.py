@@ -72,7 +72,7 @@ def cost(
     exchanges: float | None = None,
     after_release: float = 0.5,
     replacements: int = 0,
-    verified: int = 0,
+    step_ups: int = 0,
     identity_checked: bool = False,
     level: Level = "mode",
     prices: Mapping[str, Price] | None = None,
@@ -83,14 +83,14 @@ def cost(
         no tokens.
     :param after_release: share of them that was asked after a new model came out (for ``pivot_*``).
     :param replacements: accounts bought after others were closed; those of a ban that ``spec`` itself plans are added.
-    :param verified: accounts that passed an identity check when asked to.
+    :param step_ups: accounts that passed an identity check when asked to.
     :param identity_checked: every account had to pass one when it signed up.
     :param level: which figure of each price to take.
     Raises `InputError` when a number is negative.
     """
     sent = spec.accounts * spec.exchanges_per_account if exchanges is None else exchanges
-    if min(days, sent, after_release, replacements, verified) < 0:
-        raise InputError("a bill needs days, exchanges, replacements and verifications of 0 or more")
+    if min(days, sent, after_release, replacements, step_ups) < 0:
+        raise InputError("a bill needs days, exchanges, replacements and step-ups of 0 or more")
     known = load_prices() if prices is None else prices
     price = {name: float(getattr(one, level)) for name, one in known.items()}
     if spec.banned_on_day is not None and spec.replaced_after_h is not None:
@@ -109,7 +109,7 @@ def cost(
         "tokens": sent * of_purpose,
         "accounts": bought * (price["phone_code"] + price["mailbox"]),
         "payment": _instruments(spec, bought) * price["payment_instrument"],
-        "identity checks": (bought * identity_checked + verified) * price["identity_check"],
+        "identity checks": (bought * identity_checked + step_ups) * price["identity_check"],
         "addresses": (sent + talk) * price["exchange_traffic"] * price["proxy_traffic"] * (1 - spec.address_sharing),
         "client programs": (min(spec.client_programs, bought) or bought) * price["client_program"],
         "wordings": _rewordings(spec, sent) * price["rewording_tokens"] * price["rewording_price"] / 1e6,
