@@ -15,10 +15,10 @@ from tiergate.redteam.trial import Control
 
 NAMES = {
     Control.NONE: "none",
-    Control.RATE_LIMIT: "rate limit per account",
-    Control.SIGNUP_CHECK: "identity check at sign-up",
-    Control.DETECTION: "detection and response",
-    Control.WITHOUT_DETECTION: "limit and identity check",
+    Control.RATE_LIMIT: "rate limit",
+    Control.SIGNUP_CHECK: "identity check",
+    Control.DETECTION: "detection",
+    Control.WITHOUT_DETECTION: "limit and check",
     Control.ALL: "all three",
 }
 

@@ -137,6 +137,7 @@ def assess(
                 seed=seed,
                 advance=told,
             )
+            told("done", 1.0)
             if best.solved:
                 carried[f"against {control}"] = best.point
             found[control] = best.point, best.value, dict(best.by_phase), best.trials

@@ -171,8 +171,9 @@ class RunningCampaign:
         return account.case is None or self._spend(account.case, at)
 
     def _spend(self, case_id: str, at: int) -> bool:
-        """One request from the case's budget, if there is one: a bucket that begins empty and holds one."""
+        """One request from the case's budget, if there is one. The budget begins empty and what is not used is kept:
+        an attacker paces its requests to it."""
         tokens, then = self._tokens.get(case_id, (0.0, self._now))
-        tokens = min(tokens + (at - then) / DAY * self._caps.case, 1.0)
+        tokens += (at - then) / DAY * self._caps.case
         self._tokens[case_id] = (tokens - (tokens >= 1), at)
         return tokens >= 1

@@ -20,8 +20,9 @@ F64 = npt.NDArray[np.float64]
 
 FAILED: Final = 1e9
 """Values from here on are no solutions; smaller ones of them are nearer to one."""
-RANDOM_SHARE: Final = 0.25
-RELAX_SHARE: Final = 0.35
+KNOWN_SHARE: Final = 0.5
+RANDOM_SHARE: Final = 0.2
+RELAX_SHARE: Final = 0.3
 PROPOSALS_PER_TRIAL: Final = 40
 """Points drawn for each trial allowed: most are known to be too dear, which costs nothing."""
 SIGMA: Final = 0.2
@@ -75,7 +76,7 @@ class _Search:
     def phase(self, name: str, share: float) -> None:
         """Begin a phase that may use ``share`` of all trials, or what is left."""
         self._name, self.by_phase[name] = name, np.inf
-        self._until = min(self.budget, self.trials + round(share * self.budget))
+        self._until = min(self.budget, self.trials + max(1, round(share * self.budget)))
         self.proposals = PROPOSALS_PER_TRIAL * max(self._until - self.trials, 1)
 
     def left(self) -> bool:
@@ -118,7 +119,7 @@ def search(
         raise InputError("a search needs one evaluation and one starting point at the least")
     run = _Search(objective, evaluations, seed, advance)
     phases: tuple[tuple[str, float, Callable[[_Search, F64, Mapping[str, F64]], None]], ...] = (
-        ("known", 1.0, _known),
+        ("known", KNOWN_SHARE, _known),
         ("random", RANDOM_SHARE, _random),
         ("relax", RELAX_SHARE, _relax),
         ("cma", 1.0, _evolve),

@@ -142,6 +142,6 @@ def _stale(spec: CampaignSpec, days: float, after_release: float) -> float:
     """Share of exchanges that an old model answered though a new one was out."""
     late = spec.pivot_spread_h / 24
     # Accounts turn after an exponential time of mean `late`: the expected part of a span that they spend before it.
-    span = days * after_release
-    waited = late / span * (1 - math.exp(-span / late)) if late and span else float(late > 0)
+    turns = days * after_release / late if late else math.inf
+    waited = -math.expm1(-turns) / turns if turns else 1.0
     return after_release * (1 - spec.pivot_share * (1 - waited))
