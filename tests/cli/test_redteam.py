@@ -22,7 +22,7 @@ def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) 
     assert done.stdout.splitlines()[0].split()[:2] == ["exchanges", "control"]
     assert "against this" in done.stdout
     assert "attacking: 100%" in done.stderr
-    rows = list(csv.DictReader((tmp_path / "rt" / "redteam.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "rt" / "redteam.csv").read_text().splitlines()))
     assert [(row["exchanges"], row["control"]) for row in rows[:2]] == [("60", "none"), ("60", "rate_limit")]
     assert len(rows) == 6
     whole = json.loads((tmp_path / "rt" / "redteam.json").read_text())

@@ -135,6 +135,22 @@ def test_the_real_detector_sees_honest_and_attack_together(
     assert len(best.cluster.members) >= 15, "twenty accounts that share a card, an address and a template hang together"
 
 
+def test_an_attack_that_the_limits_alone_defeat_costs_no_detection(background: Background) -> None:
+    one_account = SPACE.attack(SPACE.point(1, days=0.5))
+    capped = replace(SETTING, account_a_day=30)
+    made = run_trial(one_account, background, capped, control=Control.ALL, exchanges=200, seed=1)
+    assert made.looks == 0
+    assert 30 <= made.answered <= 60
+    free = run_trial(one_account, background, capped, control=Control.SIGNUP_CHECK, exchanges=200, seed=1)
+    assert free.answered == 200
+
+
+def test_the_rate_limit_spares_honest_customers_unless_told_otherwise(background: Background) -> None:
+    cap = background.cap(SETTING)
+    assert background.share_above(cap) <= 0.01 < background.share_above(cap // 4)
+    assert background.cap(replace(SETTING, account_a_day=7)) == 7
+
+
 def test_an_attack_that_is_over_before_anybody_looks_is_not_looked_at(background: Background) -> None:
     attack = SPACE.attack(SPACE.point(5, days=0.0))
     made = run_trial(attack, background, SETTING, control=Control.DETECTION, exchanges=200, seed=1)

@@ -97,6 +97,7 @@ def test_replacements_are_bought_and_take_the_work_over() -> None:
     campaign.answer(gone, "case", Action.SUSPEND)
     campaign.react()
     assert campaign.replacements == 4
+    assert campaign.reach() == 400
     campaign.react()
     assert campaign.replacements == 4, "each account is replaced once"
     assert len(campaign.names) == 14

@@ -65,14 +65,19 @@ def redteam(
     if callable(stop := signal.getsignal(signal.SIGTERM)):
         signal.signal(signal.SIGINT, stop)
     with progress("attacking") as advance:
+        laboratory = Laboratory(setting, journal)
         results = assess(
-            Laboratory(setting, journal),
+            laboratory,
             exchanges=exchanges or [1_000, 8_000],
             evaluations=evaluations,
             seed=seed,
             advance=advance,
         )
-    write_results(out, results, setting, evaluations=evaluations, seed=seed)
+    cap = laboratory.world(seed).cap(setting)
+    stopped = laboratory.world(seed).share_above(cap)
+    run = {"evaluations": evaluations, "seed": seed, "rate_limit_a_day": cap, "honest_accounts_above_it": stopped}
+    write_results(out, results, setting, run)
+    note(f"the rate limit is {counted(cap, 'exchange')} a day, which {stopped:.1%} of honest accounts exceed some day")
     note(f"made {counted(journal.added, 'trial')}, reused {journal.reused:,}; all are in `{out / JOURNAL}`")
     drawn = figure(results, out)
     note(f"wrote `{drawn}`" if drawn else "no picture: it needs `pip install 'tiergate[report]'`")

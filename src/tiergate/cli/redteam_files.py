@@ -30,7 +30,7 @@ def as_rows(results: Sequence[Assessment]) -> list[dict[str, Any]]:
     return [_finite(asdict(one)) for one in results]
 
 
-def write_results(out: Path, results: Sequence[Assessment], setting: Setting, *, evaluations: int, seed: int) -> None:
+def write_results(out: Path, results: Sequence[Assessment], setting: Setting, run: dict[str, Any]) -> None:
     """Write redteam.json and redteam.csv into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     whole = {
@@ -38,8 +38,7 @@ def write_results(out: Path, results: Sequence[Assessment], setting: Setting, *,
         "simulated": True,
         "limits": LIMITS,
         "setting": asdict(setting),
-        "evaluations": evaluations,
-        "seed": seed,
+        **run,
         "assessments": as_rows(results),
     }
     _replace(out / "redteam.json", json.dumps(whole, indent=2) + "\n")

@@ -58,6 +58,12 @@ class Laboratory:
         self.setting, self._journal = setting, journal
         self._worlds: dict[int, Background] = {}
 
+    def world(self, seed: int) -> Background:
+        """Honest customers of that seed."""
+        if seed not in self._worlds:
+            self._worlds[seed] = Background.make(self.setting, seed)
+        return self._worlds[seed]
+
     def trial(self, attack: Attack, control: Control, exchanges: int, seed: int) -> Trial:
         facts: dict[str, Any] = {
             "attack": asdict(attack),
@@ -69,9 +75,7 @@ class Laboratory:
         }
         known = self._journal.get(facts)
         if known is None:
-            if seed not in self._worlds:
-                self._worlds[seed] = Background.make(self.setting, seed)
-            made = run_trial(attack, self._worlds[seed], self.setting, control=control, exchanges=exchanges, seed=seed)
+            made = run_trial(attack, self.world(seed), self.setting, control=control, exchanges=exchanges, seed=seed)
             known = asdict(made)
             self._journal.put(facts, known)
         return Trial(**known)

@@ -59,12 +59,12 @@ class Setting:
 @dataclass(frozen=True, slots=True)
 class Background:
     """Honest customers. ``log``: their exchanges in order of time, sketched, without text; ``accounts`` and
-    ``releases``: the public tables; ``heavy_day``: exchanges that 99 of 100 accounts never exceed in a day."""
+    ``releases``: the public tables; ``busiest`` (accounts that asked,): exchanges of each on its busiest day."""
 
     log: pa.Table
     accounts: pa.Table
     releases: pa.Table
-    heavy_day: int
+    busiest: I64
 
     @classmethod
     def make(cls, setting: Setting, seed: int) -> Background:
@@ -73,7 +73,15 @@ class Background:
         world = _simulated(
             setting, people=setting.accounts - each * len(LOOK_ALIKES), look_alikes=each, campaigns=(), seed=seed
         )
-        return cls(sketched(world.exchanges), world.accounts, world.model_releases, _heavy_day(world.exchanges))
+        return cls(sketched(world.exchanges), world.accounts, world.model_releases, _busiest(world.exchanges))
+
+    def cap(self, setting: Setting) -> int:
+        """Exchanges that the gateway lets one account ask in a day, where it limits that."""
+        return setting.account_a_day or int(np.ceil(np.quantile(self.busiest, HEAVY_QUANTILE)))
+
+    def share_above(self, cap: int) -> float:
+        """Share of honest accounts that such a limit would have stopped on some day."""
+        return float((self.busiest > cap).mean())
 
     def until(self, time_us: int) -> pa.Table:
         """Exchanges before ``time_us`` (microseconds since the epoch)."""
@@ -165,10 +173,10 @@ def at_us(setting: Setting, day: float) -> int:
     return START_US + int((setting.warm_up + day) * DAY)
 
 
-def _heavy_day(exchanges: pa.Table) -> int:
+def _busiest(exchanges: pa.Table) -> I64:
     account = np.asarray(exchanges["account_id"].combine_chunks().dictionary_encode().indices).astype(np.int64)
     days = times_us(exchanges) // DAY
     cell, count = np.unique(account * (1 << 20) + days, return_counts=True)
     busiest = np.zeros(int(account.max()) + 1, np.int64)
     np.maximum.at(busiest, cell >> 20, count)
-    return int(np.ceil(np.quantile(busiest, HEAVY_QUANTILE)))
+    return busiest

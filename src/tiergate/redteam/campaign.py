@@ -116,13 +116,14 @@ class RunningCampaign:
         self._start(count, moved / count, start, days)
 
     def reach(self) -> float:
-        """Exchanges that it has at the end at most, if nothing more happens to it."""
+        """Exchanges that it has at the end at most, whatever happens from here on."""
         open_ = np.array([not one.gone for one in self._accounts])
         limited = np.array([one.case is not None for one in self._accounts])
         left = self._ahead() & self._purpose & open_[self._owner]
         if not left.any():
             return float(self.answered)
-        shared = left & limited[self._owner]
+        # Work of a limited account that will be replaced is not lost.
+        shared = left & limited[self._owner] & (self._attack.spec.replaced_after_h is None)
         cases = {one.case for one in self._accounts if one.case is not None and not one.gone}
         days = (int(self._time[left].max()) - self._now) / DAY
         return float(self.answered + (left & ~shared).sum() + min(shared.sum(), len(cases) * self._caps.case * days))

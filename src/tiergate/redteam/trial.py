@@ -77,8 +77,14 @@ class Trial:
 def run_trial(
     attack: Attack, background: Background, setting: Setting, *, control: Control, exchanges: int, seed: int
 ) -> Trial:
-    """Let ``attack`` try to get ``exchanges`` out. It stops when it has them, and is stopped where it cannot."""
-    cap = setting.account_a_day or background.heavy_day
+    """Let ``attack`` try to get ``exchanges`` out. It stops when it has them, and is given up once it cannot."""
+    if control is Control.ALL:
+        unseen = run_trial(
+            attack, background, setting, control=Control.WITHOUT_DETECTION, exchanges=exchanges, seed=seed
+        )
+        if unseen.answered < exchanges:
+            return unseen
+    cap = background.cap(setting)
     # The policy's budget is for platforms of full size; on one this small a limited case gets what one account may ask.
     caps = Caps(cap if control in LIMITING else None, min(REQUESTS_PER_MINUTE * 60 * 24, cap))
     campaign = RunningCampaign(attack, setting, seed, exchanges, caps, verified=control in CHECKING)
@@ -86,7 +92,7 @@ def run_trial(
     first, looks = None, 0
     for look in sorted(setting.looks) if control in DETECTING else ():
         campaign.advance(at_us(setting, look))
-        if campaign.done or (campaign.reach() < exchanges and attack.spec.replaced_after_h is None):
+        if campaign.done or campaign.reach() < exchanges:
             break
         looks += 1
         touched, others = _look(campaign, background, setting, look, seed)
