@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,6 +102,8 @@ def test_a_search_without_budget_is_refused() -> None:
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cmaes", None)
+    bowl = Bowl()
+    monkeypatch.setattr("tiergate.redteam.search.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"tiergate\[redteam\]"):
-        search(Bowl(), STEPS, STARTS, evaluations=200, seed=1)
+        search(bowl, STEPS, STARTS, evaluations=200, seed=1)
+    assert not bowl.asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final, Protocol
 
 import numpy as np
@@ -113,10 +114,14 @@ def search(
 
     :param steps: distance of neighbouring choices of each knob (knobs,), 0 where continuous.
     :param starts: points to try first, by name; the cheapest first.
-    The same arguments give the same answer. Raises `InputError` when there is nothing to spend.
+    The same arguments give the same answer. Raises `InputError` when there is nothing to spend and `SettingsError` when
+    the extra `redteam` is not installed.
     """
     if evaluations < 1 or not starts:
         raise InputError("a search needs one evaluation and one starting point at the least")
+    # Said before hours are spent on the phases that come first.
+    if find_spec("cmaes") is None:
+        raise SettingsError("the search needs a package that is not installed: pip install 'tiergate[redteam]'")
     run = _Search(objective, evaluations, seed, advance)
     phases: tuple[tuple[str, float, Callable[[_Search, F64, Mapping[str, F64]], None]], ...] = (
         ("known", KNOWN_SHARE, _known),
@@ -167,12 +172,8 @@ def _relax(run: _Search, steps: F64, _starts: Mapping[str, F64]) -> None:
 
 def _evolve(run: _Search, steps: F64, starts: Mapping[str, F64]) -> None:
     """CMA-ES with margin from the best point, then from starting points."""
-    try:
-        from cmaes import CMAwM
-    except ModuleNotFoundError:
-        raise SettingsError(
-            "the search needs a package that is not installed: pip install 'tiergate[redteam]'"
-        ) from None
+    from cmaes import CMAwM
+
     box = np.tile(np.array([[0.0, 1.0]]), (len(steps), 1))
     others = list(starts.values())
     assert run.best is not None
