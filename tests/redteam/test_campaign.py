@@ -19,10 +19,8 @@ SPEC = CampaignSpec(accounts=10, exchanges_per_account=40, camouflage=0.2, payme
 FREE = Caps(account=None, case=20)
 
 
-def running(
-    attack: Attack | None = None, *, wanted: int = 400, caps: Caps = FREE, verified: bool = False
-) -> RunningCampaign:
-    return RunningCampaign(attack or Attack(SPEC, 10.0, steps_up=False), SETTING, 1, wanted, caps, verified=verified)
+def running(attack: Attack | None = None, *, wanted: int = 400, caps: Caps = FREE) -> RunningCampaign:
+    return RunningCampaign(attack or Attack(SPEC, 10.0, steps_up=False), SETTING, 1, wanted, caps)
 
 
 def finish(campaign: RunningCampaign) -> int:
@@ -66,11 +64,9 @@ def test_suspension_ends_an_account_and_says_when() -> None:
     assert set(campaign.accounts()[0]["closed_at"].cast("int64").to_pylist()) == {at_us(SETTING, 4)}
 
 
-@pytest.mark.parametrize(("steps_up", "verified", "paid", "all_out"), [
-    (False, False, 0, False), (True, False, 10, True), (False, True, 0, True),
-])  # fmt: skip
-def test_verification_is_paid_for_or_ends_it(steps_up: bool, verified: bool, paid: int, all_out: bool) -> None:
-    campaign = running(Attack(SPEC, 10.0, steps_up), verified=verified)
+@pytest.mark.parametrize(("steps_up", "paid", "all_out"), [(False, 0, False), (True, 10, True)])
+def test_verification_is_paid_for_once_or_ends_it(steps_up: bool, paid: int, all_out: bool) -> None:
+    campaign = running(Attack(SPEC, 10.0, steps_up))
     campaign.advance(at_us(SETTING, 4))
     for _ in range(2):
         campaign.answer(sorted(campaign.names), "case", Action.VERIFY)

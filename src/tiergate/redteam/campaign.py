@@ -27,9 +27,10 @@ class Caps:
 
 @dataclass(slots=True)
 class _Account:
-    """``case``: the limited case whose budget it shares; ``asked``: requests by day, for the account's own cap."""
+    """``verified``: it passed a check on demand, which is not asked for twice (a check at sign-up does not spare it that);
+    ``case``: the limited case whose budget it shares; ``asked``: requests by day, for the account's own cap."""
 
-    verified: bool
+    verified: bool = False
     gone: bool = False
     replaced: bool = False
     closed_us: int | None = None
@@ -43,9 +44,9 @@ class RunningCampaign:
     Requests that the gateway refuses are lost and not recorded; an attacker plans a reserve for that.
     """
 
-    def __init__(self, attack: Attack, setting: Setting, seed: int, wanted: int, caps: Caps, *, verified: bool) -> None:
+    def __init__(self, attack: Attack, setting: Setting, seed: int, wanted: int, caps: Caps) -> None:
         self._attack, self._setting, self._seed, self._caps = attack, setting, seed, caps
-        self._wanted, self._verified = wanted, verified
+        self._wanted = wanted
         self.answered = self.replacements = self.step_ups = 0
         self.last_us = self._now = at_us(setting, 0)
         self._pools: list[Pool] = []
@@ -154,7 +155,7 @@ class RunningCampaign:
         self._recorded = np.concatenate([self._recorded, np.zeros(pool.log.num_rows, bool)])
         for name in pool.accounts["account_id"].to_pylist():
             self._index[name] = len(self._accounts)
-            self._accounts.append(_Account(self._verified))
+            self._accounts.append(_Account())
         self._pools.append(pool)
 
     def _ahead(self) -> npt.NDArray[np.bool_]:

@@ -87,7 +87,7 @@ def run_trial(
     cap = background.cap(setting)
     # The policy's budget is for platforms of full size; on one this small a limited case gets what one account may ask.
     caps = Caps(cap if control in LIMITING else None, min(REQUESTS_PER_MINUTE * 60 * 24, cap))
-    campaign = RunningCampaign(attack, setting, seed, exchanges, caps, verified=control in CHECKING)
+    campaign = RunningCampaign(attack, setting, seed, exchanges, caps)
     honest: set[str] = set()
     first, looks = None, 0
     for look in sorted(setting.looks) if control in DETECTING else ():
