@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 
 SHORTEST_DAYS: Final = 0.05
 MOST_RESERVE: Final = 3.0
+MOST_CAMOUFLAGE: Final = 0.8
 _PROGRAMS: Final = (1, 2, 4, 8, 0)
 _WORDINGS: Final = (1, 4, 20, 100, 0)
 _TOPICS: Final = (0, 8, 4, 2, 1)
@@ -111,7 +112,7 @@ class Space:
             client_programs=_choice(_PROGRAMS, at["client_programs"]),
             wordings=_choice(_WORDINGS, at["wordings"]),
             topics_per_account=_choice(_TOPICS, at["topics_per_account"]),
-            camouflage=_rounded(0.9 * at["camouflage"], 0.05),
+            camouflage=_rounded(MOST_CAMOUFLAGE * at["camouflage"], 0.05),
             human_rhythm=at["human_rhythm"] > 0.5,
             signup_spread_days=_rounded(60 * at["signup_spread_days"], 1),
             pivot_share=_rounded(1 - at["pivot_share"], 0.05),

@@ -27,7 +27,7 @@ class Caps:
 
 @dataclass(slots=True)
 class _Account:
-    """``verified``: it passed a check on demand, and is not asked twice (a check at sign-up does not spare it that one);
+    """``verified``: it passed a check on demand, which is asked for once (one at sign-up does not spare it that);
     ``case``: the limited case whose budget it shares; ``asked``: requests by day, for the account's own cap."""
 
     verified: bool = False
