@@ -24,7 +24,7 @@ class Bowl:
     tight: bool = True
     asked: list[F64] = field(default_factory=list)
 
-    def bound(self, point: F64) -> float:
+    def bound(self, point: F64, best: float) -> float:
         return float(1 + point.sum()) if self.tight else 0.0
 
     def value(self, point: F64) -> float:
@@ -49,7 +49,7 @@ def test_it_is_found_on_curved_ground_by_the_evolution_alone() -> None:
     """Correlated knobs, where turning one at a time gets stuck: the solutions lie along a line."""
 
     class Valley:
-        def bound(self, point: F64) -> float:
+        def bound(self, point: F64, best: float) -> float:
             return 0.0
 
         def value(self, point: F64) -> float:
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 
 def test_no_solution_is_said_to_be_none() -> None:
     class Hopeless:
-        def bound(self, point: F64) -> float:
+        def bound(self, point: F64, best: float) -> float:
             return 0.0
 
         def value(self, point: F64) -> float:

@@ -90,18 +90,23 @@ class _CostPerExchange:
     control: Control
     seed: int
 
-    def bound(self, point: F64) -> float:
+    def bound(self, point: F64, best: float) -> float:
         attack = self.space.attack(point)
         checked = self.control in CHECKING
         bill = attack.bill(self.space.exchanges, release_day=0.0, days=0.0, identity_checked=checked)
-        return bill.per_exchange
+        if self.control not in DETECTING or bill.per_exchange >= best:
+            return bill.per_exchange
+        # What the other controls defeat by themselves, or make too dear, needs no detection.
+        return self._under(attack, Control.WITHOUT_DETECTION if self.control is Control.ALL else Control.NONE)
 
     def value(self, point: F64) -> float:
-        attack = self.space.attack(point)
-        trial = self.laboratory.trial(attack, self.control, self.space.exchanges, self.seed)
+        return self._under(self.space.attack(point), self.control)
+
+    def _under(self, attack: Attack, control: Control) -> float:
+        trial = self.laboratory.trial(attack, control, self.space.exchanges, self.seed)
         if trial.answered < self.space.exchanges:
             return FAILED * (2 - trial.answered / self.space.exchanges)
-        return trial.bill(attack, self.laboratory.setting, self.control).per_exchange
+        return trial.bill(attack, self.laboratory.setting, control).per_exchange
 
 
 def assess(

@@ -77,13 +77,7 @@ class Trial:
 def run_trial(
     attack: Attack, background: Background, setting: Setting, *, control: Control, exchanges: int, seed: int
 ) -> Trial:
-    """Let ``attack`` try to get ``exchanges`` out. It stops when it has them, and is given up once it cannot."""
-    if control is Control.ALL:
-        unseen = run_trial(
-            attack, background, setting, control=Control.WITHOUT_DETECTION, exchanges=exchanges, seed=seed
-        )
-        if unseen.answered < exchanges:
-            return unseen
+    """Let ``attack`` try to get ``exchanges`` out. It stops when it has them, and detection once it cannot."""
     cap = background.cap(setting)
     # The policy's budget is for platforms of full size; on one this small a limited case gets what one account may ask.
     caps = Caps(cap if control in LIMITING else None, min(REQUESTS_PER_MINUTE * 60 * 24, cap))
