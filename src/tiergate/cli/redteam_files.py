@@ -56,6 +56,7 @@ def figure(results: Sequence[Assessment], out: Path) -> Path | None:
         import matplotlib as mpl
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
     except ModuleNotFoundError:
         return None
     path = out / "redteam.svg"
@@ -69,11 +70,17 @@ def figure(results: Sequence[Assessment], out: Path) -> Path | None:
             axes.plot([one.exchanges for one in some], cost, marker=marker, label=str(control).replace("_", " "))
         axes.set_xscale("log")
         axes.set_yscale("log")
+        wanted = sorted({one.exchanges for one in results})
+        axes.set_xticks(wanted, [f"{number:,}" for number in wanted])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("exchanges the attacker gets out")
         axes.set_ylabel("USD per exchange, cheapest attack found")
         axes.set_title("Simulated, against this attacker only", loc="left", fontsize=9.0)
         axes.grid(which="major", linewidth=0.4)
-        axes.legend(frameon=False, title="control")
+        drawing.legend(loc="outside right upper", frameon=False, title="control")
         drawing.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     return path
 
