@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from multiprocessing import parent_process
+from functools import partial
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -61,7 +61,8 @@ app.add_typer(respond.app, name="respond")
 
 def main() -> NoReturn:
     """Run the command line; every error that the user can act on is one line on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, partial(_stop, os.getpid()))
+    os.register_at_fork(after_in_child=_end_at_once)
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="tiergate", standalone_mode=False)
     except typer.TyperException as error:
@@ -91,9 +92,16 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _end_at_once() -> None:
+    """Let forked workers end when their pool or Ctrl-C says so: a handler in Python would run only after a lock is had
+    that a worker which ended before may hold forever."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _stop(command: int, _signal: int, _frame: FrameType | None) -> NoReturn:
     """End as on Ctrl-C, so that whatever a command has open is closed and its children end with it."""
-    if parent_process() is not None:
-        # A worker that detection forked: its pool ends it, and it has nothing of its own to close.
+    if os.getpid() != command:
+        # A worker that was told to end before `_end_at_once` ran.
         os._exit(INTERRUPTED)
     raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -61,9 +60,6 @@ def redteam(
         account_a_day=rate_limit,
     )
     journal = Journal(out / JOURNAL)
-    # Workers that detection forks get Ctrl-C too, and are to end without a word as they do on SIGTERM.
-    if callable(stop := signal.getsignal(signal.SIGTERM)):
-        signal.signal(signal.SIGINT, stop)
     with progress("attacking") as advance:
         laboratory = Laboratory(setting, journal)
         results = assess(
