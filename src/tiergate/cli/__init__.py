@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from functools import partial
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -16,6 +15,7 @@ from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
 INTERRUPTED = 130
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 app = typer.Typer(
     name="tiergate",
@@ -61,8 +61,8 @@ app.add_typer(respond.app, name="respond")
 
 def main() -> NoReturn:
     """Run the command line; every error that the user can act on is one line on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, partial(_stop, os.getpid()))
-    os.register_at_fork(after_in_child=_end_at_once)
+    signal.signal(signal.SIGTERM, _stop)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_take_signals, after_in_child=_end_at_once)
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="tiergate", standalone_mode=False)
     except typer.TyperException as error:
@@ -92,16 +92,23 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
 def _end_at_once() -> None:
-    """Let forked workers end when their pool or Ctrl-C says so: a handler in Python would run only after a lock is had
-    that a worker which ended before may hold forever."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let forked workers end when their pool or Ctrl-C says so. A handler in Python runs only between two steps of
+    Python, never while a worker waits for a lock that another had when it ended; and a signal that arrives while the
+    process forks would be lost, hence held until here."""
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_DFL)
+    _take_signals()
 
 
-def _stop(command: int, _signal: int, _frame: FrameType | None) -> NoReturn:
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     """End as on Ctrl-C, so that whatever a command has open is closed and its children end with it."""
-    if os.getpid() != command:
-        # A worker that was told to end before `_end_at_once` ran.
-        os._exit(INTERRUPTED)
     raise KeyboardInterrupt
