@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import demo, detect, importing, keys, respond, serve, simulate
+from tiergate.cli import demo, detect, importing, keys, redteam, respond, serve, simulate
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
 INTERRUPTED = 130
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 app = typer.Typer(
     name="tiergate",
@@ -53,6 +54,7 @@ app.command("serve")(serve.serve)
 app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
+app.command("redteam")(redteam.redteam)
 app.add_typer(keys.app, name="keys")
 app.add_typer(respond.app, name="respond")
 
@@ -60,6 +62,7 @@ app.add_typer(respond.app, name="respond")
 def main() -> NoReturn:
     """Run the command line; every error that the user can act on is one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_take_signals, after_in_child=_end_at_once)
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="tiergate", standalone_mode=False)
     except typer.TyperException as error:
@@ -87,6 +90,23 @@ def main() -> NoReturn:
     if code == INTERRUPTED:
         note("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _end_at_once() -> None:
+    """Let forked workers end when their pool or Ctrl-C says so. A handler in Python runs only between two steps of
+    Python, never while a worker waits for a lock that another had when it ended; and a signal that arrives while the
+    process forks would be lost, hence held until here."""
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_DFL)
+    _take_signals()
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

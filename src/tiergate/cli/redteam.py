@@ -1,0 +1,83 @@
+"""`tiergate redteam`: what the cheapest campaign costs that gets past the detector and the response."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiergate.cli.terminal import counted, note, progress, say_json
+
+JOURNAL = "evaluations.jsonl"
+
+
+def redteam(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the results; a second run there goes on with the first.")
+    ],
+    exchanges: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=1, help="Exchanges the attacker is after; repeat for a cost curve."),
+    ] = None,
+    evaluations: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Attacks tried against each control, for each number of exchanges.")
+    ] = 60,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the world and the search.")] = 1,
+    accounts: Annotated[int, typer.Option(metavar="N", help="Honest accounts of the world.")] = 1_500,
+    days: Annotated[float, typer.Option(metavar="D", help="Days the attacker has.")] = 14.0,
+    look: Annotated[
+        list[float] | None,
+        typer.Option(metavar="D", help="Day on which detection runs; repeat for several. 1, 4 and 10 if not given."),
+    ] = None,
+    decoys: Annotated[int, typer.Option(metavar="N", min=1, help="Decoys of each detection.")] = 12,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Exchanges an account may ask a day; 99% of honest ones stay below."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Search for the cheapest campaign that your controls let through.
+
+    Tries campaigns on a simulated world with the real detector and response, and prints what each exchange costs the
+    attacker undefended, under each control and under all. Figures are simulated and hold against this attacker only.
+
+    \b
+    Example:
+      tiergate redteam --exchanges 1000 --exchanges 8000 --out redteam
+    """
+    from tiergate.cli.redteam_files import as_rows, figure, write_results
+    from tiergate.cli.redteam_table import print_results
+    from tiergate.redteam.assess import Laboratory, assess
+    from tiergate.redteam.background import Setting
+    from tiergate.redteam.journal import Journal
+
+    setting = Setting(
+        accounts=accounts,
+        days=days,
+        looks=tuple(look) if look else tuple(day for day in (1.0, 4.0, 10.0) if day <= days),
+        decoys=decoys,
+        account_a_day=rate_limit,
+    )
+    journal = Journal(out / JOURNAL)
+    with progress("attacking") as advance:
+        laboratory = Laboratory(setting, journal)
+        results = assess(
+            laboratory,
+            exchanges=exchanges or [1_000, 8_000],
+            evaluations=evaluations,
+            seed=seed,
+            advance=advance,
+        )
+    cap = laboratory.world(seed).cap(setting)
+    stopped = laboratory.world(seed).share_above(cap)
+    run = {"evaluations": evaluations, "seed": seed, "rate_limit_a_day": cap, "honest_accounts_above_it": stopped}
+    write_results(out, results, setting, run)
+    note(f"the rate limit is {counted(cap, 'exchange')} a day, which {stopped:.1%} of honest accounts exceed some day")
+    note(f"made {counted(journal.added, 'trial')}, reused {journal.reused:,}; all are in `{out / JOURNAL}`")
+    drawn = figure(results, out)
+    note(f"wrote `{drawn}`" if drawn else "no picture: it needs `pip install 'tiergate[report]'`")
+    if as_json:
+        say_json({"simulated": True, "assessments": as_rows(results)})
+    else:
+        print_results(results)

@@ -1,0 +1,186 @@
+"""What an attack costs at its cheapest against each control, and how many times the undefended attack that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tiergate.redteam.attack import Attack, Space
+from tiergate.redteam.background import Background, Setting
+from tiergate.redteam.journal import Journal, fingerprint
+from tiergate.redteam.search import FAILED, Advance, search
+from tiergate.redteam.trial import CHECKING, DETECTING, Control, Trial, run_trial
+from tiergate.simulation.evasion import LEVELS
+
+F64 = npt.NDArray[np.float64]
+
+CAMPAIGN_SHARE: Final = 3
+"""At most one account of the attack for so many honest ones: beyond that the world is no longer the honest one."""
+STRICTEST_FIRST: Final = tuple(reversed(Control))
+"""Order of the searches: what gets through more controls is a starting point against fewer, so that no control looks
+stronger than all together only because its search was lazy."""
+QUICK_TRIALS: Final = 10
+"""Times as many trials where nothing is detected: they take a fraction of a second, and the undefended attack, which
+all others are compared with, must be as cheap as it gets."""
+ELSEWHERE: Final = 1_000
+"""Added to the seed for the other world in which a best attack is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The cheapest attack found that gets ``exchanges`` out against ``control``; None where none did.
+
+    ``usd_per_exchange``: at the mode of all prices, then at their low and high by level, re-priced but not searched for
+    again; ``multiplier``: by level, over the cheapest undefended attack. ``by_phase``: what each phase of the search
+    reached itself. ``elsewhere``: share of the exchanges that the same attack gets out of a world of another seed.
+    """
+
+    control: Control
+    exchanges: int
+    attack: Attack | None
+    trial: Trial | None
+    items: dict[str, float]
+    usd_per_exchange: dict[str, float]
+    multiplier: dict[str, float]
+    by_phase: dict[str, float]
+    trials: int
+    elsewhere: float | None
+
+
+class Laboratory:
+    """Worlds by seed and trials in them, each made once."""
+
+    def __init__(self, setting: Setting, journal: Journal) -> None:
+        self.setting, self._journal = setting, journal
+        self._worlds: dict[int, Background] = {}
+
+    def world(self, seed: int) -> Background:
+        """Honest customers of that seed."""
+        if seed not in self._worlds:
+            self._worlds[seed] = Background.make(self.setting, seed)
+        return self._worlds[seed]
+
+    def trial(self, attack: Attack, control: Control, exchanges: int, seed: int) -> Trial:
+        facts: dict[str, Any] = {
+            "attack": asdict(attack),
+            "control": str(control),
+            "exchanges": exchanges,
+            "seed": seed,
+            "setting": asdict(self.setting),
+            "code": fingerprint(),
+        }
+        known = self._journal.get(facts)
+        if known is None:
+            made = run_trial(attack, self.world(seed), self.setting, control=control, exchanges=exchanges, seed=seed)
+            known = asdict(made)
+            self._journal.put(facts, known)
+        return Trial(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class _CostPerExchange:
+    """The objective: US dollars for each exchange that got out, where all that were wanted did."""
+
+    laboratory: Laboratory
+    space: Space
+    control: Control
+    seed: int
+
+    def bound(self, point: F64, best: float) -> float:
+        attack = self.space.attack(point)
+        checked = self.control in CHECKING
+        bill = attack.bill(self.space.exchanges, release_day=0.0, days=0.0, identity_checked=checked)
+        if self.control not in DETECTING or bill.per_exchange >= best:
+            return bill.per_exchange
+        # What the other controls defeat by themselves, or make too dear, needs no detection.
+        return self._under(attack, Control.WITHOUT_DETECTION if self.control is Control.ALL else Control.NONE)
+
+    def value(self, point: F64) -> float:
+        return self._under(self.space.attack(point), self.control)
+
+    def _under(self, attack: Attack, control: Control) -> float:
+        trial = self.laboratory.trial(attack, control, self.space.exchanges, self.seed)
+        if trial.answered < self.space.exchanges:
+            return FAILED * (2 - trial.answered / self.space.exchanges)
+        return trial.bill(attack, self.laboratory.setting, control).per_exchange
+
+
+def assess(
+    laboratory: Laboratory,
+    *,
+    exchanges: Sequence[int],
+    evaluations: int,
+    seed: int,
+    advance: Advance,
+    controls: Sequence[Control] = STRICTEST_FIRST,
+) -> list[Assessment]:
+    """Search for the cheapest attack on each number of ``exchanges`` against each of ``controls`` and undefended.
+
+    :param evaluations: trials that each search may use; `QUICK_TRIALS` times as many where nothing is detected.
+    Returns assessments by exchanges, then from no control to all.
+    """
+    order = [one for one in STRICTEST_FIRST if one in controls or one is Control.NONE]
+    results: list[Assessment] = []
+    carried: dict[str, F64] = {}
+    searches = len(order) * len(exchanges)
+    for number, wanted in enumerate(sorted(set(exchanges))):
+        space = Space(wanted, laboratory.setting.days, laboratory.setting.accounts // CAMPAIGN_SHARE)
+        found: dict[Control, tuple[F64, float, dict[str, float], int]] = {}
+        for place, control in enumerate(order):
+            done = number * len(order) + place
+
+            def told(
+                phase: str, share: float, *, what: str = f"{wanted:,} exchanges, {control}", done: int = done
+            ) -> None:
+                advance(f"{what}: {phase}", (done + share) / searches)
+
+            best = search(
+                _CostPerExchange(laboratory, space, control, seed),
+                space.steps,
+                space.known() | carried,
+                evaluations=evaluations if control in DETECTING else QUICK_TRIALS * evaluations,
+                seed=seed,
+                advance=told,
+            )
+            told("done", 1.0)
+            if best.solved:
+                carried[f"against {control}"] = best.point
+            found[control] = best.point, best.value, dict(best.by_phase), best.trials
+        results += _assessments(laboratory, space, found, seed)
+    return results
+
+
+def _assessments(
+    laboratory: Laboratory, space: Space, found: dict[Control, tuple[F64, float, dict[str, float], int]], seed: int
+) -> list[Assessment]:
+    free: dict[str, float] = {}
+    made = []
+    for control, (point, value, by_phase, trials) in reversed(found.items()):
+        if value >= FAILED:
+            made.append(Assessment(control, space.exchanges, None, None, {}, {}, {}, by_phase, trials, None))
+            continue
+        attack = space.attack(point)
+        trial = laboratory.trial(attack, control, space.exchanges, seed)
+        bills = {level: trial.bill(attack, laboratory.setting, control, level) for level in LEVELS}
+        cost: dict[str, float] = {level: bill.per_exchange for level, bill in bills.items()}
+        free = free or cost
+        again = laboratory.trial(attack, control, space.exchanges, seed + ELSEWHERE)
+        made.append(
+            Assessment(
+                control,
+                space.exchanges,
+                attack,
+                trial,
+                dict(bills["mode"].items),
+                cost,
+                {level: usd / free[level] for level, usd in cost.items()},
+                by_phase,
+                trials,
+                again.answered / space.exchanges,
+            )
+        )
+    return made
