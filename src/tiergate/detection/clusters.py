@@ -45,6 +45,12 @@ LEAST_SPREAD: Final = 0.25
 MOST_ODDITY: Final = 5.0
 """Nats that this can take from an account: one with little traffic cannot show the whole instruction."""
 
+MOST_BELIEVED: Final = 4.0
+"""Nats that an instruction may say for an account's membership."""
+
+LET_IN: Final = 1.4
+"""Log-odds, four to one, from which a small account is let into a group whose workload is believed."""
+
 STRONGEST_LINKS: Final = 12
 MOST_CLUSTERS: Final = 400
 FITTING: Final = 0.8
@@ -395,20 +401,28 @@ def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def admitted(cluster: Cluster, holdings: Holdings, prior: float) -> tuple[I64, F64]:
-    """Accounts (k,) that fit the description of a group whose workload speaks for one queue by ``prior`` nats, and
-    their probabilities (k,).
+def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
+    """Members (k,) of a group whose workload is believed, and their probabilities (k,): accounts too small to have met
+    the bar by themselves are let in.
 
-    One cause is enough for these, the one that holds the group together, where members have a fixed instruction: an
-    account with a handful of exchanges shows that, and no conduct yet.
+    What holds the group together, the queue's instruction above all, says as much for a small account as it is true of
+    larger ones: of those whose timing is known, the share that are members. The other causes add to that. Where the
+    instruction is worded anew each time, two causes are asked for as ever.
     """
-    n = len(cluster.members)
+    n, leading = len(cluster.members), _leading(cluster)
     some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
     odds = _log_odds(cluster, holdings, some)
-    total = odds.sum(axis=1) + prior - np.log((holdings.accounts - n) / n)
-    fits = odds >= LEAST_SURPRISE
-    enough = fits.sum(axis=1) >= (2 if worded_anew(cluster, holdings) else 1)
-    inside = (fits[:, _leading(cluster)] & enough & (total > 0)) | np.isin(some, cluster.members)
+    fits, member = odds >= LEAST_SURPRISE, np.isin(some, cluster.members)
+    large = fits[:, leading] & (
+        holdings.families["timing"].tokens(some)[1] > 0 if "timing" in holdings.families else True
+    )
+    share = float(member[large].sum() + 0.5) / float(large.sum() + 1)
+    total = odds.sum(axis=1) - odds[:, leading] + min(float(np.log(share / (1 - share))), MOST_BELIEVED)
+    let_in = fits[:, leading] & (total > LET_IN)
+    if worded_anew(cluster, holdings):
+        let_in &= fits.sum(axis=1) >= 2
+    total = np.where(member, np.maximum(total, odds.sum(axis=1) - np.log((holdings.accounts - n) / n)), total)
+    inside = let_in | member
     return some[inside], np.asarray(1 / (1 + np.exp(-np.clip(total[inside], -30, 30))))
 
 
@@ -446,18 +460,22 @@ def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
     """Log-odds (k, causes) that each of ``accounts`` (k,) fits the cluster's description better than the base rates.
 
     Families of one cause are averaged by their gains, so that an account which lacks the template that the others
-    share is not taken for having their client; those of conduct are summed.
+    share is not taken for having their client, but the template stands for itself; those of conduct are summed.
     """
     odds = np.zeros((len(accounts), len(CAUSES)))
+    fixed = not worded_anew(cluster, holdings)
     for at, (cause, shared) in enumerate(cluster.shared.items()):
         whole = 1.0 if cause == "conduct" else sum(one.gain for one in shared)
-        unlike = np.zeros(len(accounts))
+        unlike, instruction = np.zeros(len(accounts)), np.full(len(accounts), -np.inf)
         for one in shared:
             weight = 1.0 if cause == "conduct" else one.gain / whole
             fit, oddity = _family_odds(one, holdings.families[one.family], cluster.members, accounts)
             odds[:, at] += weight * fit
             unlike = np.minimum(unlike, oddity)
-        odds[:, at] += unlike
+            if one.family == "template" and fixed:
+                instruction = fit
+        # Who holds a fixed instruction needs neither the others' client nor enough traffic to show what is asked for.
+        odds[:, at] = np.maximum(odds[:, at], instruction) + unlike
     return odds
 
 

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import Cluster, Holdings, admitted, describe, find_clusters, membership, telling_tokens
+from tiergate.detection.clusters import (
+    Cluster,
+    Holdings,
+    admitted,
+    describe,
+    find_clusters,
+    membership,
+    telling_tokens,
+    worded_anew,
+)
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
@@ -29,8 +38,8 @@ to one campaign."""
 UNLINKED: Final = 5.0
 """The same for accounts that have an instruction in common and nothing else: most instructions are some tool's."""
 
-MOST_BELIEVED: Final = 3.0
-"""Nats that a workload may say for an account's membership: the account's own evidence must say the rest."""
+FEWEST_APART: Final = 5
+"""Members without an exchange of the group's instruction from which they are a group of their own."""
 
 LEAST_QUEUE: Final = 4.0
 """Log-odds of the workload from which a queue is worth a finding."""
@@ -75,8 +84,16 @@ def find(
     The score is the links' strength, which saturates at `CEILING`, plus the workload test's log-odds.
     """
     findings = []
-    for cluster in find_clusters(links, holdings, seed):
+    waiting = find_clusters(links, holdings, seed)
+    while waiting:
+        cluster = waiting.pop(0)
         rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
+        apart = np.setdiff1d(cluster.members, traffic.account[rows])
+        if len(apart) >= FEWEST_APART and not worded_anew(cluster, holdings):
+            # Two instructions are two workloads, however alike their accounts behave.
+            parts = [describe(part, holdings) for part in (np.setdiff1d(cluster.members, apart), apart)]
+            waiting = [part for part in parts if part is not None and part.worth > 0] + waiting
+            continue
         statistics = test.measure(rows)
         strength = cluster.strength / (1 + cluster.strength / CEILING)
         score = strength + sum(one.log_odds for one in statistics)
@@ -88,7 +105,7 @@ def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Tra
     """The finding with those accounts that its workload, once believed, makes members: `clusters.admitted`."""
     if not finding.linked or finding.queue <= 0:
         return finding
-    members, believed = admitted(finding.cluster, holdings, min(finding.queue, MOST_BELIEVED))
+    members, believed = admitted(finding.cluster, holdings)
     cluster = replace(finding.cluster, members=members)
     rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(members))
     return replace(finding, cluster=cluster, membership=believed, rows=rows)
