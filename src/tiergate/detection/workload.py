@@ -214,8 +214,10 @@ class WorkloadTest:
         off = max(value, 0.0) if name == "minutes" else value
         dealt = float((off / np.hypot(error, DEALING_SLACK)) ** 2) / 2
         independent = float(((value - mean) / np.hypot(error, spread)) ** 2) / 2
-        # Honest groups have more ways to be odd than a normal density knows: what fits neither is no queue.
-        return Statistic(name, value, error, mean, spread, _mixed(name, min(independent, STRONGEST[name]) - dealt))
+        if name == "subject":
+            # Honest groups have more ways to be odd than a normal density knows: what fits neither is no queue.
+            independent = min(independent, STRONGEST[name])
+        return Statistic(name, value, error, mean, spread, _mixed(name, independent - dealt))
 
     def _by_lot(self, rows: I64) -> float:
         """Log-likelihood ratio (Poisson) of messages that repeat within an account's day as often as dealing by lot
