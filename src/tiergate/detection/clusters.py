@@ -52,6 +52,10 @@ LET_IN: Final = 1.4
 """Log-odds, four to one, from which a small account is let into a group whose workload is believed."""
 
 STRONGEST_LINKS: Final = 12
+MANY: Final = 200_000
+STRONGEST_LINKS_OF_MANY: Final = 6
+"""Links of an account that communities are found in; half on large platforms, whose graph must fit into memory."""
+
 MOST_CLUSTERS: Final = 400
 FITTING: Final = 0.8
 """Share of each of two clusters that a joint description must fit for them to be one."""
@@ -278,7 +282,7 @@ def _strongest(links: Links, accounts: int) -> I64:
     of_account.sort_indices()
     position = np.arange(len(of_account.indices)) - np.repeat(of_account.indptr[:-1], np.diff(of_account.indptr))
     kept = np.zeros(len(number), bool)
-    kept[of_account.indices[position < STRONGEST_LINKS]] = True
+    kept[of_account.indices[position < (STRONGEST_LINKS if accounts <= MANY else STRONGEST_LINKS_OF_MANY)]] = True
     return np.sort(order[kept])
 
 

@@ -24,7 +24,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -34,7 +34,7 @@ from tiergate.detection.clusters import Holdings
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.findings import Finding, find
 from tiergate.detection.intake import Traffic
-from tiergate.detection.links import Join, link
+from tiergate.detection.links import Join, join, link
 from tiergate.detection.workload import WorkloadTest
 
 I64 = npt.NDArray[np.int64]
@@ -44,6 +44,9 @@ MOST_PROCESSES: Final = 8
 _FORKING: Final = sys.platform == "linux"
 """Elsewhere forking is absent, or unsafe beside the system's own threads: decoys are then scored one by one."""
 
+
+MOST_ACCOUNTS: Final = 60_000
+"""Accounts of a decoy: more would take longer and say the same."""
 
 LEAST_EXPECTED: Final = 0.002
 LEAST_PEAKS: Final = 8
@@ -61,13 +64,36 @@ class Decoy:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decoys are made from: the platform as it is."""
+    """What decoys are made from: the platform as it is, or a sample of its accounts. ``ids`` (accounts,), ascending,
+    numbers them in ``traffic``."""
 
     joined: Join
     holdings: Holdings
     evidence: Evidence
     traffic: Traffic
     test: WorkloadTest
+    ids: I64
+
+    @property
+    def share(self) -> float:
+        """Share of the accounts that decoys are made of."""
+        return len(self.ids) / len(self.traffic.account_ids)
+
+    def sampled(self, rng: np.random.Generator) -> Platform:
+        """The same on `MOST_ACCOUNTS` accounts drawn at random, where it has more.
+
+        A group of the sample has the share of its members and of everybody, so that what naming it costs and saves by
+        the member stays; fewer members make it weaker by the root of the share, and small ones are lost. Both are made
+        up for: expected numbers are multiplied by the whole share, as if every group of chance were a small one.
+        """
+        if len(self.ids) <= MOST_ACCOUNTS:
+            return self
+        ids = np.sort(rng.choice(len(self.ids), MOST_ACCOUNTS, replace=False))
+        kinds = tuple(replace(kind, holds=kind.holds[ids]) for kind in self.evidence.kinds)
+        organization, stratum = self.evidence.organization[ids], self.evidence.stratum[ids]
+        evidence = replace(self.evidence, kinds=kinds, organization=organization, stratum=stratum)
+        joined = replace(join(evidence, len(ids), rng), weights=self.joined.weights)
+        return replace(self, joined=joined, holdings=Holdings.of(evidence, len(ids)), evidence=evidence, ids=ids)
 
     def decoy(self, seed: int, number: int) -> list[Decoy]:
         """Clusters of decoy ``number``; the same whatever was scored before."""
@@ -76,8 +102,8 @@ class Platform:
         moved = self.holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
         links = link(self.joined.permuted(places, customers, conducts))
         leiden = int(rng.integers(1 << 31))
-        found = find(links, moved, self.evidence, self.traffic, self.test, leiden)
-        return [Decoy(one.score, tuple(one.cluster.members.tolist())) for one in found]
+        found = find(links, moved, self.evidence, self.traffic, self.test, leiden, self.ids)
+        return [Decoy(one.score, tuple(self.ids[one.cluster.members].tolist())) for one in found]
 
 
 _shared: list[Platform] = []
@@ -120,8 +146,9 @@ class Significance:
     q_value: float
 
 
-def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list[Significance]:
-    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms.
+def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> list[Significance]:
+    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms; of less than one
+    platform where decoys are made of a share of it.
 
     A finding is false when its accounts met by chance, or for an ordinary reason (an office, a class, a tool). Decoys
     measure the first, the workload tests the second, with prior odds against a queue as far as they have the power to
@@ -151,7 +178,7 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int) -> list
     ]
 
 
-def _expected(scores: F64, score: float, rounds: int) -> float:
+def _expected(scores: F64, score: float, rounds: float) -> float:
     """Chance clusters at or above ``score`` in one run, by counting, or by the tail where that is less."""
     counted = (float((scores >= score).sum()) + 1) / rounds
     peaks = min(MOST_PEAKS, max(len(scores) // 4, LEAST_PEAKS), len(scores) - 1)

@@ -77,9 +77,18 @@ class Finding:
 
 
 def find(
-    links: Links, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest, seed: int
+    links: Links,
+    holdings: Holdings,
+    evidence: Evidence,
+    traffic: Traffic,
+    test: WorkloadTest,
+    seed: int,
+    ids: I64 | None = None,
 ) -> list[Finding]:
     """Cluster the accounts, test each cluster's pooled workload, and score it.
+
+    :param ids: the accounts of ``traffic`` that are looked at, where not all are: accounts of ``links`` and
+        ``holdings`` are numbered by them.
 
     The score is the links' strength, which saturates at `CEILING`, plus the workload test's log-odds.
     """
@@ -87,8 +96,9 @@ def find(
     waiting = find_clusters(links, holdings, seed)
     while waiting:
         cluster = waiting.pop(0)
-        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
-        apart = np.setdiff1d(cluster.members, traffic.account[rows])
+        accounts = cluster.members if ids is None else ids[cluster.members]
+        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(accounts))
+        apart = cluster.members[~np.isin(accounts, traffic.account[rows])]
         if len(apart) >= FEWEST_APART and not worded_anew(cluster, holdings):
             # Two instructions are two workloads, however alike their accounts behave.
             parts = [describe(part, holdings) for part in (np.setdiff1d(cluster.members, apart), apart)]

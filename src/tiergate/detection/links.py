@@ -151,7 +151,9 @@ def link(joined: Join) -> Links:
 
 def surprise(kind: Kind) -> F64:
     """Surprise of each token of a kind, in nats."""
-    return np.log(kind.holds.shape[0] / np.bincount(kind.holds.indices, minlength=kind.holds.shape[1]))
+    # A sample of accounts may hold none of a token.
+    holders = np.maximum(np.bincount(kind.holds.indices, minlength=kind.holds.shape[1]), 1)
+    return np.asarray(np.log(kind.holds.shape[0] / holders))
 
 
 def _candidates(joined: Join) -> Iterator[I64]:

@@ -57,7 +57,7 @@ class Parameters:
 
     def rounds(self, accounts: int) -> int:
         """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters."""
-        return self.decoys or int(np.clip(12 * np.sqrt(20_000 / accounts), 3, 64))
+        return self.decoys or int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     findings += find_queues(findings, holdings, evidence, traffic, test, parameters.seed)
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
-    platform = Platform(joined, holdings, evidence, traffic, test)
+    platform = Platform(joined, holdings, evidence, traffic, test, np.arange(accounts)).sampled(rng)
     progress("scoring decoys", 0.0)
     for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
         progress("scoring decoys", done / rounds)
@@ -193,7 +193,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     progress("describing cases", 0.0)
     mixture = ExchangeMixture(traffic)
     cases = []
-    for found, chance in zip(findings, calibrate(findings, decoys, rounds), strict=True):
+    for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
         one = grown(found, holdings, evidence, traffic, test)
