@@ -9,19 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import (
-    Cluster,
-    Holdings,
-    admitted,
-    describe,
-    find_clusters,
-    membership,
-    telling_tokens,
-    worded_anew,
-)
+from tiergate.detection.clusters import find_clusters
+from tiergate.detection.description import Cluster, describe
 from tiergate.detection.evidence import Evidence
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
+from tiergate.detection.membership import admitted, membership, telling_tokens, worded_anew
 from tiergate.detection.queues import instructions
 from tiergate.detection.workload import Statistic, WorkloadTest
 
