@@ -32,6 +32,9 @@ to one campaign."""
 UNLINKED: Final = 5.0
 """The same for accounts that have an instruction in common and nothing else: most instructions are some tool's."""
 
+STRONG_LINKS: Final = 20.0
+"""Strength of links from which accounts hang together; with less the prior odds lie between the two."""
+
 FEWEST_APART: Final = 5
 """Members without an exchange of the group's instruction from which they are a group of their own."""
 
@@ -66,7 +69,8 @@ class Finding:
     @property
     def queue(self) -> float:
         """Nats that the workload speaks for one queue, after what ordinary reasons have for themselves."""
-        ordinary = ORDINARY if self.linked else UNLINKED
+        links = min(self.cluster.strength / STRONG_LINKS, 1.0) if self.linked else 0.0
+        ordinary = links * ORDINARY + (1 - links) * UNLINKED
         return sum(one.log_odds for one in self.statistics) - ordinary * self.power
 
 
