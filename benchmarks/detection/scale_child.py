@@ -22,8 +22,8 @@ from typing import Any, Final
 import tiergate.cli
 import tiergate.cli.inputs
 from tiergate.detection import run
-from tiergate.detection.clusters import Holdings
 from tiergate.detection.exchanges import ExchangeMixture
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.workload import WorkloadTest
 
 STEPS: Final = (

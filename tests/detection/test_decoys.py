@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.detection.clusters import Cluster
 from tiergate.detection.decoys import Decoy, calibrate, deal
+from tiergate.detection.description import Cluster
 from tiergate.detection.findings import Finding
 from tiergate.detection.workload import Statistic
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.detection.conftest import SUBJECTS, Platform, log_batches
 from tiergate.clock import DAY
-from tiergate.detection.clusters import Holdings
 from tiergate.detection.evidence import gather
 from tiergate.detection.findings import Finding, find_queues
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.queues import instructions
 from tiergate.detection.workload import WorkloadTest

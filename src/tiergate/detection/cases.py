@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tiergate.detection.clusters import Cluster, Shared, counted
+from tiergate.detection.description import Cluster, Shared, counted
 from tiergate.detection.evidence import CAUSES, Evidence
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic

@@ -30,9 +30,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.detection.clusters import Holdings
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.findings import Finding, find
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Join, join, link
 from tiergate.detection.workload import WorkloadTest

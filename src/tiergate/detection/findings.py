@@ -9,19 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import gathered
-from tiergate.detection.clusters import (
-    Cluster,
-    Holdings,
-    admitted,
-    describe,
-    find_clusters,
-    membership,
-    telling_tokens,
-    worded_anew,
-)
+from tiergate.detection.clusters import find_clusters
+from tiergate.detection.description import SMALLEST, Cluster, describe
 from tiergate.detection.evidence import Evidence
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
+from tiergate.detection.membership import admitted, membership, telling_tokens, worded_anew
 from tiergate.detection.queues import instructions
 from tiergate.detection.workload import Statistic, WorkloadTest
 
@@ -112,13 +106,32 @@ def find(
 
 
 def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest) -> Finding:
-    """The finding with those accounts that its workload, once believed, makes members: `clusters.admitted`."""
+    """The finding with its members as its workload, once believed, shows them.
+
+    Small accounts are let in (`membership.admitted`), except where the instruction is worded anew each time and a few
+    exchanges show too little of it. What each account sends is then compared with the queue: who has subjects of its
+    own is less of a member, and none below even odds.
+    """
     if not finding.linked or finding.queue <= 0:
         return finding
-    members, believed = admitted(finding.cluster, holdings)
-    cluster = replace(finding.cluster, members=members)
-    rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(members))
-    return replace(finding, cluster=cluster, membership=believed, rows=rows)
+    cluster, believed = finding.cluster, finding.membership
+    if not worded_anew(cluster, holdings):
+        members, believed = admitted(cluster, holdings)
+        cluster = replace(cluster, members=members)
+    rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
+    accounts, dealt = test.dealt(rows)
+    odds = np.log(believed / (1 - believed))
+    at = np.searchsorted(accounts, cluster.members)
+    known = np.append(accounts, -1)[at] == cluster.members
+    odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
+    kept = odds > 0
+    if kept.sum() < SMALLEST:
+        return finding
+    members = cluster.members[kept]
+    rows = rows[np.isin(traffic.account[rows], members)]
+    return replace(
+        finding, cluster=replace(cluster, members=members), membership=1 / (1 + np.exp(-odds[kept])), rows=rows
+    )
 
 
 def find_queues(

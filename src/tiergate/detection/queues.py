@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from tiergate.detection.clusters import Family
+from tiergate.detection.holdings import Family
 
 I64 = npt.NDArray[np.int64]
 

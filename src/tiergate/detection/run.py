@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 import tiergate
 from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange_table, name_case, tables
-from tiergate.detection.clusters import Holdings
 from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
 from tiergate.detection.findings import Finding, find, find_queues, grown
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from tiergate.clock import HOUR
 from tiergate.detection.cases import Case
-from tiergate.detection.clusters import Holdings
 from tiergate.detection.evidence import CAUSES
+from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 
 I64 = npt.NDArray[np.int64]

@@ -78,6 +78,12 @@ LEAST_LOUD: Final = 12
 UNKNOWN: Final = 10.0
 """Standard error of a ratio that nothing is known of."""
 
+PERSONAL: Final = 0.8
+"""Standard deviation of one person's log ratio of subjects around the mean of groups."""
+
+MOST_PERSONAL: Final = 3.0
+"""Nats that an account's own subjects may say for or against its membership."""
+
 INFORMED: Final = 10.0
 """Expected shared pairs from which an account's own ratio weighs no more."""
 
@@ -197,6 +203,19 @@ class WorkloadTest:
             p = (reached + 1) / (PERMUTATIONS + 1)
             finished.append(Statistic(one.name, one.value, one.error, one.mean, one.spread, one.log_odds, p))
         return finished
+
+    def dealt(self, rows: I64) -> tuple[I64, F64]:
+        """Accounts (k,) of ``rows``, and log-odds (k,) that what each sends was dealt to it and is not its own: by how
+        often its exchanges share a subject, against the group's and against a person's."""
+        account = self._account[rows].astype(np.int64)
+        same, possible, different, apart = self._sharing(self._features["subject"], rows, account)
+        expected = possible * different / np.maximum(apart, 1)
+        ratio = np.log((same + 0.5) / (expected + 0.5))
+        square = 1 / (same + 0.5) + 1 / (expected + 0.5)
+        wide, narrow = square + PERSONAL**2, square + DEALING_SLACK**2
+        own = (ratio - self._reference["subject"][0]) ** 2 / wide + np.log(wide)
+        odds = (own - ratio**2 / narrow - np.log(narrow)) / 2
+        return np.unique(account), np.clip(odds, -MOST_PERSONAL, MOST_PERSONAL)
 
     def rows_of(self, accounts: I64) -> I64:
         """Exchanges (ascending) of ``accounts``."""
@@ -383,24 +402,8 @@ class WorkloadTest:
             if 2 * own.sum() < len(own):
                 return 0.0, UNKNOWN
             rows, label = rows[own], label[own]
-        begin = feature.start[rows]
-        length = feature.start[rows + 1] - begin
-        # Dense codes make counting a matter of additions.
-        _, code = np.unique(feature.code[runs(begin, length)], return_inverse=True)
-        _, dense = np.unique(label, return_inverse=True)
-        labels = int(dense.max(initial=-1)) + 1
-        times = np.bincount(code)
-        rare = times <= feature.common * len(rows)
-        pair, own = np.unique(
-            np.repeat(dense, length)[rare[code]] * np.int64(len(times)) + code[rare[code]], return_counts=True
-        )
-        of_label, item = np.divmod(pair, max(len(times), 1))
-        same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
-        volume = np.bincount(dense, minlength=labels).astype(np.float64)
-        possible = volume * (volume - 1) / 2
-        apart = volume * (len(rows) - volume)
-        different = np.bincount(of_label, own * (times[item] - own).astype(np.float64), labels)
-        if possible.sum() == 0 or apart.sum() == 0 or len(times) == 0:
+        same, possible, different, apart = self._sharing(feature, rows, label)
+        if possible.sum() == 0 or apart.sum() == 0:
             return 0.0, UNKNOWN
         bound = len(rows) / 2
         counted = float(np.sqrt(1 / (min(different.sum() / 2, bound) + 0.5)))
@@ -410,8 +413,8 @@ class WorkloadTest:
         between = float((different.sum() + 1) / apart.sum())
         if name == "minutes":
             excess = np.where(same >= LEAST_TRIMMED, same - possible * between, -np.inf)
-            kept = np.ones(labels, bool)
-            kept[np.argsort(-excess, kind="stable")[: int(TRIMMED * labels)]] = False
+            kept = np.ones(len(same), bool)
+            kept[np.argsort(-excess, kind="stable")[: int(TRIMMED * len(same))]] = False
             kept |= same < LEAST_TRIMMED
             same, possible = same[kept], possible[kept]
         if possible.sum() == 0:
@@ -420,6 +423,25 @@ class WorkloadTest:
         value = float(np.log((shared + 0.5) / possible.sum()) - np.log(between))
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
         return value, float(np.hypot(np.sqrt(1 / (min(shared, bound) + 0.5)), counted))
+
+    def _sharing(self, feature: Features, rows: I64, label: I64) -> tuple[F64, F64, F64, F64]:
+        """By label, ascending (labels,): pairs of its exchanges that share a feature, all such pairs; pairs with other
+        labels' exchanges that share one, and all of those."""
+        begin = feature.start[rows]
+        length = feature.start[rows + 1] - begin
+        # Dense codes make counting a matter of additions.
+        _, code = np.unique(feature.code[runs(begin, length)], return_inverse=True)
+        _, dense = np.unique(label, return_inverse=True)
+        labels = int(dense.max(initial=-1)) + 1
+        times = np.bincount(code, minlength=1)
+        rare = times <= feature.common * len(rows)
+        pair = np.repeat(dense, length)[rare[code]] * np.int64(len(times)) + code[rare[code]]
+        pair, own = np.unique(pair, return_counts=True)
+        of_label, item = np.divmod(pair, len(times))
+        volume = np.bincount(dense, minlength=labels).astype(np.float64)
+        same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
+        different = np.bincount(of_label, own * (times[item] - own), labels).astype(np.float64)
+        return same, volume * (volume - 1) / 2, different, volume * (len(rows) - volume)
 
 
 def _median_ratio(same: F64, expected: F64) -> tuple[float, float]:
