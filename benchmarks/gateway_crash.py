@@ -1,6 +1,6 @@
 """Whether the exchange log keeps its promise when the gateway is killed under load.
 
-    python -m benchmarks.gateway_crash.py --kills 50
+    python -m benchmarks.gateway_crash --kills 50
 
 Eight customers ask without pause, half of them for streamed answers, while the gateway is killed with SIGKILL after a
 random moment and started again on the same data folder. An exchange that its customer received to the end must be in

@@ -1,4 +1,4 @@
-"""Evidence of each account as tokens in six families.
+"""Evidence of each account as tokens in eight families.
 
 A token is something two accounts can have in common; how much that says is decided later, by how rare it is. Each
 family has a *cause*: the ordinary reason why innocent accounts share several of its tokens at once. Users of one

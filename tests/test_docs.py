@@ -1,0 +1,101 @@
+"""The documents name what the code has: every statistic of a case, every module of detection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.detection.conftest import log_batches
+from tiergate.detection.cases import Case, tables
+from tiergate.detection.clusters import Holdings, describe
+from tiergate.detection.evidence import FAMILIES, gather
+from tiergate.detection.findings import Finding
+from tiergate.detection.intake import take_in
+from tiergate.detection.pivot import Synchrony
+from tiergate.detection.workload import WorkloadTest
+from tiergate.ledger.intents import CAPABILITIES
+from tiergate.ledger.sketches import PUBLIC_KEY
+from tiergate.simulation.prompts import GrammarPrompts
+from tiergate.simulation.spec import CampaignSpec, WorldSpec
+from tiergate.simulation.world import simulate
+
+ROOT = Path(__file__).resolve().parents[1]
+DETECTION = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+CAMPAIGN = CampaignSpec(accounts=20, banned_on_day=5, ban_share=0.5, replaced_after_h=1)
+
+
+@pytest.fixture(scope="module")
+def statistics() -> set[str]:
+    """Statistics of cases over a small world, with and without an accounts table, and every kind of token in it."""
+    world = simulate(WorldSpec(people=60, campaigns=(CAMPAIGN,)), 1, GrammarPrompts())
+    traffic = take_in(log_batches(world.exchanges), PUBLIC_KEY)
+    guilty = set(world.truth["account_id"].filter(world.truth["campaign_id"].is_valid()).to_pylist())
+    members = np.array([number for number, name in enumerate(traffic.account_ids) if name in guilty])
+    named: set[str] = set()
+    for accounts in (_with_common_values(world.accounts), None):
+        evidence = gather(traffic, accounts, world.model_releases)
+        test = WorkloadTest(traffic, evidence.closed_us, np.random.default_rng(1))
+        rows = test.rows_of(members)
+        cluster = describe(members, Holdings.of(evidence, len(traffic.account_ids)))
+        assert cluster is not None
+        sure = np.ones(len(members))
+        finding = Finding(replace(cluster, same_organization=1.0), sure, rows, test.measure(rows), 1.0)
+        turned = Synchrony("model", 1.0, 0.0, 0.001)
+        case = Case(
+            "case_1", finding, members, sure, 1.0, 0.0, rows, np.ones(len(rows)), finding.statistics, pivot=turned
+        )
+        named |= set(tables([case], traffic, evidence)[2]["statistic"].to_pylist())
+        named |= {kind.name for kind in evidence.kinds}
+    return named
+
+
+def _with_common_values(accounts: pa.Table) -> pa.Table:
+    """The accounts, a few of which share every value that a campaign of the simulator never shares."""
+    few = pa.array(["one"] * 5 + [None] * (len(accounts) - 5), pa.string())
+    for name in ("email_hash", "phone_hash", "signup_tls_fingerprint"):
+        at = accounts.schema.get_field_index(name)
+        accounts = accounts.set_column(at, accounts.schema.field(at), few)
+    return accounts
+
+
+def test_every_statistic_of_the_evidence_is_explained(statistics: set[str]) -> None:
+    assert {"hand-over", "pivot", "not available", "declared organisation"} <= statistics
+    # One row explains what is asked for, whichever capability it is.
+    plain = {"asks for ..." if name.removeprefix("asks for ") in CAPABILITIES else name for name in statistics}
+    assert sorted(name for name in plain if f"`{name}`" not in DETECTION) == []
+
+
+def test_every_family_is_explained() -> None:
+    assert [name for name in (*FAMILIES, "selection", "workload") if f"| {name} |" not in DETECTION] == []
+
+
+def test_every_constant_that_is_named_has_the_value_that_is_given() -> None:
+    rows = re.findall(r"^\| `(\w+)\.([A-Z_]+)` \| ([\d.]+) \|", DETECTION, re.MULTILINE)
+    assert len(rows) > 10
+    for module, name, value in rows:
+        assert getattr(import_module(f"tiergate.detection.{module}"), name) == float(value), f"{module}.{name}"
+    for module, name in re.findall(r"`(\w+)\.([A-Z_]+)`", DETECTION):
+        assert hasattr(import_module(f"tiergate.detection.{module}"), name)
+
+
+def test_the_table_of_detection_names_every_module_and_no_other() -> None:
+    section = ARCHITECTURE.split("## Detection, step by step")[1].split("\n## ")[0]
+    rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    there = {path.stem for path in (ROOT / "src" / "tiergate" / "detection").glob("*.py")} - {"__init__"}
+    assert len(named) == len(set(named))
+    assert set(named) == there
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/detection.md"])
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
