@@ -7,11 +7,11 @@ then looked for and scored exactly as before. The expected number of decoy clust
 how many of the real ones are chance (target-decoy estimation: Elias and Gygi 2007, with the plus one of Barber and
 Candès 2015, so that a finite number of decoys never claims certainty).
 
-A real campaign's accounts are among the decoys with their own traffic, and groups that they form score high in the
-workload test: that says how far the campaign stands from its own shuffled self, not how far chance gets. So a finding
-is compared with the decoy clusters that are not mostly its own accounts, nor those of findings above it that were
-significant themselves (a step-down procedure). For a chance finding this changes nothing to speak of: its few
-accounts have no reason to meet again when everything is dealt anew.
+Real campaigns' accounts are among the decoys with their own traffic, and groups that they form score high in the
+workload test: that says how far a campaign stands from its own shuffled self, not how far chance gets. So a finding is
+compared with the decoy clusters that are not mostly accounts of its own or of findings whose workload speaks for a
+queue. For a chance finding this changes nothing to speak of: its few accounts have no reason to meet again when
+everything is dealt anew.
 
 Beyond the highest decoy the expected number is extrapolated by an exponential tail (peaks over a threshold: Pickands
 1975, with shape 0), its scale widened by two standard errors, and never below `LEAST_EXPECTED`.
@@ -51,7 +51,6 @@ MOST_ACCOUNTS: Final = 60_000
 LEAST_EXPECTED: Final = 0.002
 LEAST_PEAKS: Final = 8
 MOST_PEAKS: Final = 40
-ACCEPTED_Q: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +155,16 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
     the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron 2008).
     """
     scores = np.array([one.score for one in decoys])
-    left = np.ones(len(decoys), bool)
-    accepted: set[int] = set()
+    queues = {account for one in findings if one.queue > 0 for account in one.cluster.members.tolist()}
     rates: list[float] = []
     made: list[tuple[float, float]] = []
     for number, finding in enumerate(findings):
-        own = accepted | set(finding.cluster.members.tolist())
+        own = queues | set(finding.cluster.members.tolist())
         apart = np.array([len(own.intersection(one.members)) < len(one.members) / 2 for one in decoys], bool)
         # Who sends the same instruction does not do so by chance: there only ordinary reasons are left.
-        expected = _expected(scores[left & apart], finding.score, rounds) if finding.linked else LEAST_EXPECTED
+        expected = _expected(scores[apart], finding.score, rounds) if finding.linked else LEAST_EXPECTED
         made.append((expected, float(1 / (1 + 2 * expected) / (1 + np.exp(-finding.queue)))))
         rates.append(min(1.0, expected / (number + 1)))
-        if rates[-1] <= ACCEPTED_Q:
-            accepted, left = own, left & apart
     chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
     sure = np.array([confidence for _, confidence in made])
     as_good = [float(np.mean(1 - sure[sure >= one])) for one in sure]
