@@ -238,8 +238,9 @@ def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
             f"{case.pivot.share:.0%} of those who could turned to {case.pivot.model} within a day of its release, "
             f"{case.pivot.usual:.0%} of customers of like volume; counted with lifecycle, so it adds nothing here"
         )
+        direction = "for" if case.pivot.share > case.pivot.usual else "against"
         together = {"value": case.pivot.share, "p_value": case.pivot.p_value, "explanation": text}
-        made.append({"family": "workload", "statistic": "pivot", "log_odds": 0.0, "direction": "for"} | together)
+        made.append({"family": "workload", "statistic": "pivot", "log_odds": 0.0, "direction": direction} | together)
     return [{"case_id": case.case_id} | row for row in made]
 
 
@@ -270,7 +271,7 @@ def _sharing(one: Shared, members: int) -> str:
     )
 
 
-LABEL_TESTS: Final = {"subject": "a subject", "minutes": "the same ten minutes", "messages": "a whole message"}
+LABEL_TESTS: Final = {"subject": "a subject", "minutes": "the same ten minutes"}
 
 
 def _tested(one: Statistic) -> str:
@@ -279,7 +280,12 @@ def _tested(one: Statistic) -> str:
         usual = float(np.exp(np.clip(one.mean, -20, 20)))
         return (
             f"two exchanges of one account share {LABEL_TESTS[one.name]} {ratio:.3g} times as often as two of "
-            f"different accounts (1 if one queue is dealt out; {usual:.3g} among other accounts here)"
+            f"different accounts (1 if one queue is dealt out; {usual:.3g} in random groups of accounts here)"
+        )
+    if one.name == "messages":
+        return (
+            f"two exchanges of one account's day carry the same message {ratio:.3g} times as often as two of different "
+            "accounts (far below 1 if each account runs one list; more says nothing)"
         )
     if one.name == "repeats":
         return f"{one.value:.0%} of the exchanges come from a list in common, which a fifth of the members send"

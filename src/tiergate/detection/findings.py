@@ -38,8 +38,8 @@ STRONG_LINKS: Final = 20.0
 FEWEST_APART: Final = 5
 """Members without an exchange of the group's instruction from which they are a group of their own."""
 
-LEAST_QUEUE: Final = 4.0
-"""Log-odds of the workload from which a queue is worth a finding."""
+LEAST_QUEUE: Final = 7.0
+"""Log-odds of the workload from which a queue is worth a finding: both label tests must speak for it."""
 
 MOSTLY: Final = 0.5
 COMMON_TOKEN: Final = 0.3

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import tiergate
 from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange_table, name_case, tables
-from tiergate.detection.decoys import Decoy, Platform, calibrate, decoy_clusters
+from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
 from tiergate.detection.findings import Finding, find, find_queues, grown
@@ -41,6 +41,7 @@ from tiergate.records.refused import RefusedRows
 Progress = Callable[[str, float], None]
 
 LINKS_PER_CASE = 400
+SAMPLED_ROUNDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,11 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters."""
-        return self.decoys or int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
+        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 where they
+        are made of a sample."""
+        if self.decoys is not None:
+            return self.decoys
+        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
 
 
 @dataclass(frozen=True, slots=True)

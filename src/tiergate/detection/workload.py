@@ -38,8 +38,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.clock import DAY, HOUR, MINUTE
-from tiergate.detection.arrays import Ints, runs
+from tiergate.detection.arrays import runs
 from tiergate.detection.intake import Traffic
+from tiergate.detection.sharing import UNKNOWN, Features, median_ratio, pairs, sharing
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -75,17 +76,12 @@ LOUD: Final = 3
 
 LEAST_LOUD: Final = 12
 
-UNKNOWN: Final = 10.0
-"""Standard error of a ratio that nothing is known of."""
-
 PERSONAL: Final = 0.8
 """Standard deviation of one person's log ratio of subjects around the mean of groups."""
 
 MOST_PERSONAL: Final = 3.0
 """Nats that an account's own subjects may say for or against its membership."""
 
-INFORMED: Final = 10.0
-"""Expected shared pairs from which an account's own ratio weighs no more."""
 
 ONCE: Final = 0.05
 """Mean share of repeated messages where each question is asked once: greetings and retries."""
@@ -130,16 +126,6 @@ class Statistic:
     spread: float
     log_odds: float
     p_value: float = float("nan")
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """Feature items of all exchanges, row ``r`` having ``code[start[r]:start[r + 1]]``; those in more than a share
-    ``common`` of a group's exchanges are left out."""
-
-    start: Ints
-    code: I32 | I64
-    common: float
 
 
 class WorkloadTest:
@@ -206,9 +192,12 @@ class WorkloadTest:
 
     def dealt(self, rows: I64) -> tuple[I64, F64]:
         """Accounts (k,) of ``rows``, and log-odds (k,) that what each sends was dealt to it and is not its own: by how
-        often its exchanges share a subject, against the group's and against a person's."""
+        often its exchanges share a subject, against the group's and against a person's. 0 where end users are named: an
+        account that speaks for several has no subjects of its own."""
         account = self._account[rows].astype(np.int64)
-        same, possible, different, apart = self._sharing(self._features["subject"], rows, account)
+        if not np.array_equal(self._labels("subject", rows), account):
+            return np.unique(account), np.zeros(len(np.unique(account)))
+        same, possible, different, apart = sharing(self._features["subject"], rows, account)
         expected = possible * different / np.maximum(apart, 1)
         ratio = np.log((same + 0.5) / (expected + 0.5))
         square = 1 / (same + 0.5) + 1 / (expected + 0.5)
@@ -252,9 +241,9 @@ class WorkloadTest:
             label = np.unique(owner, return_inverse=True)[1]
             volume = np.bincount(label)
             own = np.unique(label * np.int64(len(rows)) + message, return_counts=True)[1]
-            apart = max(_pairs(np.array([len(rows)])) - _pairs(volume), 1.0)
-            expected = _pairs(volume) * (_pairs(np.bincount(message)) - _pairs(own)) / apart
-            ratios.append(float(_pairs(own) * -np.log(ONCE_EACH) - expected * (1 - ONCE_EACH)))
+            apart = max(pairs(np.array([len(rows)])) - pairs(volume), 1.0)
+            expected = pairs(volume) * (pairs(np.bincount(message)) - pairs(own)) / apart
+            ratios.append(float(pairs(own) * -np.log(ONCE_EACH) - expected * (1 - ONCE_EACH)))
         return min(ratios)
 
     def _hand_over(self, rows: I64) -> list[Statistic]:
@@ -402,13 +391,13 @@ class WorkloadTest:
             if 2 * own.sum() < len(own):
                 return 0.0, UNKNOWN
             rows, label = rows[own], label[own]
-        same, possible, different, apart = self._sharing(feature, rows, label)
+        same, possible, different, apart = sharing(feature, rows, label)
         if possible.sum() == 0 or apart.sum() == 0:
             return 0.0, UNKNOWN
         bound = len(rows) / 2
         counted = float(np.sqrt(1 / (min(different.sum() / 2, bound) + 0.5)))
         if name == "subject":
-            value, error = _median_ratio(same, possible * different / np.maximum(apart, 1))
+            value, error = median_ratio(same, possible * different / np.maximum(apart, 1))
             return value, float(np.hypot(error, counted))
         between = float((different.sum() + 1) / apart.sum())
         if name == "minutes":
@@ -424,49 +413,8 @@ class WorkloadTest:
         # Pairs that share an exchange are not independent: the number of exchanges bounds the information.
         return value, float(np.hypot(np.sqrt(1 / (min(shared, bound) + 0.5)), counted))
 
-    def _sharing(self, feature: Features, rows: I64, label: I64) -> tuple[F64, F64, F64, F64]:
-        """By label, ascending (labels,): pairs of its exchanges that share a feature, all such pairs; pairs with other
-        labels' exchanges that share one, and all of those."""
-        begin = feature.start[rows]
-        length = feature.start[rows + 1] - begin
-        # Dense codes make counting a matter of additions.
-        _, code = np.unique(feature.code[runs(begin, length)], return_inverse=True)
-        _, dense = np.unique(label, return_inverse=True)
-        labels = int(dense.max(initial=-1)) + 1
-        times = np.bincount(code, minlength=1)
-        rare = times <= feature.common * len(rows)
-        pair = np.repeat(dense, length)[rare[code]] * np.int64(len(times)) + code[rare[code]]
-        pair, own = np.unique(pair, return_counts=True)
-        of_label, item = np.divmod(pair, len(times))
-        volume = np.bincount(dense, minlength=labels).astype(np.float64)
-        same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
-        different = np.bincount(of_label, own * (times[item] - own), labels).astype(np.float64)
-        return same, volume * (volume - 1) / 2, different, volume * (len(rows) - volume)
-
-
-def _median_ratio(same: F64, expected: F64) -> tuple[float, float]:
-    """Median over accounts of the log ratio of the pairs of their own that share something to those ``expected`` if
-    they were anybody's, weighted by how many that is (to `INFORMED`), and its standard error."""
-    ratio = np.log((same + 0.5) / (expected + 0.5))
-    weight = np.minimum(expected, INFORMED)
-    order = np.argsort(ratio, kind="stable")
-    reach = np.cumsum(weight[order])
-    if reach[-1] == 0:
-        return 0.0, UNKNOWN
-    value = float(ratio[order][np.searchsorted(reach, reach[-1] / 2)])
-    number = reach[-1] ** 2 / float((weight**2).sum())
-    spread = float(np.average(np.abs(ratio - value), weights=weight))
-    # 1.25 mean deviations are a standard deviation, and a median's error is 1.25 times a mean's. Accounts with next to
-    # no pairs say less than their spread: a group of them is credited with what its pairs could tell.
-    return value, float(np.hypot(1.57 * spread / np.sqrt(number), 1 / np.sqrt(reach[-1] + 0.25)))
-
 
 def _mixed(name: str, log_ratio: float) -> float:
     """Log-odds when only the share `DEALT` of campaigns shows a feature, from the log-likelihood ratio if it did."""
     dealt = DEALT[name]
     return float(np.log(dealt * np.exp(np.clip(log_ratio, -30, STRONGEST[name])) + 1 - dealt))
-
-
-def _pairs(counts: I64) -> float:
-    numbers = counts.astype(np.float64)
-    return float((numbers * (numbers - 1) / 2).sum())

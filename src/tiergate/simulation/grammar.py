@@ -131,9 +131,16 @@ CAMPAIGN_TEMPLATES: Final = (
 )
 
 
+FOCI: Final = 12
+"""Corners of each subject: people come back to two of its things and two of its doings."""
+
+
 def asking(rng: np.random.Generator, subject: int) -> str:
-    """A person's message about subject number ``subject``."""
-    things, doings = list(SUBJECTS.values())[subject % len(SUBJECTS)]
+    """A person's message about subject number ``subject``: of `SUBJECTS` in turn, each in `FOCI` corners."""
+    focus, number = divmod(subject, len(SUBJECTS))
+    things, doings = list(SUBJECTS.values())[number]
+    own = np.random.default_rng([focus, number])
+    things, doings = (tuple(own.permutation(some)[:2].tolist()) for some in (things, doings))
     detail = DETAILS[rng.integers(len(DETAILS))].format(n=rng.integers(2, 400))
     form = ASKINGS[rng.integers(len(ASKINGS))]
     return form.format(thing=things[rng.integers(len(things))], doing=doings[rng.integers(len(doings))], detail=detail)

@@ -39,7 +39,7 @@ class PromptSource(Protocol):
 class GrammarPrompts:
     """Messages of `tiergate.simulation.grammar`."""
 
-    subjects: int = len(grammar.SUBJECTS)
+    subjects: int = grammar.FOCI * len(grammar.SUBJECTS)
     agent_system: str = grammar.AGENT_SYSTEM
     public_templates: tuple[str, ...] = grammar.PUBLIC_TEMPLATES
     campaign_templates: tuple[str, ...] = grammar.CAMPAIGN_TEMPLATES
