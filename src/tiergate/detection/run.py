@@ -57,8 +57,8 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 where they
-        are made of a sample."""
+        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 of a
+        sample."""
         if self.decoys is not None:
             return self.decoys
         return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
