@@ -132,7 +132,8 @@ def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
             weight = 1.0 if cause == "conduct" else one.gain / whole
             fit, oddity = _family_odds(one, holdings.families[one.family], cluster.members, accounts)
             odds[:, at] += weight * fit
-            unlike = np.minimum(unlike, oddity)
+            # Of conduct an account has one class of each kind at most, and the less traffic the fewer.
+            unlike = unlike if cause == "conduct" else np.minimum(unlike, oddity)
             if one.family == "template" and fixed:
                 instruction = fit
         # Who holds a fixed instruction needs neither the others' client nor enough traffic to show what is asked for.
