@@ -67,8 +67,7 @@ def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
     the bar by themselves are let in.
 
     What holds the group together, the queue's instruction above all, says as much for a small account as it is true of
-    larger ones: of those whose timing is known, the share that are members. The other causes add to that. Where the
-    instruction is worded anew each time, two causes are asked for as ever.
+    larger ones: of those whose timing is known, the share that are members. The other causes add to that.
     """
     n, leading = len(cluster.members), _leading(cluster)
     some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
@@ -80,8 +79,6 @@ def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
     share = float(member[large].sum() + 0.5) / float(large.sum() + 1)
     total = odds.sum(axis=1) - odds[:, leading] + min(float(np.log(share / (1 - share))), MOST_BELIEVED)
     let_in = fits[:, leading] & (total > LET_IN)
-    if worded_anew(cluster, holdings):
-        let_in &= fits.sum(axis=1) >= 2
     total = np.where(member, np.maximum(total, odds.sum(axis=1) - np.log((holdings.accounts - n) / n)), total)
     inside = let_in | member
     return some[inside], np.asarray(1 / (1 + np.exp(-np.clip(total[inside], -30, 30))))
