@@ -34,7 +34,7 @@ def detect(
     decoys: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Shuffled copies of the log that say what chance reaches.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.")] = 1,
     state: Annotated[
         Path | None,
         typer.Option(

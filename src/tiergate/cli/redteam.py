@@ -23,7 +23,7 @@ def redteam(
     evaluations: Annotated[
         int, typer.Option(metavar="N", min=1, help="Attacks tried against each control, for each number of exchanges.")
     ] = 60,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the world and the search.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the world and the search.")] = 1,
     accounts: Annotated[int, typer.Option(metavar="N", help="Honest accounts of the world.")] = 1_500,
     days: Annotated[float, typer.Option(metavar="D", help="Days the attacker has.")] = 14.0,
     look: Annotated[

@@ -13,7 +13,7 @@ from tiergate.cli.terminal import counted, progress, say, say_json
 def simulate(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the world.")] = None,
     preset: Annotated[str, typer.Option(metavar="NAME", help="Which world to make; `list` names them.")] = "demo",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of everything in it.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything in it.")] = 1,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts to use instead of the built-in templates.")
     ] = None,

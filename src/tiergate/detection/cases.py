@@ -30,7 +30,10 @@ OPENING_CONFIDENCE: Final = 0.4
 """A finding becomes a case, to be watched, when it is about as likely as not."""
 
 ACTING_Q: Final = 0.05
-SURE: Final = 0.90
+SURE: Final = 0.95
+SPEAKING: Final = 0.01
+"""p-value at which a label test that speaks against a queue holds action back."""
+
 STRONG: Final = 0.99
 
 CASES_SCHEMA: Final = pa.schema(
@@ -109,7 +112,10 @@ class Case:
     def action(self) -> str:
         """What to do first: more is asked of a case before more is recommended, a workload in common above all."""
         worded = max((one.gain for one in self.finding.cluster.shared["tool"] if one.family == "template"), default=0.0)
-        if self.q_value > ACTING_Q or self.confidence < SURE or worded < 1:
+        if self.q_value > ACTING_Q or self.confidence < SURE or worded < 1 or not self.finding.linked:
+            return "watch"
+        # A class on one subject and a team in office hours look dealt out by what they ask, and not by when.
+        if any(one.log_odds < 0 and one.p_value <= SPEAKING for one in self.statistics if one.name in LABEL_TESTS):
             return "watch"
         if self.confidence < STRONG:
             return "verify"

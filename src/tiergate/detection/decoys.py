@@ -161,9 +161,15 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
     for number, finding in enumerate(findings):
         own = queues | set(finding.cluster.members.tolist())
         apart = np.array([len(own.intersection(one.members)) < len(one.members) / 2 for one in decoys], bool)
-        # Who sends the same instruction does not do so by chance: there only ordinary reasons are left.
-        expected = _expected(scores[apart], finding.score, rounds) if finding.linked else LEAST_EXPECTED
-        made.append((expected, float(1 / (1 + 2 * expected) / (1 + np.exp(-finding.queue)))))
+        queue = float(1 / (1 + np.exp(-finding.queue)))
+        if not finding.linked:
+            # Who sends the same instruction does not do so by chance: only ordinary reasons are left to be wrong about,
+            # and decoys, which keep instructions where they are, have no p-value for it.
+            made.append((1.0, queue))
+            rates.append(rates[-1] if rates else 0.0)
+            continue
+        expected = _expected(scores[apart], finding.score, rounds)
+        made.append((expected, queue / (1 + 2 * expected)))
         rates.append(min(1.0, expected / (number + 1)))
     chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
     sure = np.array([confidence for _, confidence in made])

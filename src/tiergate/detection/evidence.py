@@ -50,6 +50,10 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
 FAMILIES: Final = tuple(family for families in CAUSES.values() for family in families)
 
 STRATA: Final = 10
+RESELLING_PLANS: Final = ("team", "enterprise")
+RESELLING_PATHS: Final = ("reseller", "marketplace", "sales")
+"""Who may have end users of their own; elsewhere naming some costs nothing and proves nothing."""
+
 LENGTH_MINIMUM: Final = 5
 """Exchanges an account needs before the mean length of its requests says anything."""
 
@@ -81,6 +85,7 @@ class Evidence:
     closed_us: I64
     stratum: I64
     lacking: tuple[str, ...]
+    speaks_for_others: npt.NDArray[np.bool_] | None = None
     releases: list[Release] = field(default_factory=list)
 
     def of(self, family: str) -> list[Kind]:
@@ -128,6 +133,7 @@ def gather(traffic: Traffic, accounts: pa.Table | None, releases: pa.Table | Non
         organization=_organizations(traffic, rows),
         closed_us=rows.closed_us(),
         stratum=stratum,
+        speaks_for_others=rows.speaks_for_others(),
         releases=seen,
         lacking=tuple(family for family in FAMILIES if family not in present),
     )
@@ -164,6 +170,9 @@ class _AccountRows:
 
     def __init__(self, traffic: Traffic, accounts: pa.Table | None) -> None:
         self._accounts = len(traffic.account_ids)
+        if accounts is not None and pc.count_distinct(accounts["account_id"]).as_py() < len(accounts):
+            # Of several rows of one account the last counts, in an order that does not depend on the file's.
+            accounts = accounts.sort_by([(name, "ascending") for name in accounts.schema.names])
         self._table = accounts
         self._row = np.empty(0, np.int64)
         self._account = np.empty(0, np.int64)
@@ -196,6 +205,17 @@ class _AccountRows:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         created = self._table["created_at"].take(pa.array(self._row)).cast(pa.int64())
         return self._account, np.asarray(created.combine_chunks())
+
+    def speaks_for_others(self) -> npt.NDArray[np.bool_] | None:
+        """Which accounts (all accounts,) may have end users of their own by plan or sign-up path; None without a
+        table."""
+        if self._table is None:
+            return None
+        others = np.ones(self._accounts, bool)
+        plan = pc.is_in(self.strings("plan"), pa.array(RESELLING_PLANS))
+        path = pc.is_in(self.strings("signup_path"), pa.array(RESELLING_PATHS))
+        others[self._account] = np.asarray(pc.or_(plan, path))[self._account]
+        return others
 
     def closed_us(self) -> I64:
         """When each account (all accounts,) was closed, -1 for never."""

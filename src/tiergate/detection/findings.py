@@ -15,9 +15,9 @@ from tiergate.detection.evidence import Evidence
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
-from tiergate.detection.membership import admitted, membership, telling_tokens, worded_anew
+from tiergate.detection.membership import LET_IN, admitted, membership, telling_tokens, worded_anew
 from tiergate.detection.queues import instructions
-from tiergate.detection.workload import Statistic, WorkloadTest
+from tiergate.detection.workload import RATE_TESTS, Statistic, WorkloadTest
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ class Finding:
 
     ``membership`` (members,) probabilities; ``rows``: exchanges of the workload, ascending; ``score``: nats;
     ``power``: how well, 0 to 1, the workload tests can tell a queue from strangers on this platform; ``linked``:
-    whether the accounts have more in common than an instruction.
+    whether the accounts have more in common than an instruction; ``fixed``: whether they have a fixed instruction.
     """
 
     cluster: Cluster
@@ -65,13 +65,16 @@ class Finding:
     score: float
     power: float = 1.0
     linked: bool = True
+    fixed: bool = False
 
     @property
     def queue(self) -> float:
         """Nats that the workload speaks for one queue, after what ordinary reasons have for themselves."""
         links = min(self.cluster.strength / STRONG_LINKS, 1.0) if self.linked else 0.0
         ordinary = links * ORDINARY + (1 - links) * UNLINKED
-        return sum(one.log_odds for one in self.statistics) - ordinary * self.power
+        # Label tests that have no power need no prior against them; rates do.
+        rates = any(one.log_odds > 0 for one in self.statistics if one.name in RATE_TESTS)
+        return sum(one.log_odds for one in self.statistics) - ordinary * (1.0 if rates else self.power)
 
 
 def find(
@@ -105,7 +108,8 @@ def find(
         statistics = test.measure(rows)
         strength = cluster.strength / (1 + cluster.strength / CEILING)
         score = strength + sum(one.log_odds for one in statistics)
-        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score, test.power))
+        believed, fixed = membership(cluster, holdings), len(rows) and not worded_anew(cluster, holdings)
+        findings.append(Finding(cluster, believed, rows, statistics, score, test.power, fixed=bool(fixed)))
     return findings
 
 
@@ -116,26 +120,29 @@ def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Tra
     exchanges show too little of it. What each account sends is then compared with the queue: who has subjects of its
     own is less of a member, and none below even odds.
     """
-    if not finding.linked or finding.queue <= 0:
+    if finding.queue <= 0:
         return finding
-    cluster, believed = finding.cluster, finding.membership
-    if not worded_anew(cluster, holdings):
+    cluster, believed, rows = finding.cluster, finding.membership, finding.rows
+    if finding.linked and not worded_anew(cluster, holdings):
         members, believed = admitted(cluster, holdings)
         cluster = replace(cluster, members=members)
-    rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
+    if finding.linked:
+        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
     accounts, dealt = test.dealt(rows)
     odds = np.log(believed / (1 - believed))
+    if not finding.linked:
+        # An instruction is easily copied, or public: each account must show that it was dealt what it sends.
+        odds = np.minimum(odds, LET_IN)
     at = np.searchsorted(accounts, cluster.members)
     known = np.append(accounts, -1)[at] == cluster.members
     odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
     kept = odds > 0
-    if kept.sum() < SMALLEST:
-        return finding
     members = cluster.members[kept]
     rows = rows[np.isin(traffic.account[rows], members)]
-    return replace(
-        finding, cluster=replace(cluster, members=members), membership=1 / (1 + np.exp(-odds[kept])), rows=rows
-    )
+    if len(members) < SMALLEST or not len(rows):
+        return finding
+    cluster = describe(members, holdings) or replace(cluster, members=members)
+    return replace(finding, cluster=cluster, membership=1 / (1 + np.exp(-odds[kept])), rows=rows)
 
 
 def find_queues(
@@ -151,15 +158,16 @@ def find_queues(
     findings = []
     rng = np.random.default_rng(seed)
     for members, pieces in instructions(holdings.families["template"], holdings.accounts, rng):
-        cluster = None if taken[members].mean() >= MOSTLY else describe(members, holdings)
+        cluster = None if taken[members].mean() >= MOSTLY else describe(members[~taken[members]], holdings)
         if cluster is None:
             continue
-        rows = _carrying(pieces, evidence, traffic, test.rows_of(members))
+        rows = _carrying(pieces, evidence, traffic, test.rows_of(cluster.members))
         statistics = test.measure(rows)
         score = sum(one.log_odds for one in statistics)
         if score >= LEAST_QUEUE:
+            taken[cluster.members] = True
             believed = membership(cluster, holdings, prior=score)
-            findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False))
+            findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False, fixed=True))
     return findings
 
 

@@ -183,7 +183,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     progress("linking accounts", 0.0)
     joined = join(evidence, accounts, rng)
     holdings = Holdings.of(evidence, accounts)
-    test = WorkloadTest(traffic, evidence.closed_us, rng)
+    test = WorkloadTest(traffic, evidence.closed_us, rng, evidence.speaks_for_others)
     links = link(joined)
     findings = find(links, holdings, evidence, traffic, test, parameters.seed)
     findings += find_queues(findings, holdings, evidence, traffic, test, parameters.seed)
@@ -203,7 +203,10 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         one = grown(found, holdings, evidence, traffic, test)
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
-        charged = belief >= CHARGED if (belief >= CHARGED).any() else np.isin(rows, one.rows)
+        carrying = np.isin(rows, one.rows)
+        # A fixed instruction says by itself which exchanges are meant; of one worded anew the mixture has to tell.
+        charged = carrying & (belief >= CHARGED) if len(one.rows) < len(rows) and one.fixed else belief >= CHARGED
+        charged = charged if charged.any() else carrying
         statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
         turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
         used = np.isin(one.cluster.members, traffic.account[rows[charged]])

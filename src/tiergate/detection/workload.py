@@ -65,6 +65,9 @@ DEALT: Final = {"subject": 0.85, "minutes": 0.5, "messages": 0.98}
 person; hardly any has each account repeat the others' messages. A feature that is not dealt out costs a group the log
 of the remainder and no more, since hiding it is what a careful campaign would do."""
 
+RATE_TESTS: Final = ("hand-over", "variance")
+"""Statistics that speak by rates alone, whatever the label tests can tell on a platform."""
+
 TRIMMED: Final = 0.1
 """Share of accounts, those with most pairs of their own, that a pooled ratio leaves out."""
 
@@ -132,13 +135,22 @@ class WorkloadTest:
     """Measures groups of accounts against a reference drawn from the same platform.
 
     :param closed_us: when each account (accounts,) was closed, microseconds since the epoch; -1 for never.
+    :param speaks_for_others: accounts (accounts,) whose end users are believed; None for all.
     """
 
-    def __init__(self, traffic: Traffic, closed_us: I64, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        closed_us: I64,
+        rng: np.random.Generator,
+        speaks_for_others: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         self._account = traffic.account
         self._time = traffic.time_us
         self._closed = closed_us
-        self._end_user = traffic.columns["end_user_id"].code
+        end_user = traffic.columns["end_user_id"].code
+        believed = True if speaks_for_others is None else speaks_for_others[traffic.account]
+        self._end_user = np.where(believed, end_user, -1)
         self._rows_of = np.argsort(traffic.account, kind="stable")
         self._start = np.searchsorted(traffic.account[self._rows_of], np.arange(len(traffic.account_ids) + 1))
         every = np.arange(traffic.rows + 1)
@@ -271,15 +283,19 @@ class WorkloadTest:
         share = np.isin(self._account[rows], stopped).mean()
         return (moment, stopped) if LEAST_STOPPED <= share <= 1 - LEAST_STOPPED else (-1, stopped)
 
-    def _rise(self, rows: I64, moment: int, stopped: I64) -> tuple[float, int, int, float]:
-        """Log rise of the others' load over ``moment``, their exchanges before and after, and the factor by which it
-        would rise if they took over what stopped."""
+    def _rise(self, rows: I64, moment: int, stopped: I64) -> tuple[float, float, int, float]:
+        """Log rise of the others' load over ``moment`` beyond the platform's, their exchanges expected without it and
+        found after, and the factor by which they would rise if they took over what stopped."""
         time, out = self._time[rows], np.isin(self._account[rows], stopped)
         before = (time < moment) & (time >= moment - STOP_WINDOW_US)
         after = (time >= moment) & (time < moment + STOP_WINDOW_US)
         theirs, ours, then = int((before & ~out).sum()), int((before & out).sum()), int((after & ~out).sum())
-        factor = (theirs + ours + 1) / (theirs + 1)
-        return float(np.log((then + 0.5) / (theirs + 0.5))), theirs, then, factor
+        # What everybody else does at that hour (a Monday, a holiday) is nobody's taking over.
+        edges = np.searchsorted(self._time, [moment - STOP_WINDOW_US, moment, moment + STOP_WINDOW_US])
+        others = (np.diff(edges) - [before.sum(), after.sum()]).astype(float)
+        usual = theirs * (others[1] + 1) / (others[0] + 1)
+        factor = (usual + ours + 1) / (usual + 1)
+        return float(np.log((then + 0.5) / (usual + 0.5))), usual, then, factor
 
     def _repeats(self, rows: I64) -> Statistic:
         """Share of exchanges from a list in common. Nine campaigns in ten have none; half of the honest groups that
