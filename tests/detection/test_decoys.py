@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +75,12 @@ def test_whoever_does_not_work_off_one_queue_is_neither_sure_nor_discovered() ->
     office = calibrate([finding(20.0, (1, 2, 3), queue=-2.0)], [], 1000)[0]
     assert office.confidence < 0.01
     assert office.q_value > 0.98
+
+
+def test_an_instruction_in_common_has_no_chance_to_count_and_hides_nobody() -> None:
+    copied = replace(finding(9.0, (1, 2, 3), queue=9.0), linked=False)
+    linked = finding(8.0, (4, 5, 6))
+    first, second = calibrate([copied, linked], decoys([7.0] * 40), 24)
+    assert first.expected == 1.0
+    assert first.confidence == pytest.approx(1 / (1 + np.exp(-4.0)))
+    assert second.q_value >= second.expected / 2

@@ -20,7 +20,7 @@ from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
 from tiergate.records.refused import RefusedRows
-from tiergate.records.schema import MODEL_RELEASE_SCHEMA, TEXT_COLUMNS
+from tiergate.records.schema import ACCOUNT_SCHEMA, MODEL_RELEASE_SCHEMA, TEXT_COLUMNS
 
 QUICK = Parameters()
 
@@ -172,3 +172,14 @@ def test_turning_to_a_new_model_within_a_day_is_evidence() -> None:
     kinds = {kind.name: kind for kind in gather(traffic, None, releases).kinds}
     holders = kinds["new model within a day"].holds.tocoo().row
     assert {traffic.account_ids[a] for a in holders} == set(list(made.population)[:5])
+
+
+def test_the_order_of_rows_of_an_account_given_twice_changes_nothing(tmp_path: Path) -> None:
+    made = platform(22)
+    rows = made.accounts
+    again = [row | {"plan": "free", "payment_hash": "card-x"} for row in rows[::3]]
+    tables = [pa.Table.from_pylist(some, ACCOUNT_SCHEMA) for some in (rows + again, again + rows)]
+    exchanges = made.exchange_table()
+    one, other = (run(log_batches(exchanges), table, tmp_path / str(n)) for n, table in enumerate(tables))
+    assert one.cases.equals(other.cases)
+    assert one.evidence.equals(other.evidence)

@@ -13,9 +13,11 @@ from tiergate.detection.workload import Statistic, WorkloadTest
 KEY = bytes(32)
 
 
-def measure(platform: Platform, population: str) -> dict[str, Statistic]:
+def measure(platform: Platform, population: str, *, others: bool = True) -> dict[str, Statistic]:
     traffic = take_in(log_batches(platform.exchange_table()), KEY)
-    test = WorkloadTest(traffic, np.full(len(traffic.account_ids), -1), np.random.default_rng(0))
+    accounts = len(traffic.account_ids)
+    closed, speaks = np.full(accounts, -1), np.full(accounts, others)
+    test = WorkloadTest(traffic, closed, np.random.default_rng(0), speaks)
     members = [i for i, name in enumerate(traffic.account_ids) if platform.population[name] == population]
     return {one.name: one for one in test.measure(test.rows_of(np.array(members)))}
 
@@ -115,6 +117,7 @@ def test_a_resellers_customers_are_people_each(named: bool) -> None:
                 text = f"{platform.words(subject, 6)} {turn} {platform.rng.integers(1 << 40):x}"
                 platform.exchange(name, at, text, end_user_id=who)
     assert (measure(platform, "router")["subject"].log_odds < 0) == named
+    assert measure(platform, "router", others=False)["subject"].log_odds > 0, "who may have no customers names none"
 
 
 def test_bursts_in_common_speak_against() -> None:
