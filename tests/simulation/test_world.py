@@ -49,7 +49,7 @@ def test_it_is_in_the_public_formats_and_says_that_it_is_simulated(demo: World, 
         accounts = read_accounts([tmp_path / "accounts.parquet"], refused=refused)
     assert refused.count == 0
     assert exchanges == demo.exchanges.num_rows
-    assert accounts.num_rows == 380
+    assert accounts.num_rows == 540
     described = json.loads((tmp_path / "world.json").read_text())
     assert described["simulated"] is True
     assert described["spec"]["campaigns"][0]["accounts"] == 40

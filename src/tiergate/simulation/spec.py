@@ -130,7 +130,7 @@ def _around(campaign: CampaignSpec, days: float, *, release_day: float = 6.0) ->
 # exchanges each: the campaign is 4% of accounts but, where it asks hundreds of times a day, most of the traffic; thin
 # it (`thinned`) for a share of traffic below 5%.
 PRESETS: Final[dict[str, WorldSpec]] = {
-    "demo": WorldSpec(days=10, campaigns=(CampaignSpec(payment_sharing=0.3),)),
+    "demo": WorldSpec(days=10, people=420, campaigns=(CampaignSpec(payment_sharing=0.3),)),
     "small": WorldSpec(
         days=7, people=60, hard_negatives={"agent_users": 12, "office": 10}, campaigns=(CampaignSpec(accounts=10),)
     ),
