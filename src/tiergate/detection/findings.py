@@ -55,7 +55,7 @@ class Finding:
 
     ``membership`` (members,) probabilities; ``rows``: exchanges of the workload, ascending; ``score``: nats;
     ``power``: how well, 0 to 1, the workload tests can tell a queue from strangers on this platform; ``linked``:
-    whether the accounts have more in common than an instruction; ``fixed``: whether they have a fixed instruction.
+    whether the accounts have more in common than an instruction.
     """
 
     cluster: Cluster
@@ -65,7 +65,6 @@ class Finding:
     score: float
     power: float = 1.0
     linked: bool = True
-    fixed: bool = False
 
     @property
     def queue(self) -> float:
@@ -108,8 +107,7 @@ def find(
         statistics = test.measure(rows)
         strength = cluster.strength / (1 + cluster.strength / CEILING)
         score = strength + sum(one.log_odds for one in statistics)
-        believed, fixed = membership(cluster, holdings), len(rows) and not worded_anew(cluster, holdings)
-        findings.append(Finding(cluster, believed, rows, statistics, score, test.power, fixed=bool(fixed)))
+        findings.append(Finding(cluster, membership(cluster, holdings), rows, statistics, score, test.power))
     return findings
 
 
@@ -167,7 +165,7 @@ def find_queues(
         if score >= LEAST_QUEUE:
             taken[cluster.members] = True
             believed = membership(cluster, holdings, prior=score)
-            findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False, fixed=True))
+            findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False))
     return findings
 
 

@@ -30,6 +30,7 @@ from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.looks import LEVEL
+from tiergate.detection.membership import worded_anew
 from tiergate.detection.pivot import synchrony
 from tiergate.detection.ties import tie
 from tiergate.detection.weights import Weights
@@ -204,8 +205,10 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
         carrying = np.isin(rows, one.rows)
-        # A fixed instruction says by itself which exchanges are meant; of one worded anew the mixture has to tell.
-        charged = carrying & (belief >= CHARGED) if len(one.rows) < len(rows) and one.fixed else belief >= CHARGED
+        charged = belief >= CHARGED
+        if not worded_anew(one.cluster, holdings):
+            # What does not carry a fixed instruction is somebody's own, however much it resembles the other requests.
+            charged &= carrying | (len(one.rows) == len(rows))
         charged = charged if charged.any() else carrying
         statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
         turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
