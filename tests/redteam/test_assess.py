@@ -119,7 +119,8 @@ def test_what_a_case_recommends_is_done_to_its_accounts(
     assert 20 < made.answered < 120
     assert made == Trial(made.answered, made.days, answered_on=1.0, honest=1, looks=1)
     assert free.looks == 1
-    assert seen[0] == background.until(at_us(SETTING, 1)).num_rows + made.answered
+    # An account that had sent nothing by the look is not among the suspended, and goes on.
+    assert 20 < seen[0] - background.until(at_us(SETTING, 1)).num_rows <= made.answered
 
 
 def test_the_real_detector_sees_honest_and_attack_together(

@@ -187,14 +187,14 @@ class _AccountRows:
 
     def codes(self, name: str) -> tuple[I64, I64]:
         """Accounts (k,) and the code of their value in column ``name`` (k,), -1 where null."""
-        if self._table is None:
+        if self._table is None or name not in self._table.schema.names:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         column = self._table[name].take(pa.array(self._row)).combine_chunks().dictionary_encode()
         return self._account, np.asarray(column.indices.fill_null(-1)).astype(np.int64)
 
     def strings(self, name: str) -> pa.StringArray:
         """Value of each account (all accounts,) in column ``name``, null where there is none."""
-        if self._table is None:
+        if self._table is None or name not in self._table.schema.names:
             return pa.nulls(self._accounts, pa.string())
         row = np.full(self._accounts, -1, np.int64)
         row[self._account] = self._row
