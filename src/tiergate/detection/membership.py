@@ -73,9 +73,13 @@ def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
     some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
     odds = _log_odds(cluster, holdings, some)
     fits, member = odds >= LEAST_SURPRISE, np.isin(some, cluster.members)
-    large = fits[:, leading] & (
-        holdings.families["timing"].tokens(some)[1] > 0 if "timing" in holdings.families else True
+    seen = (
+        holdings.families["timing"].tokens(some)[1] > 0 if "timing" in holdings.families else np.ones(len(some), bool)
     )
+    large = fits[:, leading] & seen
+    # Who has just come has no conduct yet to be unlike in: a second pool starts on another day than the first.
+    conduct = list(CAUSES).index("conduct")
+    odds[~seen, conduct] = np.maximum(odds[~seen, conduct], 0.0)
     share = float(member[large].sum() + 0.5) / float(large.sum() + 1)
     total = odds.sum(axis=1) - odds[:, leading] + min(float(np.log(share / (1 - share))), MOST_BELIEVED)
     let_in = fits[:, leading] & (total > LET_IN)
