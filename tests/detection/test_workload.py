@@ -29,10 +29,10 @@ def test_a_dealt_out_queue_speaks_for_and_users_of_one_tool_against(seed: int) -
     platform.people("tool", 40, system="You are an editor plug-in. Follow the house rules.", user_agent="plug-in/2")
     platform.campaign(25, 30)
     dealt, tool = measure(platform, "campaign"), measure(platform, "tool")
-    assert dealt["minutes"].log_odds > 1
+    assert dealt["minutes"].log_odds > 1.4  # all that it can pay
     assert dealt["subject"].log_odds > 3
     assert abs(dealt["subject"].value) < 0.2
-    assert tool["minutes"].log_odds < -0.5
+    assert tool["minutes"].log_odds < -0.69  # all that it can take
     assert tool["subject"].log_odds < 0
     assert dealt["messages"].log_odds > -0.1
 

@@ -20,7 +20,6 @@ from tiergate.simulation.spec import CampaignSpec
 from tiergate.simulation.surroundings import Client, Place
 
 SHARERS = 8
-DISPOSABLE_MAIL = ("mailbox.example", "tempmail.example", "inboxes.example", "throwaway.example")
 
 
 @dataclass
