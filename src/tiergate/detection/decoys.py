@@ -30,6 +30,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.detection.carrying import Carrying
 from tiergate.detection.evidence import Evidence
 from tiergate.detection.findings import Finding, find
 from tiergate.detection.holdings import Holdings
@@ -71,6 +72,7 @@ class Platform:
     evidence: Evidence
     traffic: Traffic
     test: WorkloadTest
+    carrying: Carrying
     ids: I64
 
     @property
@@ -101,7 +103,7 @@ class Platform:
         moved = self.holdings.permuted({"place": places, "customer": customers, "conduct": conducts})
         links = link(self.joined.permuted(places, customers, conducts))
         leiden = int(rng.integers(1 << 31))
-        found = find(links, moved, self.evidence, self.traffic, self.test, leiden, self.ids)
+        found = find(links, moved, self.carrying, self.traffic, self.test, leiden, self.ids)
         return [Decoy(one.score, tuple(self.ids[one.cluster.members].tolist())) for one in found]
 
 

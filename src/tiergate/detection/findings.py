@@ -8,14 +8,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.detection.arrays import gathered
+from tiergate.detection.carrying import Carrying, shares
 from tiergate.detection.clusters import find_clusters
 from tiergate.detection.description import SMALLEST, Cluster, describe
-from tiergate.detection.evidence import Evidence
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
-from tiergate.detection.membership import LET_IN, admitted, membership, telling_tokens, worded_anew
+from tiergate.detection.membership import LET_IN, admitted, membership, worded_anew
 from tiergate.detection.queues import instructions
 from tiergate.detection.workload import RATE_TESTS, Statistic, WorkloadTest
 
@@ -41,12 +40,11 @@ FEWEST_APART: Final = 5
 LEAST_QUEUE: Final = 7.0
 """Log-odds of the workload from which a queue is worth a finding: both label tests must speak for it."""
 
-MOSTLY: Final = 0.5
-COMMON_TOKEN: Final = 0.3
-"""Share of members who hold a piece of template for it to be the group's."""
+LEAST_OF_WORKLOAD: Final = 0.25
+"""Times the median member's share of exchanges that are the workload which a member of a group needs whose
+instruction is worded anew each time."""
 
-WORKLOAD_SHARE: Final = 0.2
-"""Share of members' exchanges that must come from their common template for it to be their workload."""
+MOSTLY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class Finding:
 def find(
     links: Links,
     holdings: Holdings,
-    evidence: Evidence,
+    carrying: Carrying,
     traffic: Traffic,
     test: WorkloadTest,
     seed: int,
@@ -97,7 +95,7 @@ def find(
     while waiting:
         cluster = waiting.pop(0)
         accounts = cluster.members if ids is None else ids[cluster.members]
-        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(accounts))
+        rows = carrying.workload(cluster, holdings, test.rows_of(accounts))
         apart = cluster.members[~np.isin(accounts, traffic.account[rows])]
         if len(apart) >= FEWEST_APART and not worded_anew(cluster, holdings):
             # Two instructions are two workloads, however alike their accounts behave.
@@ -111,7 +109,7 @@ def find(
     return findings
 
 
-def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest) -> Finding:
+def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Traffic, test: WorkloadTest) -> Finding:
     """The finding with its members as its workload, once believed, shows them.
 
     Small accounts are let in (`membership.admitted`), except where the instruction is worded anew each time and a few
@@ -125,7 +123,7 @@ def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Tra
         members, believed = admitted(cluster, holdings)
         cluster = replace(cluster, members=members)
     if finding.linked:
-        rows = _workload_rows(cluster, holdings, evidence, traffic, test.rows_of(cluster.members))
+        rows = carrying.workload(cluster, holdings, test.rows_of(cluster.members))
     accounts, dealt = test.dealt(rows)
     odds = np.log(believed / (1 - believed))
     if not finding.linked:
@@ -135,6 +133,10 @@ def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Tra
     known = np.append(accounts, -1)[at] == cluster.members
     odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
     kept = odds > 0
+    if worded_anew(cluster, holdings):
+        # Where no piece of an instruction tells who has it, one phrase in common does not make an account a member.
+        share = shares(traffic.account[rows], traffic.account[test.rows_of(cluster.members)])
+        kept &= share >= LEAST_OF_WORKLOAD * float(np.median(share))
     members = cluster.members[kept]
     rows = rows[np.isin(traffic.account[rows], members)]
     if len(members) < SMALLEST or not len(rows):
@@ -144,9 +146,9 @@ def grown(finding: Finding, holdings: Holdings, evidence: Evidence, traffic: Tra
 
 
 def find_queues(
-    known: list[Finding], holdings: Holdings, evidence: Evidence, traffic: Traffic, test: WorkloadTest, seed: int
+    known: list[Finding], holdings: Holdings, carrying: Carrying, traffic: Traffic, test: WorkloadTest, seed: int
 ) -> list[Finding]:
-    """Queues (see `queues`) among accounts that no finding of ``known`` accounts for; scored by the workload alone."""
+    """Queues (see `queues`) among accounts that no finding of ``known`` accounts for, by the workload."""
     if "template" not in holdings.families:
         return []
     taken = np.zeros(holdings.accounts, bool)
@@ -159,7 +161,7 @@ def find_queues(
         cluster = None if taken[members].mean() >= MOSTLY else describe(members[~taken[members]], holdings)
         if cluster is None:
             continue
-        rows = _carrying(pieces, evidence, traffic, test.rows_of(cluster.members))
+        rows = carrying.pieces(pieces, test.rows_of(cluster.members))
         statistics = test.measure(rows)
         score = sum(one.log_odds for one in statistics)
         if score >= LEAST_QUEUE:
@@ -167,33 +169,3 @@ def find_queues(
             believed = membership(cluster, holdings, prior=score)
             findings.append(Finding(cluster, believed, rows, statistics, score, test.power, linked=False))
     return findings
-
-
-def _workload_rows(cluster: Cluster, holdings: Holdings, evidence: Evidence, traffic: Traffic, member_rows: I64) -> I64:
-    """Exchanges (ascending rows) of members that belong to what the group has in common.
-
-    Those that carry a piece of a template which members share, or two words of its vocabulary, where they share one;
-    all of theirs otherwise.
-    """
-    shared = telling_tokens(cluster, holdings, "template", COMMON_TOKEN)
-    rows = _carrying(shared, evidence, traffic, member_rows)
-    return rows if len(rows) >= WORKLOAD_SHARE * len(member_rows) else member_rows
-
-
-def _carrying(tokens: I64, evidence: Evidence, traffic: Traffic, rows: I64) -> I64:
-    """Those of ``rows`` that carry a piece of template among ``tokens`` (of the template family), or two words where
-    no piece is among them: words are for instructions that are worded anew each time."""
-    columns = evidence.template_columns
-    wanted = np.zeros(max(int(tokens.max(initial=-1)), *(int(c.max(initial=-1)) for c in columns)) + 2, bool)
-    wanted[tokens] = True
-    system, template, words = (wanted[column] for column in columns)
-    fixed = system.any() or template.any()
-    parts = (
-        [(traffic.system, system, 1.0), (traffic.template, template, 1.0)] if fixed else [(traffic.words, words, 0.5)]
-    )
-    carried = np.zeros(len(rows))
-    for part, ours, worth in parts:
-        length = np.diff(part.start)[rows]
-        hit = ours[gathered(part.code, part.start[rows], length)]
-        carried += worth * np.bincount(np.repeat(np.arange(len(rows)), length), hit, len(rows))
-    return rows[carried >= 1]

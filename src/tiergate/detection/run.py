@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tiergate
+from tiergate.detection.carrying import Carrying
 from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange_table, name_case, tables
 from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
@@ -185,12 +186,13 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     joined = join(evidence, accounts, rng)
     holdings = Holdings.of(evidence, accounts)
     test = WorkloadTest(traffic, evidence.closed_us, rng, evidence.speaks_for_others)
+    carrying = Carrying(traffic, evidence)
     links = link(joined)
-    findings = find(links, holdings, evidence, traffic, test, parameters.seed)
-    findings += find_queues(findings, holdings, evidence, traffic, test, parameters.seed)
+    findings = find(links, holdings, carrying, traffic, test, parameters.seed)
+    findings += find_queues(findings, holdings, carrying, traffic, test, parameters.seed)
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
-    platform = Platform(joined, holdings, evidence, traffic, test, np.arange(accounts)).sampled(rng)
+    platform = Platform(joined, holdings, evidence, traffic, test, carrying, np.arange(accounts)).sampled(rng)
     progress("scoring decoys", 0.0)
     for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
         progress("scoring decoys", done / rounds)
@@ -201,15 +203,15 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
-        one = grown(found, holdings, evidence, traffic, test)
+        one = grown(found, holdings, carrying, traffic, test)
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
-        carrying = np.isin(rows, one.rows)
+        in_workload = np.isin(rows, one.rows)
         charged = belief >= CHARGED
         if not worded_anew(one.cluster, holdings):
             # What does not carry a fixed instruction is somebody's own, however much it resembles the other requests.
-            charged &= carrying | (len(one.rows) == len(rows))
-        charged = charged if charged.any() else carrying
+            charged &= in_workload | (len(one.rows) == len(rows))
+        charged = charged if charged.any() else in_workload
         statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
         turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
         used = np.isin(one.cluster.members, traffic.account[rows[charged]])
