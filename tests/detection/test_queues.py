@@ -50,7 +50,7 @@ def found(platform: Platform, known: list[Finding]) -> tuple[list[Finding], Traf
     evidence = gather(traffic, None)
     holdings = Holdings.of(evidence, len(traffic.account_ids))
     test = WorkloadTest(traffic, evidence.closed_us, np.random.default_rng(0))
-    return find_queues(known, holdings, Carrying(traffic, evidence), traffic, test, 1), traffic, holdings
+    return find_queues(known, holdings, Carrying(traffic, evidence), test, 1), traffic, holdings
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -146,7 +146,7 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
 
 
 def find_queues(
-    known: list[Finding], holdings: Holdings, carrying: Carrying, traffic: Traffic, test: WorkloadTest, seed: int
+    known: list[Finding], holdings: Holdings, carrying: Carrying, test: WorkloadTest, seed: int
 ) -> list[Finding]:
     """Queues (see `queues`) among accounts that no finding of ``known`` accounts for, by the workload."""
     if "template" not in holdings.families:

@@ -189,7 +189,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     carrying = Carrying(traffic, evidence)
     links = link(joined)
     findings = find(links, holdings, carrying, traffic, test, parameters.seed)
-    findings += find_queues(findings, holdings, carrying, traffic, test, parameters.seed)
+    findings += find_queues(findings, holdings, carrying, test, parameters.seed)
     findings.sort(key=lambda one: -one.score)
     decoys: list[Decoy] = []
     platform = Platform(joined, holdings, evidence, traffic, test, carrying, np.arange(accounts)).sampled(rng)
