@@ -5,8 +5,10 @@ of bands and of exact shares beside them, undisclosed holders, declared indirect
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tiergate.parties.ownership import I64, WHOLE, Prong, StakeGraph
 
@@ -18,8 +20,8 @@ class World:
     """Columns of stakes as a register would hand them over, who is listed, and how the graph is built from them."""
 
     entities: int
-    columns: dict[str, np.ndarray]
-    undisclosed: np.ndarray
+    columns: dict[str, npt.NDArray[Any]]
+    undisclosed: npt.NDArray[np.bool_]
     seeds: I64
 
     def graph(self) -> StakeGraph:
@@ -35,7 +37,9 @@ def make(entities: int, seed: int) -> World:
     owned = np.repeat(np.arange(entities), holders)
     rank = np.arange(len(owned)) - np.repeat(np.cumsum(holders) - holders, holders)
     # Earlier numbers own later ones, some of them very many; one stake in a thousand runs the other way round.
-    owner = np.floor(owned * rng.random(len(owned)) ** rng.choice([1.0, 3.0], len(owned), p=[0.85, 0.15])).astype(np.int64)
+    owner = np.floor(owned * rng.random(len(owned)) ** rng.choice([1.0, 3.0], len(owned), p=[0.85, 0.15])).astype(
+        np.int64
+    )
     back = rng.random(len(owned)) < 0.001
     owner[back] = rng.integers(0, entities, back.sum())
     owner = np.where(owner == owned, (owned + 1) % entities, owner)
@@ -53,13 +57,19 @@ def make(entities: int, seed: int) -> World:
     declared = third & (rng.random(len(owned)) < 0.2)
     consolidates = third & ~declared
     lo[declared], hi[declared] = 300_000, 300_000
+    first = np.full(entities, -1)
+    first[owned[rank == 0]] = owner[rank == 0]
+    above = first[first[owned]]
+    chained = declared & (rng.random(len(owned)) < 0.7) & (first[owned] >= 0) & (above >= 0) & (above != owned)
+    owner[chained] = above[chained]  # most declared indirect stakes repeat a chain that is there
     lo[consolidates], hi[consolidates] = WHOLE, WHOLE
+    votes = rng.random(len(owned)) < 0.05
     columns = {
         "owner": owner,
         "owned": owned,
         "lo_ppm": lo,
         "hi_ppm": hi,
-        "prong": np.where(consolidates, int(Prong.CONTROL), np.where(rng.random(len(owned)) < 0.05, int(Prong.VOTES), 0)),
+        "prong": np.where(consolidates, int(Prong.CONTROL), np.where(votes, int(Prong.VOTES), int(Prong.ECONOMIC))),
         "indirect": declared,
     }
     order = rng.permutation(len(owned))

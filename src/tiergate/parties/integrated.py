@@ -1,8 +1,9 @@
 """A second opinion on ownership: shares multiplied along chains and added up over all of them.
 
 Flow-through rules see nothing where 40% of a holder of 70% and 30% beside it come to 58% of the whole, or where two
-companies own most of each other. Integrated ownership, ``x = W (s + (1 - s) x)`` with stakes ``W`` and seeds ``s``, does.
-No rule of the table in `tiergate.parties.ownership` defines ownership so; it may send to review, never admit or refuse.
+companies own most of each other. Integrated ownership, ``x = W (s + (1 - s) x)`` with stakes ``W`` and seeds ``s``,
+does. No rule of the table in `tiergate.parties.ownership` defines ownership so; it may send to review, never admit or
+refuse.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ SETTLED = 1e-7
 
 
 def integrated_share(resolution: Resolution, prong: int) -> npt.NDArray[np.float64]:
-    """Share (n,), 0 to 1, of each entity that those listed own through all direct chains, by upper bounds of ``prong``.
+    """Share (n,), 0 to 1, of each entity that those listed own through all direct chains, by upper bounds of
+    ``prong``.
 
     Bounds that exceed 100% together are scaled down to it. Rounds approach the solution from below.
     """
@@ -40,8 +42,8 @@ def integrated_share(resolution: Resolution, prong: int) -> npt.NDArray[np.float
 
 
 def review_by_integrated(resolution: Resolution) -> I64:
-    """Entities, ascending, that are NO but whose integrated share meets the test's threshold. None where the test does
-    not add up holders, as the sum is over all of them."""
+    """Entities, ascending, that are NO but whose integrated share meets the test's threshold. None where the test
+    does not add up holders, as the sum is over all of them."""
     test = resolution.test
     if not test.aggregate:
         return np.zeros(0, np.int64)

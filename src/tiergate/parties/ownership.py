@@ -16,7 +16,8 @@ a provider's terms     ``OwnershipTest(500_000, at_least=False, control=True)``;
                        headquarters in an unsupported region
 =====================  ======================================================================================
 
-All of them pass ownership on through entities that meet the test themselves, and then in full; none multiplies shares.
+All of them pass ownership on through entities that meet the test themselves, and then in full; none multiplies
+shares.
 """
 
 from __future__ import annotations
@@ -69,9 +70,9 @@ class Remainder(enum.Enum):
 class OwnershipTest:
     """Parameters of a rule: when an entity counts as owned by those listed.
 
-    ``threshold_ppm`` is reached by ``>=`` when ``at_least``, else by ``>``. ``aggregate`` adds up the stakes of all who
-    are listed or meet the test; without it the largest single holder or concert group decides. ``control`` lets an edge
-    of control suffice. ``equal_presumes_control`` makes a share of exactly the threshold a YES that says so.
+    ``threshold_ppm`` is reached by ``>=`` when ``at_least``, else by ``>``. ``aggregate`` adds up the stakes of all
+    who are listed or meet the test; without it the largest single holder or concert group decides. ``control`` lets
+    an edge of control suffice. ``equal_presumes_control`` makes a share of exactly the threshold a YES that says so.
     Raises SettingsError for a threshold outside 1..1_000_000.
     """
 
@@ -112,7 +113,8 @@ class Rows:
         begin = self.begin[values]
         length = self.begin[values + 1] - begin
         first = np.cumsum(length) - length
-        return self.row[np.repeat(begin - first, length) + np.arange(length.sum())]
+        rows: I32 = self.row[np.repeat(begin - first, length) + np.arange(length.sum())]
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +122,10 @@ class StakeGraph:
     """Stakes (m,) between entities 0..n-1, as columns; make it with `StakeGraph.build`.
 
     ``lo_ppm`` and ``hi_ppm`` int32 bound a share; an exclusive bound of a band is one ppm further in ("over 25, up to
-    50%" is 250_001..500_000). An edge of control has 0 or 1_000_000 in each. ``prong`` int8 (`Prong`). ``concert`` int32:
-    holders of one number in one entity act together; -1 where nobody said. A number of its own says that a holder acts
-    alone. ``indirect``: a declared stake through others (`tiergate.parties.chains`). ``undisclosed`` (n,): the holders of
-    what stakes leave over are not known, rather than known to be nobody listed.
+    50%" is 250_001..500_000). An edge of control has 0 or 1_000_000 in each. ``prong`` int8 (`Prong`). ``concert``
+    int32: holders of one number in one entity act together; -1 where nobody said. A number of its own says that a
+    holder acts alone. ``indirect``: a declared stake through others (`tiergate.parties.chains`). ``undisclosed``
+    (n,): the holders of what stakes leave over are not known, rather than known to be nobody listed.
     """
 
     entities: int
@@ -150,8 +152,8 @@ class StakeGraph:
         indirect: npt.ArrayLike | None = None,
         undisclosed: npt.ArrayLike | None = None,
     ) -> StakeGraph:
-        """Checked graph. Left out: ``hi_ppm`` is ``lo_ppm``, stakes are economic, direct and nobody's concert, holders
-        are disclosed. Raises InputError with the first stake that is wrong."""
+        """Checked graph. Left out: ``hi_ppm`` is ``lo_ppm``, stakes are economic, direct and nobody's concert,
+        holders are disclosed. Raises InputError with the first stake that is wrong."""
         from_ = _whole("owner", owner, 0, entities - 1)
         lo = _whole("lo_ppm", lo_ppm, 0, WHOLE)
         size = len(from_)
@@ -209,9 +211,9 @@ class StakeGraph:
 
     @cached_property
     def present(self) -> Bools:
-        """Whether any share is listed, (2n,) as `firm_ppm`."""
+        """Whether any share is listed, (2n,) as `firm_ppm`. A stake of 0 to 0 is as if it were not there."""
         present = np.zeros(2 * self.entities, np.bool_)
-        present[self.cell(self.shares)] = True
+        present[self.cell(self.shares[self.hi_ppm[self.shares] > 0])] = True
         return present
 
     @cached_property
@@ -225,7 +227,8 @@ class StakeGraph:
 
     @cached_property
     def rest_ppm(self) -> I32:
-        """Upper bound of each stake as it counts, (m,): a declared indirect stake without what direct chains explain."""
+        """Upper bound of each stake as it counts, (m,): a declared indirect stake without what direct chains
+        explain."""
         if not self.indirect.any():
             return self.hi_ppm
         from tiergate.parties.chains import carried  # it takes a graph, so it stands above this module
@@ -251,7 +254,8 @@ class StakeGraph:
 
     def cell(self, stakes: npt.NDArray[np.integer[Any]]) -> I64:
         """Where ``stakes`` (k,), none of them control, add up: twice the entity, and one more for votes."""
-        return self.owned[stakes].astype(np.int64) * 2 + self.prong[stakes]
+        cells: I64 = self.owned[stakes].astype(np.int64) * 2 + self.prong[stakes]
+        return cells
 
 
 def listed_mask(entities: int, seeds: Iterable[int] | npt.NDArray[np.integer[Any]]) -> Bools:

@@ -13,8 +13,8 @@ Stake = tuple[int, int, int, int, int, int, bool]
 
 
 def verify_proof(proof: Any, stakes: Sequence[Stake], listed: Collection[int], test: Any) -> bool:
-    """Whether every step of ``proof`` follows under ``test`` from ``stakes``, who is ``listed`` and earlier steps, and
-    the last step is about its entity. Takes time linear in stakes and steps, once ``listed`` is a set."""
+    """Whether every step of ``proof`` follows under ``test`` from ``stakes``, who is ``listed`` and earlier steps,
+    and the last step is about its entity. Takes time linear in stakes and steps, once ``listed`` is a set."""
     concerned = {step.entity for step in proof.steps}
     total: dict[tuple[int, int], int] = {}
     for _, owned, lo, _, prong, _, indirect in stakes:
@@ -50,5 +50,5 @@ def _follows(
     # Lower bounds that add up to more than 100% contradict each other: the excess is taken off.
     share = sum(row[2] for row in rows) - max(0, total[step.entity, prongs.pop()] - WHOLE)
     if step.reason == "presumed":
-        return bool(test.equal_presumes_control) and not test.at_least and share == test.threshold_ppm
-    return step.reason == "ownership" and (share > test.threshold_ppm or (test.at_least and share == test.threshold_ppm))
+        return bool(share == test.threshold_ppm and test.equal_presumes_control and not test.at_least)
+    return bool(step.reason == "ownership" and share >= test.threshold_ppm + (0 if test.at_least else 1))

@@ -1,7 +1,7 @@
 """Why an entity meets a test: its stakes, theirs, and so on down to those listed.
 
-A proof is a list of steps, premises first, so that it can be checked in one pass; `tiergate.parties.proof_check` does so
-and shares no code with what found the answer.
+A proof is a list of steps, premises first, so that it can be checked in one pass; `tiergate.parties.proof_check` does
+so and shares no code with what found the answer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Verdicts of an ownership test on a whole graph: a least fixpoint, once on lower and once on upper bounds.
 
-What is listed holds; an entity whose stakes held by holders meet the test holds too; repeat until nothing is added. More
-stakes never take anything away, so the order does not matter and cycles are harmless. YES is what lower bounds reach, NOT
-KNOWN what only upper bounds reach, NO what neither does. A round is one vectorised step from those that joined in the
-last one, so a run costs what it reaches and a pass over the entities.
+What is listed holds; an entity whose stakes held by holders meet the test holds too; repeat until nothing is added.
+More stakes never take anything away, so the order does not matter and cycles are harmless. YES is what lower bounds
+reach, NOT KNOWN what only upper bounds reach, NO what neither does. A round is one vectorised step from those that
+joined in the last one, so a run costs what it reaches and a pass over the entities.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class Ground(enum.IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Resolution:
-    """Answer of `resolve`: ``verdict`` int8 (`Verdict`) and ``ground`` int8 (`Ground`), both (n,), and what proofs and
-    updates need: the round in which each entity joined on lower and on upper bounds, (n,) int32, -1 where it did not."""
+    """Answer of `resolve`: ``verdict`` int8 (`Verdict`) and ``ground`` int8 (`Ground`), both (n,), and what proofs
+    and updates need: the round in which each entity joined on lower and on upper bounds, (n,) int32, -1 where it did
+    not."""
 
     graph: StakeGraph
     test: OwnershipTest
@@ -88,8 +89,8 @@ def resolve(
 
 
 def open_cells(graph: StakeGraph, test: OwnershipTest) -> I64:
-    """Cells whose unexplained part could be a listed party's. Votes follow shares where no votes are listed: a kind of
-    share that is not listed has a remainder of its own only where the other is not listed either."""
+    """Cells whose unexplained part could be a listed party's. Votes follow shares where no votes are listed: a kind
+    of share that is not listed has a remainder of its own only where the other is not listed either."""
     if test.remainder is Remainder.IGNORED:
         return np.zeros(0, np.int64)
     every = test.remainder is Remainder.EVERY
@@ -102,8 +103,8 @@ def open_cells(graph: StakeGraph, test: OwnershipTest) -> I64:
 
 class _Run:
     """One bound. ``base`` are sums by cell that count with every lot, ``lot`` sums by lot; a cell is met when every
-    measure of ``base``, alone or with one of its lots, reaches ``need``. On upper bounds there are two measures: what the
-    holders could have, and what the firm stakes of all others leave over."""
+    measure of ``base``, alone or with one of its lots, reaches ``need``. On upper bounds there are two measures: what
+    the holders could have, and what the firm stakes of all others leave over."""
 
     def __init__(self, graph: StakeGraph, listed: Bools, test: OwnershipTest, *, upper: bool) -> None:
         self.graph, self.listed, self.test, self.upper = graph, listed, test, upper
@@ -139,8 +140,8 @@ class _Run:
         self.rounds += 1
 
     def spread(self, ground: Ground) -> None:
-        """Rounds until nothing is added. The first looks beyond what was touched: a remainder may suffice by itself, and
-        an allowance concerns all."""
+        """Rounds until nothing is added. The first looks beyond what was touched: a remainder may suffice by itself,
+        and an allowance concerns all."""
         touched = self._add(self.frontier)
         if ground == Ground.PRESUMED and not self.test.aggregate:
             touched = np.arange(2 * self.graph.entities)
