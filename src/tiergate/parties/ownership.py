@@ -7,7 +7,7 @@ rule                   parameters
 =====================  ======================================================================================
 OFAC (FAQ 398-402)     ``OwnershipTest(500_000)``; seeds: everybody listed, all programmes pooled. An office
                        held by a listed person is no ownership (398): leave ``control`` off
-BIS affiliates         as OFAC, seeds across its lists, with its dates; ``Remainder.EVERY`` is Red Flag 29
+BIS affiliates         as OFAC, seeds across its lists; ``Remainder.EVERY`` takes Red Flag 29 at its word
 EU                     ``OwnershipTest(500_000, at_least=False, counts=Counts.EITHER, control=True,
                        equal_presumes_control=True)``: exactly 50 is YES on the ground `Ground.PRESUMED`
 UK (OFSI 4.14)         ``OwnershipTest(500_000, at_least=False, aggregate=False, counts=Counts.EITHER,
