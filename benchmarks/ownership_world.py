@@ -31,8 +31,8 @@ class World:
 def make(entities: int, seed: int) -> World:
     """``entities`` and about 4/3 as many stakes; one entity in 150 is listed."""
     rng = np.random.default_rng([seed, entities])
-    kind = rng.random(entities)  # below .30 a top of its own, then one holder, then two or three
-    holders = np.select([kind < 0.30, kind < 0.62], [0, 1], np.where(rng.random(entities) < 0.7, 2, 3 + (kind > 0.97)))
+    kind = rng.random(entities)  # below .22 a top of its own, then one holder, then two or three
+    holders = np.select([kind < 0.22, kind < 0.56], [0, 1], np.where(rng.random(entities) < 0.7, 2, 3 + (kind > 0.97)))
     holders[0] = 0
     owned = np.repeat(np.arange(entities), holders)
     rank = np.arange(len(owned)) - np.repeat(np.cumsum(holders) - holders, holders)

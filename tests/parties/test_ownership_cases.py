@@ -17,7 +17,7 @@ BANDS = {"25-50": (250_001, HALF), "50-75": (HALF + 1, 749_999)}
 
 
 def graph_of(text: str, unknown: str = "") -> StakeGraph:
-    """``X50A`` is 50% of A held by X, ``X25-50A`` the band of a register; ``unknown``: whose other holders are not known."""
+    """``X50A`` is 50% of A held by X, ``X25-50A`` a register's band; ``unknown``: whose other holders are not known."""
     rows = []
     for stake in text.split():
         size = stake[1:-1]
@@ -26,7 +26,7 @@ def graph_of(text: str, unknown: str = "") -> StakeGraph:
     return StakeGraph.build(len(NAMES), *np.array(rows).T, undisclosed=[name in unknown for name in NAMES])
 
 
-# Owned by OFAC, BIS and EU (the EU presumes at exactly 50), by a provider's `> 50` aggregated, by the UK's single holder.
+# Owned by OFAC, BIS and EU (which presumes at just 50), by a provider's `> 50` aggregated, by the UK's single holder.
 CASES = {
     "401.1": ("X50A A50B", "AB", "", ""),
     "401.2": ("X50A X50B A25C B25C", "ABC", "", ""),
@@ -58,20 +58,20 @@ def test_worked_case(case: str, pack: str) -> None:
 @pytest.mark.parametrize("pack", PACKS)
 def test_d1_declared_indirect_stake_is_not_added_to_its_chain(pack: str) -> None:
     # As declared: P holds something in C and D, each of which holds 50 of B, and indirectly 60 of B.
-    P, C, D, B = range(4)
-    owner, owned, indirect = [C, D, P, P, P], [B, B, C, D, B], [0, 0, 0, 0, 1]
+    p, c, d, b = range(4)
+    owner, owned, indirect = [c, d, p, p, p], [b, b, c, d, b], [0, 0, 0, 0, 1]
     unsized = StakeGraph.build(
         4, owner, owned, [HALF, HALF, 0, 0, 600_000], [HALF, HALF, WHOLE, WHOLE, 600_000], indirect=indirect
     )
-    assert resolve(unsized, [P], PACKS[pack]).verdict.tolist() == [2, 1, 1, 1]
+    assert resolve(unsized, [p], PACKS[pack]).verdict.tolist() == [2, 1, 1, 1]
     assert unsized.rest_ppm.tolist()[-1] == 0
     # 100% of C and 20% of D are the declared 60. Adding it would make 110 of 50.
     sized = StakeGraph.build(4, owner, owned, [HALF, HALF, WHOLE, 200_000, 600_000], indirect=indirect)
     owned_by_half = pack in ("OFAC", "BIS", "EU")
-    assert resolve(sized, [P], PACKS[pack]).verdict.tolist() == [2, 2, 0, 2 if owned_by_half else 0]
+    assert resolve(sized, [p], PACKS[pack]).verdict.tolist() == [2, 2, 0, 2 if owned_by_half else 0]
     # Without any chain it may be a listed party's, and proves nothing.
-    bare = StakeGraph.build(4, [P], [B], [600_000], indirect=[True])
-    assert resolve(bare, [P], PACKS[pack]).verdict.tolist() == [2, 0, 0, 1]
+    bare = StakeGraph.build(4, [p], [b], [600_000], indirect=[True])
+    assert resolve(bare, [p], PACKS[pack]).verdict.tolist() == [2, 0, 0, 1]
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -110,7 +110,7 @@ def test_exactly_half_is_exact(lo: int, ofac: int, provider: int) -> None:
 def test_uk_adds_up_a_stated_concert_and_does_not_clear_one_nobody_asked_about() -> None:
     together = StakeGraph.build(4, [0, 1, 0], [2, 2, 3], [300_000, 300_000, 100_000], concert=[7, 7, 7])
     assert resolve(together, [0, 1], UK).verdict.tolist() == [2, 2, 2, 0]
-    # A, which X controls, holds 30 beside X's 30: YES once somebody says that they act together, NO once that they do not.
+    # A, which X controls, holds 30 beside X's 30: YES once somebody says that they act together, NO once the opposite.
     for concert, expected in (((-1, -1, -1), 1), ((-1, 0, 0), 2), ((-1, 0, 1), 0)):
         graph = StakeGraph.build(3, [0, 0, 1], [1, 2, 2], [600_000, 300_000, 300_000], concert=concert)
         assert resolve(graph, [0], UK).verdict[2] == expected

@@ -1,9 +1,9 @@
 """Which fact would settle a verdict that is not known, cheapest first.
 
-What is missing is looked for at the entity and at those holders of it whose own verdict is not known. Each fact is tried
-with the least and the most that it can turn out to be, by resolving again the part of the graph that the verdict rests on.
-A fact costs what its kind costs in `COST` and `HOP` more for every entity between it and the one that asks: what an
-applicant knows of itself comes before what it has to ask its holders' holders.
+What is missing is looked for at the entity and at those holders of it whose own verdict is not known. Each fact is
+tried with the least and the most that it can turn out to be, by resolving again the part of the graph that the
+verdict rests on. A fact costs what its kind costs in `COST` and `HOP` more for every entity between it and the one
+that asks: what an applicant knows of itself comes before what it has to ask its holders' holders.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ HOP = 2
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact about ``entity``, and about ``stake`` where it is one stake's (else -1). It turns out to be a share between
-    ``least`` and ``most`` ppm; of kinds that are a question of yes or no, one of the two."""
+    """A fact about ``entity``, and about ``stake`` where it is one stake's (else -1). It turns out to be a share
+    between ``least`` and ``most`` ppm; of kinds that are a question of yes or no, one of the two."""
 
     kind: Missing
     entity: int
@@ -63,9 +63,9 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Verdicts when all ``facts`` turn out least and when they turn out most, resolved with them. For one share alone:
-    NO ``no_up_to`` that many ppm and YES ``yes_from`` that many, None where it never is; between them other facts
-    decide."""
+    """Verdicts when all ``facts`` turn out least and when they turn out most, resolved with them. For one share
+    alone: NO ``no_up_to`` that many ppm and YES ``yes_from`` that many, None where it never is; between them other
+    facts decide."""
 
     facts: tuple[Fact, ...]
     cost: int
@@ -86,7 +86,8 @@ def missing(resolution: Resolution, entity: int) -> tuple[Fact, ...]:
 
 
 def settle(resolution: Resolution, entity: int) -> tuple[Settling, ...]:
-    """What would settle a NOT_KNOWN: first what does so whichever way it turns out, then what may; each cheapest first.
+    """What would settle a NOT_KNOWN: first what does so whichever way it turns out, then what may; each cheapest
+    first.
 
     Where no fact does alone, a set is given of which none can be spared. Raises InputError for another verdict.
     """
@@ -210,7 +211,8 @@ class _Part:
             self.rows.update({entity: self._stakes_in(entity) for entity in fresh})
 
     def _columns(self) -> None:
-        """Columns of the part, under numbers of its own; two more entities stand for somebody listed and somebody known."""
+        """Columns of the part, under numbers of its own; two more entities stand for somebody listed and somebody
+        known."""
         graph, resolution = self.graph, self.resolution
         stakes = [stake for rows in self.rows.values() for stake in rows]
         owners = graph.owner[stakes].tolist()
@@ -287,7 +289,8 @@ class _Part:
                 rows.append([holder[0], at, share, share, prong, holder[5], False])
 
     def _correct(self, entity: int, rows: list[list[int]], *, at_most: bool) -> None:
-        """Take what is above 100% off the stakes that could be a listed party's, or (``at_most``) off the others first."""
+        """Take what is above 100% off the stakes that could be a listed party's, or (``at_most``) off the others
+        first."""
         for prong in self.test.counts.value:
             excess = int(self.graph.firm_ppm[2 * entity + prong]) - WHOLE
             mine = [stake for stake in self.rows[entity] if self.graph.prong[stake] == prong]
