@@ -243,14 +243,18 @@ class StakeGraph:
         """Which stakes count together under a rule that adds up no strangers: number of the lot (m,), -1 for control,
         and where the lots of each cell (2n as `firm_ppm`) begin (2n + 1,). A lot is a concert group or one holder."""
         shares, concert = self.shares, self.concert[self.shares]
-        groups = int(self.concert.max(initial=-1)) + 1
-        group = np.where(concert >= 0, concert, groups + self.owner[shares]).astype(np.int64)
-        key = self.cell(shares) * (groups + self.entities) + group
-        keys, lot = np.unique(key, return_inverse=True)
+        stated, group = concert >= 0, self.owner[self.shares].copy()
+        groups, group_of_stated = np.unique(concert[stated], return_inverse=True)
+        group[stated] = self.entities + group_of_stated
+        at = np.arange(len(shares), dtype=np.int32)
+        by_group = Rows.of(at, group, self.entities + len(groups)).row
+        cell = self.cell(shares)
+        rows = Rows.of(by_group, cell[by_group].astype(np.int32), 2 * self.entities)  # stable: by cell, then by group
+        first = np.ones(len(shares) + 1, np.int64)
+        first[1:-1] = (np.diff(cell[rows.row]) != 0) | (np.diff(group[rows.row]) != 0)
         lots = np.full(len(self.owner), -1, np.int64)
-        lots[shares] = lot
-        begin = np.searchsorted(keys // (groups + self.entities), np.arange(2 * self.entities + 1))
-        return lots, begin.astype(np.int64)
+        lots[shares[rows.row]] = np.cumsum(first[:-1]) - 1
+        return lots, (np.cumsum(first) - 1)[rows.begin]
 
     def cell(self, stakes: npt.NDArray[np.integer[Any]]) -> I64:
         """Where ``stakes`` (k,), none of them control, add up: twice the entity, and one more for votes."""
