@@ -192,7 +192,7 @@ def _snapshot(store: FactStore, at: str | None, known: str | None) -> Snapshot:
 
 
 def _find(snapshot: Snapshot, text: str) -> list[int]:
-    from tiergate.parties.sources.plain import reference
+    from tiergate.parties.sources.plain import identifier, reference
     from tiergate.parties.sources.values import UnreadableError
 
     try:
@@ -201,7 +201,8 @@ def _find(snapshot: Snapshot, text: str) -> list[int]:
         raise InputError("give a party's id or name") from error
     if number is not None:
         return [number]
-    return snapshot.identified(text) or snapshot.named(text)
+    scheme, colon, value = text.partition(":")
+    return (snapshot.identified(identifier(scheme, value)) if colon else []) or snapshot.named(text)
 
 
 def _described(snapshot: Snapshot, number: int) -> dict[str, Any]:

@@ -196,7 +196,10 @@ class FactStore:
         Raises `LedgerError` when a segment is damaged.
         """
         imports = self.imports(recorded_us)
-        tables = {name: self._read(name, imports) for name in SCHEMAS}
+        try:
+            tables = {name: self._read(name, imports) for name in SCHEMAS}
+        except (sa.exc.DatabaseError, pa.ArrowException) as error:
+            raise LedgerError(f"the parties' facts cannot be read: {str(error).splitlines()[0]}") from error
         return build_snapshot(valid_us, imports, tables)
 
     def _read(self, kind: str, imports: list[Import]) -> pa.Table:

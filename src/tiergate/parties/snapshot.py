@@ -218,16 +218,20 @@ def _governing(table: pa.Table, valid_us: int) -> NDArray[np.int64]:
         order = np.lexsort((order, effective, number))
         order = order[effective[order] <= valid_us]
     last = _last(codes, order, len(keys.dictionary))
-    if "part" not in table.schema.names:
-        return np.sort(last[last >= 0])
+    if "part" not in table.schema.names or len(keys.dictionary) == table.num_rows:
+        return _sorted(last, table.num_rows)
     part = table["part"].to_numpy()
-    if len(keys.dictionary) == table.num_rows:
-        return np.sort(order)
     governor = last[codes[order]]
     order = order[(number[order] == number[governor]) & (effective[order] == effective[governor])]
     _, place = np.unique(codes.astype(np.int64) * (MOST_PARTS + 1) + part, return_inverse=True)
-    last = _last(place, order, int(place.max()) + 1)
-    return np.sort(last[last >= 0])
+    return _sorted(_last(place, order, int(place.max()) + 1), table.num_rows)
+
+
+def _sorted(rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Row numbers below ``size`` in order, without the -1."""
+    kept = np.zeros(size + 1, np.bool_)
+    kept[rows] = True  # -1 marks the place after the last
+    return np.flatnonzero(kept[:size])
 
 
 def _last(codes: NDArray[Any], order: NDArray[np.int64], size: int) -> NDArray[np.int64]:

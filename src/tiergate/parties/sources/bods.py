@@ -61,7 +61,7 @@ _MOST_ALIASES: Final = 1 << 20
 def read(paths: Sequence[Path], feed: Feed) -> Iterator[Fact]:
     """Facts of statements, in the order of the files."""
     for path in paths:
-        # Publishers name components by record, as 0.4 has it, or by statement, as before. Relations alone need it.
+        # Publishers name components by record, as 0.4 has it, or by statement, as before.
         aliases: dict[str, str] = {}
         for number, row in json_objects(path, feed):
             try:
