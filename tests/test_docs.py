@@ -99,3 +99,14 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_page_on_parties_has_every_column_kind_and_prong() -> None:
+    from tiergate.parties.fact_rows import PRONGS
+    from tiergate.parties.sources.plain import COLUMNS
+    from tiergate.parties.sources.taking import READERS
+
+    page = (ROOT / "docs" / "parties.md").read_text(encoding="utf-8")
+    columns = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)))
+    assert set(COLUMNS) | set(PRONGS) <= set(columns)
+    assert [kind for kind in READERS if not re.search(rf"[`:\s]{kind}[`\s]", page)] == []
