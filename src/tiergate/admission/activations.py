@@ -129,7 +129,7 @@ class ActivationStore:
                 raise InputError(f"`{pack.name}` is not active on {day}: see `tiergate packs list`")
             epoch = connection.execute(sa.insert(_ACTIVATIONS).values(row)).inserted_primary_key
         assert epoch is not None
-        return msgspec.convert(row | {"epoch": epoch[0]}, Activation)
+        return msgspec.convert({**row, "epoch": epoch[0]}, Activation)
 
     def history(self) -> list[Activation]:
         """Every row, oldest first."""
@@ -174,7 +174,8 @@ def _rows(connection: sa.Connection, epoch: int | None) -> list[Activation]:
     query = sa.select(_ACTIVATIONS).order_by(_ACTIVATIONS.c.epoch)
     if epoch is not None:
         query = query.where(_ACTIVATIONS.c.epoch <= epoch)
-    return [msgspec.convert(dict(row), Activation) for row in connection.execute(query).mappings()]
+    rows = connection.execute(query).mappings()
+    return [Activation(**{name: row[name] for name in Activation.__struct_fields__}) for row in rows]
 
 
 def _governing(rows: list[Activation], day: date) -> dict[str, Activation]:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,11 @@ class PackVerdicts:
         self.verdict = np.zeros(facts.graph.entities, np.int8)
         self._reason = np.full(facts.graph.entities, _REASONS.index(Reason.NOT_IN_FORCE), np.int8)
         self.resolution: Resolution | None = None
+        self._fingerprint = pack.fingerprint()
         if standing in (Standing.IN_FORCE, Standing.UNCONFIRMED):
             self._judge()
 
-    @property
+    @cached_property
     def outcome(self) -> npt.NDArray[np.int8]:
         """`Outcome` of every entity, (n,)."""
         unknown = np.int8(Outcome[self.pack.unknown.upper()])
@@ -135,7 +137,7 @@ class PackVerdicts:
         return {
             "organisation": self.facts.ids[entity],
             "pack": self.pack.name,
-            "pack_fingerprint": self.pack.fingerprint(),
+            "pack_fingerprint": self._fingerprint,
             "day": self.day.isoformat(),
             "facts": self.facts.reference,
             "steps": steps,
@@ -143,8 +145,8 @@ class PackVerdicts:
 
     def _judge(self) -> None:
         pack, facts = self.pack, self.facts
-        if pack.seeds is None or pack.test is None:
-            raise InputError(f"rule pack `{pack.name}` is about persons: it says nothing of who owns an organisation")
+        assert pack.test is not None
+        assert pack.seeds is not None
         seeds, doubtful = self._seeds()
         low = self.resolution = resolve(facts.graph, np.flatnonzero(seeds), pack.test.test())
         self.verdict = low.verdict.copy()

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from tiergate.parties.fact_rows import shown_id
 from tiergate.parties.ownership import I32, Bools, StakeGraph
+from tiergate.parties.snapshot import Snapshot
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Countries of entities, as pairs: ``country[k]`` (ISO 3166-1 alpha-2 where the source has it) is one of
-    ``entity[k]``'s. Sources may differ, so an entity may have several; one without any has no row."""
+    """Countries of entities, as pairs: ``country[k]`` is one of ``entity[k]``'s, as ISO 3166-1 alpha-2 (`US`) or with a
+    subdivision (ISO 3166-2, `US-DE`) where the source has it so. Sources may differ, so an entity may have several; one
+    without any has no row."""
 
     entities: int
     entity: I32
@@ -36,8 +38,9 @@ class Places:
         return known
 
     def only_in(self, countries: Collection[str]) -> Bools:
-        """Entities (n,) all of whose countries, one at least, are among ``countries``."""
-        outside = np.array([country not in countries for country in self.country], np.bool_)
+        """Entities (n,) all of whose countries, one at least, are among ``countries`` or subdivisions of one."""
+        within = {code for code in set(self.country) if code in countries or code.partition("-")[0] in countries}
+        outside = np.array([code not in within for code in self.country], np.bool_)
         only = self.known.copy()
         only[self.entity[outside]] = False
         return only
@@ -72,36 +75,20 @@ class OwnershipFacts:
         return sorted(name for name, listed in self.listings.items() if (listed == entity).any())
 
 
-class PartiesSnapshot(Protocol):
-    """What is asked of a snapshot of the parties' facts (`tiergate.parties.snapshot`)."""
-
-    @property
-    def version(self) -> int: ...
-    @property
-    def valid_us(self) -> int: ...
-    @property
-    def recorded_us(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def seeds(self) -> Mapping[str, I32]: ...
-    @property
-    def party_facts(self) -> Any: ...
-    @property
-    def ids(self) -> Any: ...
-    @property
-    def numbers(self) -> I32: ...
-    def graph_columns(self) -> tuple[dict[str, npt.NDArray[Any]], Any]: ...
+def no_facts() -> OwnershipFacts:
+    """Facts of nobody, for rules that ask for none."""
+    nowhere = Places.of(0, [])
+    return OwnershipFacts(StakeGraph.build(0, [], [], []), [], {}, nowhere, nowhere, np.zeros(0, np.bool_), "none")
 
 
-def facts_of(snapshot: PartiesSnapshot) -> OwnershipFacts:
+def facts_of(snapshot: Snapshot) -> OwnershipFacts:
     """Facts of a snapshot. An entity's id is the first of its party's ids."""
     columns, _ = snapshot.graph_columns()
     graph = StakeGraph.build(snapshot.size, **columns)
     # Read backwards, so that the first id of a party is the one that stays.
     ids = [""] * snapshot.size
     for party, number in zip(reversed(snapshot.ids.to_pylist()), snapshot.numbers[::-1].tolist(), strict=True):
-        ids[number] = f"pty_{party.hex()}"
+        ids[number] = shown_id(party)
     table = snapshot.party_facts
     number = table["number"].to_pylist()
     people = np.zeros(snapshot.size, np.bool_)

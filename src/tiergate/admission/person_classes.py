@@ -180,22 +180,27 @@ def person_class(
 ) -> PersonClass:
     """The class under ``pack`` from all that is on file. Statements of other packs are passed over.
 
-    Of one issuer the newest counts. Where issuers differ, ineligible counts: none of them can overrule another.
+        Of one issuer the newest counts, and nothing once it has expired. Where issuers differ, ineligible counts:
+    none of them can overrule another.
     """
     newest: dict[str, Statement] = {}
     refused = set()
     for signed in statements:
         if signed.statement.pack != pack.id:
             continue
+        told = signed.statement
         try:
-            told = verify(signed, pack=pack, subject=subject, employer=employer, issuers=issuers, now_us=now_us)
+            verify(signed, pack=pack, subject=subject, employer=employer, issuers=issuers, now_us=now_us)
         except StatementError as error:
             refused.add(error.code)
-            continue
+            # What has expired, and has no other fault, still supersedes what its issuer said before: an ineligible
+            # that runs out must not bring an older eligible back.
+            if error.code != "expired":
+                continue
         held = newest.get(told.issuer)
         if held is None or (told.issued_at, told.value) > (held.issued_at, held.value):
             newest[told.issuer] = told
-    counting = list(newest.values())
+    counting = [one for one in newest.values() if one.expires_at > now_us]
     barring = [one for one in counting if one.value == "ineligible"]
     codes = tuple(sorted(refused))
     if not counting:

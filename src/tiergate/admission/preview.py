@@ -173,12 +173,18 @@ class _World:
             if one.pack.kind == "ownership" and (one.pack.name, one.confirmed) not in self.judged:
                 self.judged[one.pack.name, one.confirmed] = judge(one, facts, self.day)
         self.proofs: dict[str, dict[str, Any]] = {}
+        self._known: dict[tuple[PackVerdicts, str], _Said] = {}
 
     def verdicts(self, packs: list[ActivePack]) -> list[PackVerdicts]:
         return [self.judged[one.pack.name, one.confirmed] for one in packs if one.pack.kind == "ownership"]
 
     def organisation(self, name: str, packs: list[ActivePack]) -> list[_Said]:
-        return [self._said(judged, judged.of(name)) for judged in self.verdicts(packs)]
+        said = []
+        for judged in self.verdicts(packs):
+            if (judged, name) not in self._known:
+                self._known[judged, name] = self._said(judged, judged.of(name))
+            said.append(self._known[judged, name])
+        return said
 
     def person(self, person: Person, packs: list[ActivePack]) -> list[_Said]:
         """The person's own classes, the member's verdicts and, for a contractor, the employer's."""

@@ -26,7 +26,7 @@ from tiergate.parties.ownership import WHOLE, Counts, OwnershipTest, Remainder
 
 ANY: Final = "*"
 _ID: Final = re.compile(r"[a-z][a-z0-9_]{1,62}")
-_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_COUNTRY: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,9 +77,10 @@ class AppliesTo(_Part, frozen=True, kw_only=True):
 class Seeds(_Part, frozen=True, kw_only=True):
     """Whom a rule of ownership starts from.
 
-    ``lists``: names under which lists were imported, all pooled. ``headquarters``: ISO 3166-1 alpha-2 codes of
-    countries whose companies are seeds. Companies in neither of them nor in ``headquarters_clear``, and those whose
-    headquarters nobody recorded, may be seeds: what depends on them is not known.
+    ``lists``: names under which lists were imported, all pooled. ``headquarters``: countries whose companies are
+    seeds, ISO 3166-1 alpha-2, or subdivisions of a country that is clear otherwise. Companies in neither of them
+    nor in ``headquarters_clear``, and those whose headquarters nobody recorded, may be seeds: what depends on them
+    is not known.
     """
 
     lists: tuple[str, ...] = ()
@@ -295,5 +296,5 @@ def _wrong_rule(pack: RulePack) -> tuple[str, str] | None:
     for key, codes in countries.items():
         for code in codes:
             if not _COUNTRY.fullmatch(code):
-                return key, f"has `{code}`, which is no ISO 3166-1 alpha-2 code"
+                return key, f"has `{code}`, which is no code of ISO 3166, such as `CN`"
     return None

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import demo, detect, importing, keys, parties, redteam, respond, serve, simulate
+from tiergate.cli import demo, detect, importing, keys, packs, parties, redteam, respond, serve, simulate
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
@@ -56,6 +56,7 @@ app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
 app.add_typer(keys.app, name="keys")
+app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
 app.add_typer(respond.app, name="respond")
 
