@@ -57,8 +57,8 @@ class Costs:
 
 
 PERSON: Final = Costs(
-    edit=0.24, power=1.51, share=0.36, heard=0.47, consonants=0.11, initial=0.27, short_form=0.36, acronym=0.54,
-    joined=0.09, conflict=1.66, missing=0.1, thin=0.39, floor=0.09, forms=0.0,
+    edit=0.26, power=1.35, share=0.36, heard=0.45, consonants=0.11, initial=0.27, short_form=0.36, acronym=0.54,
+    joined=0.09, conflict=2.23, missing=0.13, thin=0.42, floor=0.08, forms=0.0,
 )  # fmt: skip
 ORGANISATION: Final = Costs(
     edit=0.17, power=1.8, share=0.57, heard=0.58, consonants=0.3, initial=0.39, short_form=1.0, acronym=0.36,
@@ -105,17 +105,21 @@ def compare(left: Name, right: Name) -> Comparison:
 
 def compare_by(left: Name, right: Name, costs: Costs) -> Comparison:
     """`compare` under costs of one's own; the names must not be empty."""
-    if [token.text for token in left.tokens] > [token.text for token in right.tokens]:  # symmetry: one order for both
+    if _order(left) > _order(right):  # symmetry: whichever comes first, they are compared in one order
         turned = compare_by(right, left, costs)
         return Comparison(turned.score, tuple(Part(p.right, p.left, p.why, p.cost) for p in turned.parts))
     parts, ours, theirs = _equal(left.tokens, right.tokens)
     agreed = sum(left.tokens[i].value for i in range(len(left.tokens)) if i not in ours)
     if ours and theirs:
-        agreed += _pair_up(left.tokens, right.tokens, ours, theirs, costs, parts, supported=agreed > WEAK)
+        agreed = _pair_up(left.tokens, right.tokens, ours, theirs, costs, parts, agreed)
     _left_over([left.tokens[i] for i in sorted(ours)], [right.tokens[i] for i in sorted(theirs)], agreed, costs, parts)
     if left.forms and right.forms and left.forms.isdisjoint(right.forms):
         parts.append(Part(" ".join(sorted(left.forms)), " ".join(sorted(right.forms)), "other legal form", costs.forms))
     return Comparison(2.0 ** -sum(part.cost for part in parts), tuple(parts))
+
+
+def _order(name: Name) -> list[tuple[str, str]]:
+    return [(token.text, token.native) for token in name.tokens]
 
 
 def _worth(token: Token, costs: Costs) -> float:
@@ -137,8 +141,8 @@ def _equal(left: tuple[Token, ...], right: tuple[Token, ...]) -> tuple[list[Part
     return parts, ours, theirs
 
 
-_Link = tuple[float, float, tuple[int, ...], tuple[int, ...], str, float]
-"""-saving, cost, positions left, positions right, why, value."""
+_Link = tuple[bool, float, float, tuple[int, ...], tuple[int, ...], str, float]
+"""Whether it is weak, -saving, cost, positions left, positions right, why, value."""
 
 
 def _pair_up(
@@ -148,31 +152,26 @@ def _pair_up(
     theirs: set[int],
     costs: Costs,
     parts: list[Part],
-    *,
-    supported: bool,
+    agreed: float,
 ) -> float:
-    """Pair open tokens where that is cheaper than to leave both over, largest saving first. The value that agrees.
+    """Pair open tokens where that is cheaper than to leave both over. Returns the value that agrees with theirs added.
 
-    :param supported: whether another token is the same. Without, what is half rewritten and acronyms of two
-        letters pair nothing: `PLA` is near every third short name.
+    Largest saving first, and weak links last and only beside tokens that agree: initials, short acronyms and what is
+    half rewritten fit every third name.
     """
     links: list[_Link] = []
     for i in ours:
         for j in theirs:
-            link = _token_cost(left[i], right[j], costs, supported)
+            link = _token_cost(left[i], right[j], costs)
             if link is not None:
-                worth = min(_worth(left[i], costs), _worth(right[j], costs))
-                saving = worth * costs.conflict - link[0]
+                cost, why, weak = link
+                saving = min(_worth(left[i], costs), _worth(right[j], costs)) * costs.conflict - cost
                 if saving > 0:
-                    links.append((-saving, link[0], (i,), (j,), link[1], min(left[i].value, right[j].value)))
-    links.extend(_run_links(left, right, ours, theirs, costs, supported))
-    links.extend(
-        (s, c, theirs_, ours_, why, v)
-        for s, c, ours_, theirs_, why, v in _run_links(right, left, theirs, ours, costs, supported)
-    )
-    agreed = 0.0
-    for _, cost, lefts, rights, why, value in sorted(links):
-        if ours.issuperset(lefts) and theirs.issuperset(rights):
+                    links.append((weak, -saving, cost, (i,), (j,), why, min(left[i].value, right[j].value)))
+    links += _run_links(left, right, ours, theirs, costs)
+    links += [(w, s, c, one, run, why, v) for w, s, c, run, one, why, v in _run_links(right, left, theirs, ours, costs)]
+    for weak, _, cost, lefts, rights, why, value in sorted(links):
+        if ours.issuperset(lefts) and theirs.issuperset(rights) and (agreed > WEAK or not weak):
             ours.difference_update(lefts)
             theirs.difference_update(rights)
             parts.append(Part(_shown(left, lefts), _shown(right, rights), why, cost))
@@ -184,28 +183,26 @@ def _shown(tokens: tuple[Token, ...], positions: tuple[int, ...]) -> str:
     return " ".join(tokens[i].native or tokens[i].text for i in positions)
 
 
-def _token_cost(left: Token, right: Token, costs: Costs, supported: bool) -> tuple[float, str] | None:
-    """Cost of taking two unequal tokens for one, and why; None where nothing allows it."""
+def _token_cost(left: Token, right: Token, costs: Costs) -> tuple[float, str, bool] | None:
+    """Cost of taking two unequal tokens for one, why, and whether that is weak; None where nothing allows it."""
     a, b = left.text, right.text
     if left.native and right.native:  # two characters that are written differently are two names, however read
-        return (costs.joined, "same reading") if a == b else None
-    if len(a) == 1 or len(b) == 1:
-        return (costs.initial, "initial") if a[0] == b[0] and not (a.isdigit() or b.isdigit()) else None
+        return (costs.joined, "same reading", False) if a == b else None
     if a == b:
-        return 0.0, "same reading"
+        return 0.0, "same reading", False
+    if len(a) == 1 or len(b) == 1:
+        return (costs.initial, "initial", True) if a[0] == b[0] and not (a.isdigit() or b.isdigit()) else None
     if left.abjad != right.abjad:
         cost, edits = _edit_cost(left.key, right.key, costs)
-        return costs.consonants + cost, f"consonants, {edits} edits"
+        return costs.consonants + cost, f"consonants, {edits} edits", min(len(left.key), len(right.key)) < 3
     cost, edits = _edit_cost(a, b, costs)
-    if not supported and 2 * edits >= max(len(a), len(b)):
-        return None
     why = f"{edits} edits"
     if left.key == right.key and len(left.key) > 1:
         cost *= costs.heard
         why += ", sounds alike"
     if costs.short_form < cost and one_person(a, b):
-        return costs.short_form, "short form"
-    return cost, why
+        return costs.short_form, "short form", False
+    return cost, why, 2 * edits >= max(len(a), len(b))
 
 
 def _edit_cost(left: str, right: str, costs: Costs) -> tuple[float, int]:
@@ -217,12 +214,7 @@ _LONGEST_ACRONYM: Final = 6
 
 
 def _run_links(
-    many: tuple[Token, ...],
-    one: tuple[Token, ...],
-    open_many: set[int],
-    open_one: set[int],
-    costs: Costs,
-    supported: bool,
+    many: tuple[Token, ...], one: tuple[Token, ...], open_many: set[int], open_one: set[int], costs: Costs
 ) -> list[_Link]:
     """Links of a run of open neighbours in ``many`` to one token of ``one``: written together, or as an acronym."""
     links: list[_Link] = []
@@ -234,15 +226,15 @@ def _run_links(
         for j in open_one:
             text = one[j].text
             if len(run) <= 3 and abs(len(written) - len(text)) <= 2 and text[0] == written[0]:
-                cost, _ = _edit_cost(written, text, costs)
+                cost, edits = _edit_cost(written, text, costs)
                 cost += 0.0 if all(many[i].native for i in run) else costs.joined
                 saving = worth * costs.conflict - cost
-                if saving > 0:
-                    links.append((-saving, cost, run, (j,), "written together", value))
-            if text == initials and one[j].value > WEAK and (supported or len(text) > 2):
+                if saving > 0 and 3 * edits <= len(written):
+                    links.append((False, -saving, cost, run, (j,), "written together", value))
+            if text == initials and one[j].value > WEAK:
                 saving = worth * costs.conflict - costs.acronym
                 if saving > 0:
-                    links.append((-saving, costs.acronym, run, (j,), "acronym", value))
+                    links.append((len(text) < 3, -saving, costs.acronym, run, (j,), "acronym", value))
     return links
 
 
