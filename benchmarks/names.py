@@ -146,7 +146,7 @@ START: Final = {
     ),
     Kind.ORGANISATION: Costs(
         edit=0.2, power=1.2, share=0.8, heard=0.7, consonants=0.3, initial=0.5, short_form=1.0, acronym=0.6, joined=0.1,
-        conflict=1.4, missing=0.9, thin=0.2, floor=0.7, forms=0.5,
+        conflict=1.4, missing=0.9, thin=0.5, floor=0.7, forms=0.5,
     ),
 }  # fmt: skip
 """Set by hand before anything was learnt; learning is drawn back towards it."""

@@ -49,7 +49,7 @@ class Costs:
     missing: float
     """for each rare token's value that is left over on one side; common words count by their value alone"""
     thin: float
-    """added to ``missing`` where no more than one rare token agrees"""
+    """added to ``missing`` where more is missing than agrees: `Origin Bancorp` is no `Bancorp`"""
     floor: float
     """in [0, 1]; what the commonest word is worth in a pair or a conflict, as a share of a rare one"""
     forms: float
@@ -57,12 +57,12 @@ class Costs:
 
 
 PERSON: Final = Costs(
-    edit=0.26, power=1.35, share=0.36, heard=0.45, consonants=0.11, initial=0.27, short_form=0.36, acronym=0.54,
-    joined=0.09, conflict=2.23, missing=0.13, thin=0.42, floor=0.08, forms=0.0,
+    edit=0.26, power=1.35, share=0.36, heard=0.47, consonants=0.11, initial=0.27, short_form=0.36, acronym=0.54,
+    joined=0.09, conflict=2.22, missing=0.12, thin=0.25, floor=0.09, forms=0.0,
 )  # fmt: skip
 ORGANISATION: Final = Costs(
-    edit=0.17, power=1.8, share=0.57, heard=0.58, consonants=0.3, initial=0.39, short_form=1.0, acronym=0.36,
-    joined=0.1, conflict=1.32, missing=0.9, thin=0.07, floor=1.0, forms=0.5,
+    edit=0.17, power=1.8, share=0.56, heard=0.63, consonants=0.3, initial=0.39, short_form=1.0, acronym=0.36,
+    joined=0.1, conflict=1.32, missing=0.9, thin=0.15, floor=1.0, forms=0.5,
 )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def _pair_up(
     """Pair open tokens where that is cheaper than to leave both over. Returns the value that agrees with theirs added.
 
     Largest saving first, and weak links last and only beside tokens that agree: initials, short acronyms and what is
-    half rewritten fit every third name.
+    half rewritten fit every third name, and so do common words.
     """
     links: list[_Link] = []
     for i in ours:
@@ -171,12 +171,16 @@ def _pair_up(
     links += _run_links(left, right, ours, theirs, costs)
     links += [(w, s, c, one, run, why, v) for w, s, c, run, one, why, v in _run_links(right, left, theirs, ours, costs)]
     for weak, _, cost, lefts, rights, why, value in sorted(links):
-        if ours.issuperset(lefts) and theirs.issuperset(rights) and (agreed > WEAK or not weak):
+        if ours.issuperset(lefts) and theirs.issuperset(rights) and (agreed > SUPPORT or not weak):
             ours.difference_update(lefts)
             theirs.difference_update(rights)
             parts.append(Part(_shown(left, lefts), _shown(right, rights), why, cost))
             agreed += value
     return agreed
+
+
+SUPPORT: Final = 0.5
+"""Value that must agree elsewhere before weak links count."""
 
 
 def _shown(tokens: tuple[Token, ...], positions: tuple[int, ...]) -> str:
@@ -231,7 +235,7 @@ def _run_links(
                 saving = worth * costs.conflict - cost
                 if saving > 0 and 3 * edits <= len(written):
                     links.append((False, -saving, cost, run, (j,), "written together", value))
-            if text == initials and one[j].value > WEAK:
+            if text == initials and all(many[i].value > WEAK for i in run) and one[j].value > WEAK:
                 saving = worth * costs.conflict - costs.acronym
                 if saving > 0:
                     links.append((len(text) < 3, -saving, costs.acronym, run, (j,), "acronym", value))
@@ -260,5 +264,5 @@ def _left_over(ours: list[Token], theirs: list[Token], agreed: float, costs: Cos
         parts.append(Part(shown[0], shown[1], "different", both * costs.conflict))
     mine, yours = (sum(token.value for token in side) for side in (ours, theirs))
     if mine != yours:
-        cost = abs(mine - yours) * (costs.missing + (costs.thin if agreed <= 1 else 0.0))
+        cost = abs(mine - yours) * (costs.missing + (costs.thin if agreed < abs(mine - yours) else 0.0))
         parts.append(Part(shown[0] if mine > yours else "", shown[1] if yours > mine else "", "only here", cost))
