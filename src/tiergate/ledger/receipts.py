@@ -98,17 +98,15 @@ def verify_receipt(
     :param witnesses: keys of witnesses, of which ``quorum`` (all when None) need to have cosigned.
     Raises `InputError` when it is no receipt, and `ProofError`, saying what fails, when it does not hold.
     """
-    if len(receipt) > RECEIPT_LIMIT_BYTES:
-        raise InputError(f"a receipt of {len(receipt):,} bytes is longer than any that is made")
+    parts = _parse(receipt)
     try:
-        parts = msgspec.json.decode(receipt, type=_Receipt)
         # The general implementation, not the writer's: the check does not rest on what it checks.
         text = rfc8785.dumps(parts.record)
         openings = [
             Opening(field, decode_base64(one.salt, "salt"), rfc8785.dumps(one.value))
             for field, one in parts.disclosed.items()
         ]
-    except (msgspec.MsgspecError, rfc8785.CanonicalizationError, RecursionError, UnicodeDecodeError) as error:
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise InputError(f"this is not a receipt: {error}") from error
     if len(parts.inclusion) > PROOF_LIMIT:
         raise InputError(f"the inclusion proof has {len(parts.inclusion)} hashes, more than any tree needs")
@@ -129,3 +127,17 @@ def verify_receipt(
     return VerifiedReceipt(
         parts.index, record, checkpoint, cosigned, {field: one.value for field, one in parts.disclosed.items()}
     )
+
+
+def receipt_origin(receipt: bytes) -> str:
+    """Name of the log that a receipt says it is from; nothing is verified. Raises `InputError`."""
+    return parse_checkpoint(_parse(receipt).checkpoint).origin
+
+
+def _parse(receipt: bytes) -> _Receipt:
+    if len(receipt) > RECEIPT_LIMIT_BYTES:
+        raise InputError(f"a receipt of {len(receipt):,} bytes is longer than any that is made")
+    try:
+        return msgspec.json.decode(receipt, type=_Receipt)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"this is not a receipt: {error}") from error
