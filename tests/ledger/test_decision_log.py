@@ -291,6 +291,24 @@ def test_whatever_part_of_an_append_a_crash_leaves_is_mended(tmp_path: Path, sma
             assert [record.time_us for record in records(crashed)] == [NOW_US + n for n in range(20)]
 
 
+def test_hashes_that_lost_power_are_made_anew(tmp_path: Path, small_files: None) -> None:
+    folder = tmp_path / "log"
+    made_log(folder, 13)
+    log = DecisionLog.open(folder, durable=True)
+    log.append([decided(n) for n in range(13, 30)])
+    log.close()
+    path = folder / "hashes"
+    whole = path.read_bytes()
+    for lost in (1, 5, 20):
+        path.write_bytes(whole[: -32 * lost] + bytes(32 * lost))
+        DecisionLog.open(folder).close()
+        assert path.read_bytes() == whole
+    # Zeros among what was signed are damage, not loss.
+    path.write_bytes(bytes(32) + whole[32:])
+    with pytest.raises(ProofError, match="record 0 is not the one"):
+        verified(folder)
+
+
 def test_acknowledged_records_that_are_gone_are_not_passed_over(tmp_path: Path, small_files: None) -> None:
     folder = tmp_path / "log"
     made_log(folder, 13)

@@ -42,7 +42,7 @@ from tiergate.ledger.decision_reader import (
     read_checkpoint,
 )
 from tiergate.ledger.decision_records import Decided, Opening, commit
-from tiergate.ledger.merkle import HASH_BYTES, Frontier, leaf_hash, stored_count
+from tiergate.ledger.merkle import HASH_BYTES, Frontier, leaf_hash, stored_count, stored_size
 from tiergate.ledger.notes import PrivateKey, PublicKey, SignatureLine, merged
 from tiergate.ledger.personal import PersonalValues
 from tiergate.ledger.record_files import FILE_RECORDS, RecordFiles, replace_file, sync_folder, write_all
@@ -62,6 +62,10 @@ class _Batch:
         self.first: int | None = None
         self.error: LedgerError | None = None
 
+    @property
+    def done(self) -> bool:
+        return self.first is not None or self.error is not None
+
 
 class DecisionLog:
     """The writer of a log. Thread-safe: appends that wait for each other are written together."""
@@ -75,8 +79,8 @@ class DecisionLog:
         self._hashes = os.open(folder / HASHES, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._personal = PersonalValues(folder / PERSONAL, durable=durable)
         self._frontier = Frontier()
-        self._writing = threading.Lock()
-        self._queueing = threading.Lock()
+        self._turn = threading.Condition()
+        self._writing = False  # whether a thread is; it and what waits change under `_turn`
         self._waiting: list[_Batch] = []
         self._broken: str | None = None
         self._signed = 0
@@ -130,14 +134,19 @@ class DecisionLog:
         made = commit(decided)
         texts = [text for text, _ in made]
         batch = _Batch(texts, [leaf_hash(text) for text in texts], [openings for _, openings in made])
-        with self._queueing:
+        with self._turn:
             self._waiting.append(batch)
-        # Whoever gets to write takes along all who wait; they find their batch done when it is their turn.
-        with self._writing:
-            if batch.first is None and batch.error is None:
-                with self._queueing:
-                    group, self._waiting = self._waiting, []
+            while self._writing and not batch.done:
+                self._turn.wait()
+            if not batch.done:
+                # Whoever gets to write takes along all who wait.
+                group, self._waiting = self._waiting, []
+                self._writing = True
+        if not batch.done:
+            try:
                 self._write(group)
+            finally:
+                self._pass_on()
         if batch.error is not None:
             raise batch.error
         assert batch.first is not None
@@ -151,7 +160,7 @@ class DecisionLog:
         """
         if key.public.name != self.origin:
             raise InputError(f"the key is that of `{key.public.name}`, and the log is `{self.origin}`")
-        with self._writing:
+        with self._alone():
             self._check_whole()
             if not self.size:
                 raise InputError("a log without records has nothing to be signed")
@@ -175,19 +184,36 @@ class DecisionLog:
 
     def close(self) -> None:
         """Release the log."""
-        with self._writing:
+        with self._alone():
             self._broken = self._broken or "it is closed"
             self._files.close()
             self._personal.close()
             os.close(self._hashes)
             os.close(self._lock)
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep appends waiting meanwhile."""
+        with self._turn:
+            while self._writing:
+                self._turn.wait()
+            self._writing = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._turn:
+            self._writing = False
+            self._turn.notify_all()
+
     def _check_whole(self) -> None:
         if self._broken is not None:
             raise LedgerError(f"the decision log at `{self.folder}` takes nothing more: {self._broken}; open it again")
 
     def _write(self, group: Sequence[_Batch]) -> None:
-        """Write batches together; each gets its place or the error. Only for the holder of ``_writing``."""
+        """Write batches together; each gets its place or the error. Only for whose turn it is."""
         first = self.size
         try:
             self._check_whole()
@@ -198,9 +224,8 @@ class DecisionLog:
                 self._files.append(first, [text for batch in group for text in batch.texts])
                 if self._durable:
                     self._files.sync()
+                # Not synced: what is missing of them is made anew from the records.
                 write_all(self._hashes, hashes)
-                if self._durable:
-                    os.fdatasync(self._hashes)
             except (OSError, LedgerError) as error:
                 self._undo(first)
                 raise LedgerError(f"cannot write the decision log at `{self.folder}`: {error}") from error
@@ -255,6 +280,10 @@ class DecisionLog:
         signed, counted = (checkpoint.size if checkpoint is not None else 0), reader.size
         if counted < signed:
             raise ProofError(f"{signed} records were signed, and {counted} are there", index=counted)
+        # A file system that lost power may give zeros for what it had not written: no hash is that.
+        tail = reader.stored_hashes(signed, counted)
+        written = next((n for n in range(0, len(tail), HASH_BYTES) if not any(tail[n : n + HASH_BYTES])), len(tail))
+        counted = stored_size(stored_count(signed) + written // HASH_BYTES)
         frontier = Frontier.at(signed, reader.hash_at)
         for first, texts in _whole(self._files, signed):
             made = b"".join(frontier.extend([leaf_hash(text) for text in texts]))
