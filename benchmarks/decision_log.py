@@ -34,6 +34,8 @@ from tiergate.ledger.receipts import make_receipt, verify_receipt
 ORIGIN = "benchmark.example/decisions"
 BATCH = 100
 NAIVE_RECORDS = 4_096
+DISTINCT = 50_000
+"""Decisions that are made beforehand, and appended over and over with new salts."""
 SAMPLES = 500
 
 
@@ -109,12 +111,15 @@ def append_from_threads(log: DecisionLog, made: Sequence[Decided], threads: int)
         worker.join()
 
 
-def rates(folder: Path, made: Sequence[Decided], figures: dict[str, float]) -> None:
-    for durable, records in ((False, len(made)), (True, min(len(made), 50_000))):
+def rates(folder: Path, made: Sequence[Decided], rounds: int, figures: dict[str, float]) -> None:
+    for durable, times in ((False, rounds), (True, 1)):
         kind = "durable" if durable else "os"
         log = DecisionLog.open(folder / kind, origin=ORIGIN, durable=durable)
-        with timed(figures, f"append_{kind}_per_s", records, rate=True):
-            append_all(log, made[:records], BATCH)
+        with timed(figures, f"append_{kind}_per_s", times * len(made), rate=True):
+            for _ in range(times):
+                append_all(log, made, BATCH)
+        with timed(figures, f"append_{kind}_by_1000_per_s", len(made), rate=True):
+            append_all(log, made, 1_000)
         single = made[:2_000]
         with timed(figures, f"append_{kind}_one_by_one_per_s", len(single), rate=True):
             append_all(log, single, 1)
@@ -123,16 +128,16 @@ def rates(folder: Path, made: Sequence[Decided], figures: dict[str, float]) -> N
         log.close()
 
 
-def sqlite_rates(folder: Path, made: Sequence[Decided], figures: dict[str, float]) -> None:
+def sqlite_rates(folder: Path, made: Sequence[Decided], rounds: int, figures: dict[str, float]) -> None:
     """The same canonical JSON, with nothing beside it."""
-    for durable, records in ((False, len(made)), (True, min(len(made), 50_000))):
+    for durable, times in ((False, rounds), (True, 1)):
         kind = "durable" if durable else "os"
         database = sqlite3.connect(folder / f"{kind}.sqlite", isolation_level=None)
         database.execute("pragma journal_mode = wal")
         database.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
         database.execute("create table decisions (number integer primary key, record blob not null)")
-        with timed(figures, f"sqlite_{kind}_per_s", records, rate=True):
-            for start in range(0, records, BATCH):
+        with timed(figures, f"sqlite_{kind}_per_s", times * len(made), rate=True):
+            for start in list(range(0, len(made), BATCH)) * times:
                 texts = [(text,) for text, _ in commit(made[start : start + BATCH])]
                 database.execute("begin immediate")
                 database.executemany("insert into decisions (record) values (?)", texts)
@@ -189,12 +194,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder if not given")
     parser.add_argument("--out", type=Path, help="file for the JSON")
     options = parser.parse_args()
-    made = decisions(options.records, options.personal)
-    figures: dict[str, float] = {"records": len(made), "load_before": os.getloadavg()[0]}
+    made = decisions(min(options.records, DISTINCT), options.personal)
+    rounds = max(1, options.records // len(made))
+    figures: dict[str, float] = {"records": rounds * len(made), "load_before": os.getloadavg()[0]}
     folder = Path(tempfile.mkdtemp(prefix="decision-log-", dir=options.folder))
     try:
-        rates(folder, made, figures)
-        sqlite_rates(folder, made, figures)
+        rates(folder, made, rounds, figures)
+        sqlite_rates(folder, made, rounds, figures)
         proofs(folder / "os", figures)
     finally:
         shutil.rmtree(folder)

@@ -113,6 +113,7 @@ class DecisionLog:
                 os.close(lock)
                 raise
             try:
+                sync_folder(folder)
                 log._mend(accept_loss=accept_loss)
             except BaseException:
                 log.close()
