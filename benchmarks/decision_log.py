@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import sqlite3
 import statistics
@@ -24,6 +25,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tiergate.clock import SystemClock
+from tiergate.errors import ProofError
 from tiergate.ledger.decision_log import DecisionLog
 from tiergate.ledger.decision_reader import DecisionReader, scan, verify_log
 from tiergate.ledger.decision_records import Decided, commit
@@ -40,7 +42,7 @@ SAMPLES = 500
 
 
 def decisions(count: int, fields: int) -> list[Decided]:
-    """Decisions of some 500 bytes each, deterministic."""
+    """Decisions of some 500 bytes each as records, deterministic."""
     made = []
     for n in range(count):
         digest = sha256(b"%d" % n).hexdigest()
@@ -180,6 +182,29 @@ def proofs(folder: Path, figures: dict[str, float]) -> None:
     figures["bytes_per_record"] = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file()) / size
 
 
+def flips(folder: Path, count: int, figures: dict[str, float]) -> None:
+    """Flip one bit after another, anywhere in records, hashes and checkpoint; count those that a scan finds, and those
+    whose place it tells."""
+    key = PrivateKey(ORIGIN, ED25519, bytes(32)).public
+    files = [*sorted((folder / "records").iterdir()), folder / "hashes", folder / "checkpoint"]
+    seed = random.Random(1)
+    figures |= {"flipped": count, "flips_found": 0, "flips_located": 0}
+    for n in range(count):
+        path = seed.choices(files, [one.stat().st_size for one in files])[0] if n else folder / "checkpoint"
+        with path.open("r+b") as file:
+            at = seed.randrange(path.stat().st_size)
+            (old,) = os.pread(file.fileno(), 1, at)
+            os.pwrite(file.fileno(), bytes([old ^ 1 << seed.randrange(8)]), at)
+            try:
+                with closing(DecisionReader(folder)) as reader:
+                    for _ in scan(reader, key=key):
+                        pass
+            except ProofError as error:
+                figures["flips_found"] += 1
+                figures["flips_located"] += error.index is not None or path.name == "checkpoint"
+            os.pwrite(file.fileno(), bytes([old]), at)
+
+
 def naive(made: Sequence[Decided], figures: dict[str, float]) -> None:
     leaves = [leaf_hash(text) for text, _ in commit(made[:NAIVE_RECORDS])]
     figures["naive_records"] = len(leaves)
@@ -191,6 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--personal", type=int, default=2, help="personal fields of each decision")
+    parser.add_argument("--flips", type=int, default=10, help="bits to flip, each looked for by a whole scan")
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder if not given")
     parser.add_argument("--out", type=Path, help="file for the JSON")
     options = parser.parse_args()
@@ -202,6 +228,7 @@ def main() -> None:
         rates(folder, made, rounds, figures)
         sqlite_rates(folder, made, rounds, figures)
         proofs(folder / "os", figures)
+        flips(folder / "os", options.flips, figures)
     finally:
         shutil.rmtree(folder)
     naive(made, figures)
