@@ -103,7 +103,6 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-<<<<<<< HEAD
 def test_the_decision_log_is_documented_as_it_is() -> None:
     from tiergate.ledger import decision_reader
     from tiergate.ledger.decision_records import DecisionRecord
@@ -114,7 +113,8 @@ def test_the_decision_log_is_documented_as_it_is() -> None:
     files += [decision_reader.CHECKPOINT, decision_reader.COSIGNED]
     fields = [*DecisionRecord.__struct_fields__, *_Receipt.__struct_fields__]
     assert [name for name in (*files, *fields) if f"`{name}`" not in text] == []
-=======
+
+
 def test_the_page_on_parties_has_every_column_kind_and_prong() -> None:
     from tiergate.parties.fact_rows import PRONGS
     from tiergate.parties.sources.plain import COLUMNS
@@ -124,4 +124,3 @@ def test_the_page_on_parties_has_every_column_kind_and_prong() -> None:
     columns = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)))
     assert set(COLUMNS) | set(PRONGS) <= set(columns)
     assert [kind for kind in READERS if not re.search(rf"[`:\s]{kind}[`\s]", page)] == []
->>>>>>> facts

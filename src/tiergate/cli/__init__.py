@@ -10,8 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import decisions, demo, detect, importing, keys, redteam, respond, serve, simulate, verify
-from tiergate.cli import demo, detect, importing, keys, parties, redteam, respond, serve, simulate
+from tiergate.cli import decisions, demo, detect, importing, keys, parties, redteam, respond, serve, simulate, verify
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
