@@ -13,6 +13,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,11 @@ def read(folder: Path, rows: int) -> None:
     for name, text in texts.items():
         path = folder / "file"
         path.write_text(text)
-        kind = name.split()[0]
-        measured(
-            f"read {name}", rows, lambda k=kind, p=path: sum(1 for _ in READERS[k]([p], Feed(k, RefusedRows(None))))
-        )  # type: ignore[misc]
+        measured(f"read {name}", rows, partial(_count, name.split()[0], path))
+
+
+def _count(kind: str, path: Path) -> int:
+    return sum(1 for _ in READERS[kind]([path], Feed(kind, RefusedRows(None))))
 
 
 def _lei(number: int) -> str:

@@ -95,12 +95,32 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/detection.md", "docs/rule-packs.md"]
+    "document",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/detection.md",
+        "docs/decision-log.md",
+        "docs/rule-packs.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_decision_log_is_documented_as_it_is() -> None:
+    from tiergate.ledger import decision_reader
+    from tiergate.ledger.decision_records import DecisionRecord
+    from tiergate.ledger.receipts import _Receipt
+
+    text = (ROOT / "docs" / "decision-log.md").read_text(encoding="utf-8")
+    files = [decision_reader.ABOUT, decision_reader.HASHES, decision_reader.PERSONAL]
+    files += [decision_reader.CHECKPOINT, decision_reader.COSIGNED]
+    fields = [*DecisionRecord.__struct_fields__, *_Receipt.__struct_fields__]
+    assert [name for name in (*files, *fields) if f"`{name}`" not in text] == []
 
 
 def test_the_page_on_parties_has_every_column_kind_and_prong() -> None:

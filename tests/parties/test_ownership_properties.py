@@ -203,6 +203,17 @@ def test_cheaper_facts_come_first_and_a_set_spares_none() -> None:
     assert halves[0].no_up_to == 99_999  # with less than 10% of 4, whatever 1 turns out to be
 
 
+def test_an_unexplained_stake_through_a_holder_of_all_and_holders_who_may_act_together() -> None:
+    # 3 holds all of 2 and could be the one through whom 0 holds its declared 60: asking for the chain settles it.
+    through = StakeGraph.build(4, [3, 0], [2, 2], [WHOLE, 600_000], indirect=[0, 1])
+    cheapest = settle(resolve(through, [0], OFAC), 2)[0]
+    assert ([fact.kind for fact in cheapest.facts], cheapest.settles) == ([Missing.CHAIN], True)
+    # 1, which 0 controls, holds 40 of 2 and nobody knows who holds 30 more: both that and whether they act together.
+    unasked = StakeGraph.build(4, [0, 1, 3], [1, 2, 2], [WHOLE, 400_000, 300_000], undisclosed=[0, 0, 1, 0])
+    both = settle(resolve(unasked, [0], UK), 2)[0]
+    assert ({fact.kind for fact in both.facts}, both.settles) == ({Missing.HOLDERS, Missing.TOGETHER}, True)
+
+
 @settings(max_examples=80, deadline=None)
 @given(drawn(most=6))
 def test_a_single_size_that_settles_does_so_in_the_whole_graph(case: Drawn) -> None:

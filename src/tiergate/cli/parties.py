@@ -192,7 +192,8 @@ def _snapshot(store: FactStore, at: str | None, known: str | None) -> Snapshot:
 
 
 def _find(snapshot: Snapshot, text: str) -> list[int]:
-    from tiergate.parties.sources.plain import identifier, reference
+    from tiergate.parties.sources.gleif import register_number
+    from tiergate.parties.sources.plain import reference
     from tiergate.parties.sources.values import UnreadableError
 
     try:
@@ -202,7 +203,7 @@ def _find(snapshot: Snapshot, text: str) -> list[int]:
     if number is not None:
         return [number]
     scheme, colon, value = text.partition(":")
-    return (snapshot.identified(identifier(scheme, value)) if colon else []) or snapshot.named(text)
+    return (snapshot.identified(register_number(scheme, value)) if colon else []) or snapshot.named(text)
 
 
 def _described(snapshot: Snapshot, number: int) -> dict[str, Any]:

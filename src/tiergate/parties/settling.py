@@ -182,7 +182,8 @@ class _Part:
                 add(Missing.CONTROL if graph.prong[stake] == Prong.CONTROL else Missing.SIZE, stake, lo, hi)
         shares = [stake for stake in mine if graph.prong[stake] != Prong.CONTROL and not graph.indirect[stake]]
         unstated = [stake for stake in shares if graph.concert[stake] < 0]
-        if not test.aggregate and unstated and len({int(graph.owner[stake]) for stake in shares}) > 1:
+        several = len({int(graph.owner[stake]) for stake in shares}) > 1 or self._open(entity)
+        if not test.aggregate and unstated and several:
             add(Missing.TOGETHER, -1, 0, 1)
         left = [WHOLE - int(graph.firm_ppm[2 * entity + prong]) for prong in test.counts.value]
         if min(left) < 0:
@@ -239,6 +240,8 @@ class _Part:
         listed = [at for entity, at in self.number.items() if resolution.listed[entity]]
         self.listed = [*listed, self.somebody]
         self.known = [self.number[entity] for entity, each in verdict.items() if each == Verdict.YES] + [known]
+        held = [at for entity, at in self.number.items() if resolution.high_round[entity] >= 0]
+        self.held = {*held, self.somebody}
         self.undisclosed = [entity in self.rows and self._open(entity) for entity in self.number] + [False, False]
         ignored = self.test.remainder is Remainder.IGNORED
         self.test_of_part = self.test if ignored else replace(self.test, remainder=Remainder.STATED)
@@ -246,7 +249,8 @@ class _Part:
 
     def _judge(self, outcomes: Mapping[Fact, int]) -> Verdict:
         rows, undisclosed = [list(row) for row in self.base], list(self.undisclosed)
-        for fact, value in outcomes.items():
+        # Who acts together is said of all holders that the other facts bring in.
+        for fact, value in sorted(outcomes.items(), key=lambda item: item[0].kind is Missing.TOGETHER):
             self._learn(fact, value, rows, undisclosed)
         owner, owned, lo, hi, prong, concert, indirect = zip(*rows, strict=True) if rows else ((),) * 7
         graph = StakeGraph.build(
@@ -270,15 +274,15 @@ class _Part:
             rows[self.place[fact.stake]][2:4] = [value, value]
         elif fact.kind is Missing.CHAIN:
             row = rows[self.place[fact.stake]]
-            room = max(0, WHOLE - int(self.graph.firm_ppm[2 * fact.entity + row[4]]))
-            row[2:4] = [min(value, room)] * 2
+            row[2:4] = [value, value]
             row[6] = False
+            self._correct(at, rows, at_most=True)  # it passes through holders already counted, where there is no room
         elif fact.kind is Missing.TOGETHER:
-            for stake in self.rows[fact.entity]:
-                if self._matters(stake) and (value or self.graph.concert[stake] < 0):
-                    rows[self.place[stake]][5] = self.concerts + (0 if value else 1 + self.place[stake])
+            for row in rows:
+                if row[1] == at and row[4] != Prong.CONTROL and row[0] in self.held and (value or row[5] < 0):
+                    row[5] = self.concerts + (0 if value else 1 + row[0])
         elif fact.kind is Missing.CONTRADICTION:
-            self._correct(fact.entity, rows, at_most=bool(value))
+            self._correct(at, rows, at_most=bool(value))
         else:
             undisclosed[at] = False
             beside = [rows[self.place[stake]] for stake in self.rows[fact.entity]]
@@ -288,15 +292,13 @@ class _Part:
                 share = min(value, left)
                 rows.append([holder[0], at, share, share, prong, holder[5], False])
 
-    def _correct(self, entity: int, rows: list[list[int]], *, at_most: bool) -> None:
-        """Take what is above 100% off the stakes that could be a listed party's, or (``at_most``) off the others
-        first."""
+    def _correct(self, at: int, rows: list[list[int]], *, at_most: bool) -> None:
+        """Take what is above 100% off the stakes that could be a listed party's, or (``at_most``) off others first."""
         for prong in self.test.counts.value:
-            excess = int(self.graph.firm_ppm[2 * entity + prong]) - WHOLE
-            mine = [stake for stake in self.rows[entity] if self.graph.prong[stake] == prong]
-            for stake in sorted(mine, key=lambda stake: self._matters(stake) == at_most):
-                row = rows[self.place[stake]]
-                if excess > 0 and not row[6]:
-                    off = min(excess, row[2])
+            mine = [row for row in rows if row[1] == at and row[4] == prong and not row[6]]
+            excess = sum(row[2] for row in mine) - WHOLE
+            for row in sorted(mine, key=lambda row: (row[0] in self.held) == at_most):
+                off = min(max(0, excess), row[2])
+                if off:
                     excess -= off
                     row[2:4] = [row[2] - off] * 2

@@ -166,10 +166,10 @@ def test_entities_have_identifiers(read_text: ReadText) -> None:
     entity = statement(
         "entity", "e",
         {"name": "E", "alternateNames": ["F"], "jurisdiction": {"code": "GB"}, "foundingDate": "2001",
-         "identifiers": [{"scheme": "GB-COH", "id": "12"}, {"scheme": "XI-LEI", "id": "l"}, {"id": "nothing"}]},
+         "identifiers": [{"scheme": "GB-COH", "id": "12"}, {"scheme": "XI-LEI", "id": "l1"}, {"id": "nothing"}]},
     )  # fmt: skip
     (one,) = read_text("bods", json.dumps([entity])).parties
-    assert one.identifiers == ["GB-COH:00000012", "lei:L"]
+    assert one.identifiers == ["GB-COH:00000012", "lei:L1"]
     assert (one.aliases, one.incorporated_in, one.valid_from_us) == (("F",), "GB", instant("2001-01-01", ""))
 
 

@@ -66,7 +66,7 @@ def test_a_person_and_a_company(read_text: ReadText) -> None:
     (stake,) = facts.stakes
     assert company.party == stake.owned == party_id("GB-COH", "00123456")
     assert company.identifiers == ("GB-COH:00123456",)
-    assert (person.kind, person.name, person.identifiers) == ("person", "Ada Example", ())
+    assert (person.kind, person.name, person.identifiers) == ("person", "Ada Example", [])
     assert (stake.owner, stake.directness) == (person.party, "unknown")
     assert (stake.valid_from_us, stake.valid_to_us) == (1_459_900_800_000_000, None)
     assert "Nowhere" not in repr(facts)
@@ -78,9 +78,16 @@ def test_a_british_company_is_told_by_its_number(read_text: ReadText) -> None:
         "name": "Holdings Ltd",
         "identification": {"country_registered": "England and Wales", "registration_number": "77", "legal_form": "Ltd"},
     }
-    assert read_text("psc", line(**entity)).parties[1].identifiers == ("GB-COH:00000077",)
+    assert read_text("psc", line(**entity)).parties[1].identifiers == ["GB-COH:00000077"]
     entity["identification"] = {"country_registered": "Elsewhere", "registration_number": "77"}
-    assert read_text("psc", line(**entity)).parties[1].identifiers == ()
+    assert read_text("psc", line(**entity)).parties[1].identifiers == []
+
+
+@pytest.mark.parametrize("number", ["N/A", "none", "0", "00000000", ""])
+def test_what_is_no_number_joins_nobody(number: str, read_text: ReadText) -> None:
+    identification = {"country_registered": "United Kingdom", "registration_number": number}
+    entity = {"kind": "corporate-entity-person-with-significant-control", "name": "H", "identification": identification}
+    assert read_text("psc", line(**entity)).parties[1].identifiers == []
 
 
 def test_a_trust_stands_between(read_text: ReadText) -> None:

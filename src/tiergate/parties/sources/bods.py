@@ -25,7 +25,7 @@ from tiergate.parties.fact_rows import (
     fact_key,
     party_id,
 )
-from tiergate.parties.sources.gleif import register_number
+from tiergate.parties.sources.gleif import register_numbers
 from tiergate.parties.sources.reading import Feed, Row, json_objects
 from tiergate.parties.sources.values import Bounds, UnreadableError, bounds, instant
 
@@ -125,7 +125,7 @@ def _identifiers(details: Row) -> Iterator[str]:
     for one in _objects(details.get("identifiers"))[:64]:
         scheme, value = cleaned(one.get("scheme")), cleaned(one.get("id"))
         if scheme and value and ":" not in scheme:
-            yield f"lei:{value.upper()}" if scheme.upper() in ("XI-LEI", "LEI") else register_number(scheme, value)
+            yield from register_numbers("lei" if scheme.upper() in ("XI-LEI", "LEI") else scheme, [value])
 
 
 def _person(key: bytes, record: str, details: Row, source: str, since: int | None) -> Party:

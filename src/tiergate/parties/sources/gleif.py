@@ -51,10 +51,18 @@ def lei_of(value: str | None, column: str) -> str:
 def register_number(scheme: str, value: str) -> str:
     """An identifier `scheme:value`, in the one form that all sources of it are brought to."""
     scheme, value = scheme.strip().upper(), value.strip().upper().replace(" ", "")
+    if scheme == "LEI":
+        return f"lei:{value}"[:256]
     if scheme == "GB-COH" and value.isdigit():
         # Companies House numbers have eight places; sources drop the zeros before them.
         value = value.zfill(8)
     return f"{scheme}:{value}"[:256]
+
+
+def register_numbers(scheme: str, values: Sequence[str | None]) -> list[str]:
+    """Identifiers of the values that can be a number in a register. `N/A`, `NONE` and `0` name nobody, and would make
+    one party of all who wrote them."""
+    return [register_number(scheme, one) for one in values if one and any(sign in "123456789" for sign in one)]
 
 
 def _party(get: Get, names: list[tuple[str, str]], source: str) -> Party:
@@ -64,8 +72,8 @@ def _party(get: Get, names: list[tuple[str, str]], source: str) -> Party:
     register = get("Entity.RegistrationAuthority.RegistrationAuthorityEntityID")
     identifiers = [f"lei:{lei}"]
     # RA888888 and RA999999 say that there is no register, or none that GLEIF knows.
-    if register and authority.startswith("RA") and authority not in ("RA888888", "RA999999"):
-        identifiers.append(register_number(REGISTERS.get(authority, authority), register))
+    if authority.startswith("RA") and authority not in ("RA888888", "RA999999"):
+        identifiers += register_numbers(REGISTERS.get(authority, authority), [register])
     return Party(
         key=fact_key(source, lei),
         party=party_id("lei", lei),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tiergate.parties.fact_rows import WHOLE_PPM, Fact, Listing, Party, Stake, cleaned, distinct, fact_key, party_id
-from tiergate.parties.sources.gleif import register_number
+from tiergate.parties.sources.gleif import register_numbers
 from tiergate.parties.sources.reading import Feed, Row, json_objects
 from tiergate.parties.sources.values import Bounds, UnreadableError, bounds, instant
 
@@ -70,10 +70,10 @@ def _party(name: str, schema: str, properties: Row, source: str) -> Iterator[Fac
     names = _texts(properties, "name")
     identifiers: list[str] = []
     if schema != "Person":
-        identifiers += [f"lei:{value.upper()}" for value in _texts(properties, "leiCode")]
+        identifiers += register_numbers("lei", _texts(properties, "leiCode"))
         places = {place.lower() for place in _texts(properties, "jurisdiction")}
         if places == {"gb"}:
-            identifiers += [register_number("GB-COH", value) for value in _texts(properties, "registrationNumber")]
+            identifiers += register_numbers("GB-COH", _texts(properties, "registrationNumber"))
     seats = _texts(properties, "mainCountry")
     yield Party(
         key=fact_key(source, name),

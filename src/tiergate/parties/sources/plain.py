@@ -65,12 +65,7 @@ def reference(text: str | None, column: str) -> bytes:
     if shown is not None:
         return shown
     scheme, colon, value = text.partition(":")
-    return party_id(*identifier(scheme, value).split(":", 1)) if colon and value else party_id("own", text)
-
-
-def identifier(scheme: str, value: str) -> str:
-    """`scheme:value` in the one form that it is stored in."""
-    return f"lei:{value.strip().upper()}" if scheme.strip().lower() == "lei" else register_number(scheme, value)
+    return party_id(*register_number(scheme, value).split(":", 1)) if colon and value else party_id("own", text)
 
 
 def _fact(row: Fields, source: str) -> Fact:
@@ -117,7 +112,7 @@ def _party(row: Fields, source: str, times: Period, *, retracted: bool) -> Party
         legal_form=cleaned(row.get("legal_form")),
         incorporated_in=cleaned(row.get("incorporated_in")),
         headquarters=cleaned(row.get("headquarters")),
-        identifiers=list(dict.fromkeys(identifier(*one.split(":", 1)) for one in identifiers)),
+        identifiers=list(dict.fromkeys(register_number(*one.split(":", 1)) for one in identifiers)),
         retracted=retracted,
         **times,
     )

@@ -26,7 +26,7 @@ from tiergate.parties.fact_rows import (
     fact_key,
     party_id,
 )
-from tiergate.parties.sources.gleif import register_number
+from tiergate.parties.sources.gleif import register_number, register_numbers
 from tiergate.parties.sources.reading import Feed, Row, json_objects
 from tiergate.parties.sources.values import UnreadableError, instant
 
@@ -145,10 +145,10 @@ def _owner(kind: str, data: Row, address: str, source: str) -> Party:
     identification = identification if isinstance(identification, dict) else {}
     number = cleaned(identification.get("registration_number"))
     country = cleaned(identification.get("country_registered"))
-    identifiers: tuple[str, ...] = ()
+    identifiers: list[str] = []
     # Who types the number of a British company names that company. Elsewhere it is not said in which register.
-    if not person and number and country and _BRITISH.fullmatch(country):
-        identifiers = (register_number("GB-COH", number),)
+    if not person and country and _BRITISH.fullmatch(country):
+        identifiers = register_numbers("GB-COH", [number])
     return Party(
         key=fact_key(source, address),
         party=party_id(source, address),
