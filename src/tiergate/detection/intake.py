@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from tiergate.detection.columns import (
     ranked,
     shapes,
 )
-from tiergate.detection.exchange_ids import ExchangeIds, chronological
+from tiergate.detection.exchange_ids import ExchangeIds, chronological, contents
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher
 from tiergate.records.schema import SKETCH_SCHEMA, TEXT_COLUMNS
@@ -124,7 +125,8 @@ class Traffic:
 def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
     """Read all batches of an exchange log, which have the `COLUMNS` at least.
 
-    Rows that carry sketches are taken as they are; rows with text alone are sketched under ``sketch_key``.
+    Of rows with one id the earliest counts, and of several such the same one whatever order they come in. Rows that
+    carry sketches are taken as they are; rows with text alone are sketched under ``sketch_key``.
 
     Raises `InputError` when there is no row at all or sketches of two keys are mixed.
     """
@@ -203,7 +205,7 @@ def _arrays(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDAr
     """Columns are taken out of ``columns`` and ``numbers`` one by one: each is freed as soon as its array is there."""
     ids = pa.chunked_array(columns.pop("exchange_id"))
     time = joined(numbers.pop("started_at"))
-    order = chronological(time, ids)
+    order = chronological(time, ids, partial(contents, {**columns, **numbers}))
     made = {}
     for name in ("template", "words", "system"):
         made[name] = ragged(columns.pop(f"sketch_{name}"), order)

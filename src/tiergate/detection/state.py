@@ -10,13 +10,14 @@ A folder with one owner at a time::
 A file named by `state.json` is never changed. Whatever else lies there was left by a call that was cut off before its
 rows counted, and is swept away: its input files are read again.
 
-Incremental and still the same: an exchange's row depends on nothing but the exchange and the key, so reading,
-checking and sketching, most of the time before decoys, are done once. What compares accounts with the whole
-platform (base rates, links, clusters, decoys) depends on every account and is computed anew, unless nothing has changed
-at all; then the last answer is given again, and counts as no look. How often each account's messages carry each token
-(`recurrence`) would add up from day to day, but is not kept: nearly all of the pairs of account and token are of
-phrases that came once, so that they take as much room as the rows, and loading and merging them takes three times as
-long as counting anew.
+Incremental and still the same: an exchange's row depends on nothing but the exchange and the key, so reading, checking
+and sketching, most of the time before decoys, are done once. What compares accounts with the whole platform (base
+rates, links, clusters, decoys) depends on every account and is computed anew, unless nothing has changed at all; then
+the last answer is given again, and counts as no look. Of two rows with one id and time that differ, the one that an
+earlier call read counts, as it was counted then; of those that one call reads, `take_in` chooses. How often each
+account's messages carry each token (`recurrence`) would add up from day to day, but is not kept: nearly all of the
+pairs of account and token are of phrases that came once, so that they take as much room as the rows, and loading and
+merging them takes three times as long as counting anew.
 """
 
 from __future__ import annotations
