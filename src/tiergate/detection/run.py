@@ -226,6 +226,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 belief[charged],
                 statistics,
                 chance.expected,
+                sum(statistic.log_odds for statistic in found.statistics) - found.queue,
                 turning,
             )
         )
