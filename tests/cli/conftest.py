@@ -40,7 +40,7 @@ def cases_folder(tmp_path: Path) -> Path:
     facts: dict[str, Any] = {
         "case_id": "case_7f3a90bb12cd", "opened_at": START + timedelta(days=14), "first_seen": START,
         "last_seen": START + timedelta(days=14), "accounts": 40, "exchanges": 4_321, "output_tokens": 5_000_000,
-        "value_usd": 75.25, "capability": "chain_of_thought", "confidence": 0.991, "q_value": 0.004,
+        "value_usd": 75.25, "capability": "chain_of_thought", "confidence": 0.991, "q_value": 0.00969,
         "recommended_action": "verify", "summary": "40 accounts work through one queue of reasoning prompts",
         "links_nats": 7.5, "workload_nats": 6.25, "prior_nats": 3.0, "expected": 0.002,
     }  # fmt: skip

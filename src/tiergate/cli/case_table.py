@@ -49,7 +49,7 @@ def _table(cases: list[Case]) -> Table:
             f"{row['exchanges']:,}",
             Text(row["capability"]),
             f"{row['confidence']:.3f}",
-            f"{row['q_value']:.3g}",
+            f"{row['q_value']:.2g}",
             Text(row["recommended_action"], style="bold"),
         )
     return table

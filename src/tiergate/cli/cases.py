@@ -47,14 +47,13 @@ class Case:
 
     @property
     def score_parts(self) -> str:
-        """What the score and the confidence are made of, in words."""
+        """What the score and the confidence are made of, in nats and groups of chance."""
         links, workload, prior, expected = (
             self.facts[name] for name in ("links_nats", "workload_nats", "prior_nats", "expected")
         )
-        chance = "" if expected is None else f"; {expected:.3g} such groups expected by chance"
+        chance = "" if expected is None else f"; {expected:.2g} expected by chance"
         return (
-            f"score {links + workload:.1f}: links {links:.1f}, workload {workload:+.1f}; "
-            f"ordinary reasons {0 - prior:+.1f}{chance}"
+            f"score {links + workload:.1f}: links {links:.1f}, workload {workload:+.1f}; prior {0 - prior:+.1f}{chance}"
         ).replace("-", "\N{MINUS SIGN}")
 
     @property
