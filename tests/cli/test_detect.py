@@ -113,6 +113,9 @@ def test_with_a_state_a_second_day_reads_itself_alone(log: Path, tmp_path: Path,
     assert second.returncode == 0, second.stderr
     assert "look 2" in second.stderr
     assert "read 2,101 exchanges, used 2,000, 100 repeated, refused 1 row" in second.stderr
+    reseeded = run_tiergate("detect", "day1.jsonl", *options, "other", "--state", "state", "--seed", "2")
+    assert "the data is that of look 2, so this is no new look" in reseeded.stderr
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["look"]["number"] == 2
     again = run_tiergate("detect", "day1.jsonl", "day2.jsonl", *options, "again", "--state", "state")
     assert "nothing has changed since the last look" in again.stderr
     for name in ("cases", "case_accounts", "links", "decoys"):
