@@ -95,12 +95,6 @@ def test_a_file_that_is_not_what_it_claims_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_an_output_that_cannot_be_written_is_one_line(log: Path, tmp_path: Path, run_tiergate: RunCommand) -> None:
-    (tmp_path / "cases").touch()
-    done = run_tiergate("detect", str(log), "--out", "cases")
-    assert (done.returncode, done.stderr) == (1, "tiergate: cannot use `cases`: File exists\n")
-
-
 def test_with_a_state_a_second_day_reads_itself_alone(log: Path, tmp_path: Path, run_tiergate: RunCommand) -> None:
     lines = log.read_text().splitlines(keepends=True)
     (tmp_path / "day1.jsonl").write_text("".join(lines[:1_200] + lines[-1:]))

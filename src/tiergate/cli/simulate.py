@@ -27,6 +27,7 @@ def simulate(
     Example:
       tiergate simulate --preset demo --seed 7 --out world
     """
+    from tiergate.cli.outputs import writable_folder
     from tiergate.errors import InputError
     from tiergate.simulation.prompts import GrammarPrompts, read_prompts
     from tiergate.simulation.spec import PRESETS
@@ -42,6 +43,7 @@ def simulate(
         raise InputError("say where to write the world: --out DIR")
     if preset not in PRESETS:
         raise InputError(f"no preset is called `{preset}`: there are {', '.join(PRESETS)}")
+    writable_folder(out)
     with progress("simulating") as advance:
         source = read_prompts(prompts) if prompts else GrammarPrompts()
         world = make(PRESETS[preset].scaled(scale).thinned(thin), seed, source)
