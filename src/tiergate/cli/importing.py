@@ -62,6 +62,8 @@ def import_(
                 writer.write(batch)
                 written += batch.num_rows
                 advance(counted(written, "exchange"), 0.0)
+            if refused.count and not written:
+                raise InputError(f"`{file}` has no usable row: {refused.told}; all are in `{side_file}`")
         advance(counted(written, "exchange"), 1.0)
     if refused.count:
         note(f"refused {counted(refused.count, 'row')}, kept in `{side_file}`")

@@ -35,6 +35,7 @@ from tiergate.detection.columns import (
 from tiergate.detection.exchange_ids import ExchangeIds, chronological, contents
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher
+from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import SKETCH_SCHEMA, TEXT_COLUMNS
 
 __all__ = ["COLUMNS", "READ_COLUMNS", "Coded", "Ragged", "Traffic", "sketched", "take_in"]
@@ -122,13 +123,13 @@ class Traffic:
         return len(self.account)
 
 
-def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
+def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes, refused: RefusedRows | None = None) -> Traffic:
     """Read all batches of an exchange log, which have the `COLUMNS` at least.
 
     Of rows with one id the earliest counts, and of several such the same one whatever order they come in. Rows that
     carry sketches are taken as they are; rows with text alone are sketched under ``sketch_key``.
 
-    Raises `InputError` when there is no row at all or sketches of two keys are mixed.
+    Raises `InputError` when there is no row at all, saying what was ``refused``, or sketches of two keys are mixed.
     """
     sketcher = Sketcher(sketch_key)
     columns: dict[str, list[pa.Array]] = defaultdict(list)
@@ -145,7 +146,8 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
                 _fold(columns, numbers, folded)
                 folded += 1
     if not columns:
-        raise InputError("there is no exchange to look at: the input has no usable row")
+        why = refused.told if refused and refused.count else "the input has no row"
+        raise InputError(f"there is no exchange to look at: {why}")
     keys = joined_dictionary(columns.pop("sketch_key_id")).dictionary
     if len(keys) > 1:
         raise InputError(

@@ -114,7 +114,7 @@ def run_detection(
     """
     started = time.monotonic()
     progress("reading", 0.0)
-    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY)
+    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY, inputs.refused)
     if len(traffic.account_ids) < 2:
         raise InputError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
