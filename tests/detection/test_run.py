@@ -62,6 +62,22 @@ def test_the_campaign_is_found_and_the_look_alikes_are_not(seed: int, tmp_path: 
     assert "accounts act as one" in case["summary"]
 
 
+def test_a_case_shows_what_its_score_and_confidence_are_made_of(tmp_path: Path) -> None:
+    made = platform(11)
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    scores = {row["case_id"]: row["score"] for row in pq.read_table(tmp_path / "decoys.parquet").to_pylist()}
+    (case,) = summary.cases.to_pylist()
+    assert case["links_nats"] + case["workload_nats"] == pytest.approx(scores[case["case_id"]])
+    assert 0 < case["prior_nats"] <= 5
+    queue = 1 / (1 + np.exp(case["prior_nats"] - case["workload_nats"]))
+    assert case["confidence"] == pytest.approx(queue / (1 + 2 * case["expected"]))
+    evidence = summary.evidence.to_pylist()
+    workload = [row["log_odds"] for row in evidence if row["family"] == "workload"]
+    assert case["workload_nats"] == pytest.approx(sum(workload))
+    for row in evidence:
+        assert row["direction"] == {1: "for", 0: "neither", -1: "against"}[np.sign(row["log_odds"])]
+
+
 def test_a_platform_without_a_campaign_has_no_case(tmp_path: Path) -> None:
     made = platform(14, campaign=0)
     summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)

@@ -46,6 +46,7 @@ def redteam(
     Example:
       tiergate redteam --exchanges 1000 --exchanges 8000 --out redteam
     """
+    from tiergate.cli.outputs import writable_folder
     from tiergate.cli.redteam_files import as_rows, figure, write_results
     from tiergate.cli.redteam_table import print_results
     from tiergate.redteam.assess import Laboratory, assess
@@ -59,6 +60,7 @@ def redteam(
         decoys=decoys,
         account_a_day=rate_limit,
     )
+    writable_folder(out)
     journal = Journal(out / JOURNAL)
     with progress("attacking") as advance:
         laboratory = Laboratory(setting, journal)

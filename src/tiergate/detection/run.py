@@ -102,6 +102,7 @@ def run_detection(
     sketch_key: bytes | None,
     progress: Progress,
     history: History | None = None,
+    again: bool = False,
 ) -> RunSummary:
     """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, links, decoys (.parquet) and
     run.json into ``out``.
@@ -109,11 +110,12 @@ def run_detection(
     :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
     :param progress: called with the step's name and the share done, 0 to 1.
     :param history: earlier looks at the same platform; None when this one stands alone.
+    :param again: the last of them was at the very same data, so that this is no look more.
     Raises `InputError` when there is nothing to look at.
     """
     started = time.monotonic()
     progress("reading", 0.0)
-    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY)
+    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY, inputs.refused)
     if len(traffic.account_ids) < 2:
         raise InputError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
@@ -122,7 +124,7 @@ def run_detection(
     cases = found.cases
     progress("writing", 0.0)
     heads, members, reasons = tables(cases, traffic, evidence)
-    history = _seen(cases, traffic, history)
+    history = _seen(cases, traffic, history, again=again)
     heads = told(heads, history)
     out.mkdir(parents=True, exist_ok=True)
     written = {
@@ -228,19 +230,21 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 belief[charged],
                 statistics,
                 chance.expected,
+                sum(statistic.log_odds for statistic in found.statistics) - found.queue,
                 turning,
             )
         )
     return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
 
 
-def _seen(cases: list[Case], traffic: Traffic, history: History | None) -> History:
+def _seen(cases: list[Case], traffic: Traffic, history: History | None, *, again: bool) -> History:
     names = traffic.account_ids
     seen = [
         Seen(case.case_id, frozenset(names[account] for account in case.accounts), case.finding.score, case.expected)
         for case in cases
     ]
-    return (history or History.empty()).followed(seen, int(traffic.time_us[-1]), alone=history is None)
+    before = history or History.empty()
+    return before.followed(seen, int(traffic.time_us[-1]), alone=history is None, again=again)
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:

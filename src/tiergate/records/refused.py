@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Final
 
 import msgspec
+
+MOST_NAMED: Final = 5
+SHOWN: Final = 80
+
+
+def excerpt(raw: str) -> str:
+    """The beginning of ``raw`` for a message, without what would move a terminal's cursor."""
+    return "".join(letter for letter in raw[:SHOWN] if letter.isprintable())
 
 
 class RefusedRows:
@@ -21,6 +29,7 @@ class RefusedRows:
     def __init__(self, side_file: Path | None) -> None:
         self.count = 0
         self._reasons: Counter[str] = Counter()
+        self._first: tuple[str, int, str] | None = None
         self._path = side_file
         self._file: IO[bytes] | None = None
         if side_file is not None:
@@ -28,6 +37,9 @@ class RefusedRows:
 
     def add(self, file: str, row: int, column: str, reason: str, raw: str | None = None) -> None:
         """Refuse row number ``row`` (from 1) of ``file`` for what is wrong in ``column``."""
+        # Not the first that comes: of a file, lines that are no JSON are refused before the rows of a batch are.
+        if self._first is None or (file == self._first[0] and row < self._first[1]):
+            self._first = file, row, "" if raw is None or raw == "None" else f", with `{excerpt(raw)}`"
         self.count += 1
         self._reasons[f"{column}: {reason}"] += 1
         if self._path is not None:
@@ -45,6 +57,17 @@ class RefusedRows:
     def by_reason(self) -> dict[str, int]:
         """Counts by `column: reason`, the most frequent first."""
         return dict(self._reasons.most_common())
+
+    @property
+    def told(self) -> str:
+        """How many were refused and why, the most frequent reasons first, and which was the first."""
+        named = self._reasons.most_common(MOST_NAMED)
+        reasons = [f"{reason.removeprefix(': ').replace(': ', ' ', 1)} ({count:,})" for reason, count in named]
+        others = self.count - sum(count for _, count in named)
+        if others:
+            reasons.append(f"other reasons ({others:,})")
+        first = "; the first is row {1} of `{0}`{2}".format(*self._first) if self._first else ""
+        return f"{self.count:,} row{'s were' if self.count != 1 else ' was'} refused: {', '.join(reasons)}{first}"
 
     def __enter__(self) -> RefusedRows:
         return self
