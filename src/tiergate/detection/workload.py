@@ -50,6 +50,9 @@ BIN_US: Final = 10 * MINUTE
 COMMON_SHARE: Final = 0.2
 """Words in a fifth of the pooled messages belong to the template, not to what was filled in."""
 
+FORM_SHARE: Final = 0.5
+"""Words in half of one account's messages are its form, whatever filled them in."""
+
 DEALING_SLACK: Final = 0.2
 """Standard deviation allowed around 0 beyond counting error: real dispatchers are not perfectly random."""
 
@@ -157,7 +160,7 @@ class WorkloadTest:
         # Exchanges without a message have a feature each of their own.
         message = np.where(traffic.prompt >= 0, traffic.prompt, traffic.rows + every[:-1])
         self._features = {
-            "subject": Features(traffic.words.start, traffic.words.code, COMMON_SHARE),
+            "subject": Features(traffic.words.start, traffic.words.code, COMMON_SHARE, FORM_SHARE),
             "minutes": Features(every, traffic.time_us // BIN_US - traffic.time_us[0] // BIN_US, 1.1),
             "messages": Features(every, message, 1.1),
         }
