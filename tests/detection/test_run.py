@@ -199,3 +199,22 @@ def test_the_order_of_rows_of_an_account_given_twice_changes_nothing(tmp_path: P
     one, other = (run(log_batches(exchanges), table, tmp_path / str(n)) for n, table in enumerate(tables))
     assert one.cases.equals(other.cases)
     assert one.evidence.equals(other.evidence)
+
+
+def test_a_second_pool_is_known_by_its_first_exchange(tmp_path: Path) -> None:
+    """Accounts that have asked once, an hour after a ban, hold pieces of an instruction that nobody else holds."""
+    made = platform(14)
+    first = [name for name, population in made.population.items() if population == "campaign"]
+    for row in made.accounts:
+        if row["account_id"] in first:
+            row |= {"status": "suspended", "closed_at": START + 14 * DAY}
+    asked = [row["prompt_text"] for row in made.exchanges if row["account_id"] in first]
+    for number in range(20):
+        name = made.account("second", created_at=START + 13 * DAY)
+        text = asked[number].replace("first.", "first, please.") + f" {made.rng.integers(1 << 40):x}"
+        made.exchange(name, 14 * DAY + int(made.rng.integers(HOUR)), text, client_address=made.address())
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    members = found(summary, made)
+    assert members["campaign"] >= 23
+    assert members["second"] >= 18
+    assert members["tool"] == members["office"] == 0

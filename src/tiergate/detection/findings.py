@@ -45,6 +45,7 @@ LEAST_OF_WORKLOAD: Final = 0.25
 instruction is worded anew each time."""
 
 MOSTLY: Final = 0.5
+"""Share of a group's members among another's from which it is the same group."""
 
 
 @dataclass(frozen=True, slots=True)

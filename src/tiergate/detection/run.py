@@ -25,7 +25,7 @@ from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange
 from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import Finding, find, find_queues, grown
+from tiergate.detection.findings import MOSTLY, Finding, find, find_queues, grown
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
@@ -201,11 +201,14 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         decoys += some
     progress("describing cases", 0.0)
     mixture = ExchangeMixture(traffic)
-    cases = []
+    cases: list[Case] = []
+    taken = np.zeros(accounts, bool)
     for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
         one = grown(found, holdings, carrying, traffic, test)
+        if taken[one.cluster.members].mean() >= MOSTLY:
+            continue  # a second pool that the first one's case has let in
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
         in_workload = np.isin(rows, one.rows)
@@ -218,6 +221,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
         used = np.isin(one.cluster.members, traffic.account[rows[charged]])
         members = one.cluster.members[used]
+        taken[members] = True
         cases.append(
             Case(
                 name_case(members, traffic),
