@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from tiergate.redteam.attack import Attack, Space
 from tiergate.redteam.background import Background, Setting
 from tiergate.redteam.journal import Journal, fingerprint
 from tiergate.redteam.search import FAILED, Advance, search
-from tiergate.redteam.trial import CHECKING, DETECTING, Control, Trial, run_trial
+from tiergate.redteam.trial import CHECKING, DETECTING, LIMITING, Control, Trial, allowed, run_trial
 from tiergate.simulation.evasion import LEVELS
 
 F64 = npt.NDArray[np.float64]
@@ -64,7 +65,8 @@ class Laboratory:
             self._worlds[seed] = Background.make(self.setting, seed)
         return self._worlds[seed]
 
-    def trial(self, attack: Attack, control: Control, exchanges: int, seed: int) -> Trial:
+    def trial(self, attack: Attack, control: Control, exchanges: int, seed: int, *, dearest: float = math.inf) -> Trial:
+        """That trial; broken off (`Trial.too_dear`) when it has paid ``dearest`` US dollars an exchange."""
         facts: dict[str, Any] = {
             "attack": asdict(attack),
             "control": str(control),
@@ -73,12 +75,25 @@ class Laboratory:
             "setting": asdict(self.setting),
             "code": fingerprint(),
         }
-        known = self._journal.get(facts)
+        broken_off = facts | {"dearest": repr(dearest)}
+        known = self._journal.get(facts) or (self._journal.get(broken_off) if dearest < math.inf else None)
         if known is None:
-            made = run_trial(attack, self.world(seed), self.setting, control=control, exchanges=exchanges, seed=seed)
+            made = run_trial(
+                attack,
+                self.world(seed),
+                self.setting,
+                control=control,
+                exchanges=exchanges,
+                seed=seed,
+                dearest=dearest,
+            )
             known = asdict(made)
-            self._journal.put(facts, known)
+            self._journal.put(broken_off if made.too_dear else facts, known)
         return Trial(**known)
+
+    def allowed(self, attack: Attack, seed: int) -> int:
+        """Exchanges that the rate limit lets it have at the most."""
+        return allowed(attack, self.world(seed), self.setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +114,20 @@ class _CostPerExchange:
         # What the other controls defeat by themselves, or make too dear, needs no detection.
         return self._under(attack, Control.WITHOUT_DETECTION if self.control is Control.ALL else Control.NONE)
 
-    def value(self, point: F64) -> float:
-        return self._under(self.space.attack(point), self.control)
+    def value(self, point: F64, best: float) -> float:
+        return self._under(self.space.attack(point), self.control, best)
 
-    def _under(self, attack: Attack, control: Control) -> float:
-        trial = self.laboratory.trial(attack, control, self.space.exchanges, self.seed)
-        if trial.answered < self.space.exchanges:
-            return FAILED * (2 - trial.answered / self.space.exchanges)
+    def _under(self, attack: Attack, control: Control, best: float = math.inf) -> float:
+        wanted = self.space.exchanges
+        if control in LIMITING:
+            most = self.laboratory.allowed(attack, self.seed)
+            if most < wanted:
+                return FAILED * (2 - most / wanted)
+        trial = self.laboratory.trial(attack, control, wanted, self.seed, dearest=best)
+        if trial.too_dear:
+            return best
+        if trial.answered < wanted:
+            return FAILED * (2 - trial.answered / wanted)
         return trial.bill(attack, self.laboratory.setting, control).per_exchange
 
 
