@@ -26,7 +26,7 @@ def redteam(
         typer.Option(
             metavar="N",
             min=1,
-            help="Attacks tried against each control with detection, for each number of exchanges; ten times as many "
+            help="Attacks tried against each control with detection, for each number of exchanges; four times as many "
             "where there is none.",
         ),
     ] = 60,
@@ -40,7 +40,10 @@ def redteam(
             help="Day on which detection runs; repeat for several. If not given: daily for a week, then every other.",
         ),
     ] = None,
-    decoys: Annotated[int, typer.Option(metavar="N", min=1, help="Decoys of each detection.")] = 12,
+    decoys: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Decoys of each detection; as many as `detect` takes if not given."),
+    ] = None,
     rate_limit: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Exchanges an account may ask a day; 99% of honest ones stay below."),
@@ -94,8 +97,9 @@ def redteam(
         "evaluations": evaluations,
         "evaluations_without_detection": QUICK_TRIALS * evaluations,
         "seed": seed,
+        "limits": asdict(limits),
+        "honest_accounts_above_them": stopped,
     }
-    run |= {"limits": asdict(limits), "honest_accounts_above_them": stopped}
     write_results(out, results, setting, run)
     note(
         f"the rate limit is {counted(limits.account, 'exchange')} a day, {limits.newcomer:,} in an account's first "

@@ -24,9 +24,9 @@ CAMPAIGN_SHARE: Final = 3
 STRICTEST_FIRST: Final = tuple(reversed(Control))
 """Order of the searches: what gets through more controls is a starting point against fewer, so that no control looks
 stronger than all together only because its search was lazy."""
-QUICK_TRIALS: Final = 10
-"""Times as many trials where nothing is detected: they take a fraction of a second, and the undefended attack, which
-all others are compared with, must be as cheap as it gets."""
+QUICK_TRIALS: Final = 4
+"""Times as many trials where nothing is detected: they are quick, and the undefended attack, which all others are
+compared with, must be as cheap as it gets."""
 ELSEWHERE: Final = 1_000
 """Added to the seed for the other world in which a best attack is tried again."""
 

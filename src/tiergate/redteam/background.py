@@ -53,15 +53,15 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """The world of every trial. Honest ``accounts``, a fifth of them in populations that look guilty; ``warm_up`` days
-    before the attack's window of ``days``; detection looks ``looks`` days into the window, with ``decoys``; one account
-    may ask ``account_a_day`` exchanges a day, in its first ``newcomer_days`` ``newcomer_a_day``: None for what 99 of
-    100 honest ones, or honest newcomers, never exceed."""
+    before the attack's window of ``days``; detection looks ``looks`` days into the window, with ``decoys``, None for
+    as many as detection takes by itself; one account may ask ``account_a_day`` exchanges a day, in its first
+    ``newcomer_days`` ``newcomer_a_day``: None for what 99 of 100 honest ones, or honest newcomers, never exceed."""
 
     accounts: int = 1_500
     days: float = 14.0
     warm_up: float = 7.0
     looks: tuple[float, ...] = usual_looks(14.0)
-    decoys: int = 12
+    decoys: int | None = None
     account_a_day: int | None = None
     newcomer_a_day: int | None = None
     newcomer_days: float = 7.0

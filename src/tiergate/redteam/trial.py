@@ -175,7 +175,7 @@ def _look(
     return touched, honest, _nearest(found.findings, traffic.account_ids, campaign.names)
 
 
-def _found(traffic: Traffic, evidence: Evidence, decoys: int, seed: int) -> Outcome:
+def _found(traffic: Traffic, evidence: Evidence, decoys: int | None, seed: int) -> Outcome:
     """What detection finds. Decoys take most of its time and can only make it less sure: where no finding could be
     acted on without any, one has to do."""
     quick = find_cases(traffic, evidence, Parameters(decoys=1, seed=seed), _quietly)
