@@ -283,3 +283,17 @@ def test_a_file_that_is_no_journal_is_said(tmp_path: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         replace(SETTING, **wrong)
+
+
+def test_the_nearest_finding_is_the_one_that_is_mostly_the_attack() -> None:
+    class Group:
+        def __init__(self, members: list[int], queue: float) -> None:
+            self.cluster = type("Cluster", (), {"members": np.array(members)})
+            self.queue, self.score, self.linked = queue, 9.0, True
+            self.statistics = [type("Test", (), {"name": "subject", "log_odds": 4.25})]
+
+    names = [f"account {at}" for at in range(40)]
+    groups: Any = [Group(list(range(40)), 5.0), Group(list(range(8)), 2.5), Group([30, 31], 9.0)]
+    near = trials._nearest(groups, names, set(names[:10]))
+    assert (near["mine"], near["accounts"], near["queue"], near["subject"]) == (8, 8, 2.5, 4.25)
+    assert trials._nearest(groups[2:], names, set(names[:10])) == {}

@@ -84,11 +84,11 @@ def _words(one: Assessment) -> str:
 
 
 def _nearest(trial: Trial) -> str:
-    """Why nothing was done about it, or not enough: the finding that holds most of its accounts at the last look."""
+    """Why nothing was done about it, or not enough: the finding of its accounts that came nearest."""
     near = trial.nearest
     if not near:
-        return f"none of its accounts in any finding of the last of {trial.looks} looks"
-    where = f"of {trial.looks} looks the last had {near['mine']:.0f} of its accounts in a finding"
+        return f"none of its accounts in any finding of {trial.looks} looks"
+    where = f"in {trial.looks} looks at best {near['mine']:.0f} of its accounts in a finding"
     if not near["linked"]:
         return f"{where} of an instruction alone, which is only watched"
     return f"{where}, whose workload says {near['queue']:.1f} nats ({near['needed']:.1f} are acted on)"

@@ -60,10 +60,10 @@ class Trial:
     as ``replacements`` and identity checks passed on demand (``step_ups``); ``answered_on``: day of the first verdict
     that touched it, None for none; ``honest``: accounts of honest customers under a verdict; ``looks``: detections.
 
-    ``nearest``: the finding of its last look with most of its accounts, for who wants to know why nothing was done: how
-    many of its accounts, of how many, the score, the nats of its workload after prior odds (``queue``), whether linked
-    (1 or 0), the least ``queue`` that is acted on (``needed``) and the nats of each test. ``too_dear``: it was broken
-    off, as it cost more than was allowed."""
+    ``nearest``: of the findings that hold its accounts, one a look, that which came nearest to being acted on: how many
+    are its accounts (``mine``), of how many, the score, the nats of its workload after prior odds (``queue``), whether
+    linked (1 or 0), the least ``queue`` that is acted on (``needed``) and the nats of each test. ``too_dear``: it was
+    broken off, as it cost more than was allowed."""
 
     answered: int
     days: float
@@ -112,7 +112,8 @@ def run_trial(
         if campaign.done or campaign.reach() < exchanges:
             break
         looks += 1
-        touched, others, nearest = _look(campaign, background, setting, look, seed)
+        touched, others, near = _look(campaign, background, setting, look, seed)
+        nearest = max(nearest, near, key=lambda one: one.get("queue", -inf))
         honest |= others
         first = look if touched and first is None else first
         campaign.react()
@@ -187,7 +188,8 @@ def _found(traffic: Traffic, evidence: Evidence, decoys: int | None, seed: int) 
 def _nearest(findings: list[Finding], account_ids: list[str], names: set[str]) -> dict[str, float]:
     mine = np.array([name in names for name in account_ids])
     hits = [int(mine[one.cluster.members].sum()) for one in findings]
-    best = max(range(len(findings)), key=lambda at: (hits[at], findings[at].queue), default=None)
+    # As much of the attack as may be, and as little else.
+    best = max(range(len(findings)), key=lambda at: hits[at] ** 2 / len(findings[at].cluster.members), default=None)
     if best is None or not hits[best]:
         return {}
     one = findings[best]
