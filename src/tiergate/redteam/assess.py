@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tiergate.redteam.attack import Attack, Space
+from tiergate.redteam.attack import KNOBS, Attack, Space
 from tiergate.redteam.background import Background, Setting
 from tiergate.redteam.journal import Journal, fingerprint
 from tiergate.redteam.search import FAILED, Advance, search
@@ -18,12 +18,24 @@ from tiergate.redteam.trial import CHECKING, DETECTING, LIMITING, Control, Trial
 from tiergate.simulation.evasion import LEVELS
 
 F64 = npt.NDArray[np.float64]
+_Best = tuple[F64, float, dict[str, float], int]
 
 CAMPAIGN_SHARE: Final = 3
 """At most one account of the attack for so many honest ones: beyond that the world is no longer the honest one."""
-STRICTEST_FIRST: Final = tuple(reversed(Control))
-"""Order of the searches: what gets through more controls is a starting point against fewer, so that no control looks
-stronger than all together only because its search was lazy."""
+CHEAPEST_FIRST: Final = (
+    Control.WITHOUT_DETECTION,
+    Control.RATE_LIMIT,
+    Control.SIGNUP_CHECK,
+    Control.NONE,
+    Control.ALL,
+    Control.DETECTION,
+)
+"""Order of the searches: where nothing is detected trials are quick, and what they find is where a search against
+detection starts, as it is and disguised. What gets through more controls is a starting point against fewer."""
+DISGUISES: Final[dict[str, dict[str, float]]] = {
+    "in own words": {"filler_words": 1 / 3},
+    "in own words and hours": {"filler_words": 1 / 3, "human_rhythm": 1.0},
+}
 QUICK_TRIALS: Final = 4
 """Times as many trials where nothing is detected: they are quick, and the undefended attack, which all others are
 compared with, must be as cheap as it gets."""
@@ -138,20 +150,21 @@ def assess(
     evaluations: int,
     seed: int,
     advance: Advance,
-    controls: Sequence[Control] = STRICTEST_FIRST,
+    controls: Sequence[Control] = CHEAPEST_FIRST,
 ) -> list[Assessment]:
     """Search for the cheapest attack on each number of ``exchanges`` against each of ``controls`` and undefended.
 
     :param evaluations: trials that each search may use; `QUICK_TRIALS` times as many where nothing is detected.
     Returns assessments by exchanges, then from no control to all.
     """
-    order = [one for one in STRICTEST_FIRST if one in controls or one is Control.NONE]
+    order = [one for one in CHEAPEST_FIRST if one in controls or one is Control.NONE]
     results: list[Assessment] = []
     carried: dict[str, F64] = {}
     searches = len(order) * len(exchanges)
     for number, wanted in enumerate(sorted(set(exchanges))):
         space = Space(wanted, laboratory.setting.days, laboratory.setting.accounts // CAMPAIGN_SHARE)
-        found: dict[Control, tuple[F64, float, dict[str, float], int]] = {}
+        found: dict[Control, _Best] = {}
+        costs = {control: _CostPerExchange(laboratory, space, control, seed) for control in order}
         for place, control in enumerate(order):
             done = number * len(order) + place
 
@@ -161,7 +174,7 @@ def assess(
                 advance(f"{what}: {phase}", (done + share) / searches)
 
             best = search(
-                _CostPerExchange(laboratory, space, control, seed),
+                costs[control],
                 space.steps,
                 space.known() | carried,
                 evaluations=evaluations if control in DETECTING else QUICK_TRIALS * evaluations,
@@ -171,17 +184,42 @@ def assess(
             told("done", 1.0)
             if best.solved:
                 carried[f"against {control}"] = best.point
+            if best.solved and control in LIMITING and control not in DETECTING:
+                carried |= {
+                    f"against {control}, {name}": _turned(best.point, knobs) for name, knobs in DISGUISES.items()
+                }
             found[control] = best.point, best.value, dict(best.by_phase), best.trials
+        _share(found, costs)
         results += _assessments(laboratory, space, found, seed)
     return results
 
 
-def _assessments(
-    laboratory: Laboratory, space: Space, found: dict[Control, tuple[F64, float, dict[str, float], int]], seed: int
-) -> list[Assessment]:
+def _turned(point: F64, knobs: dict[str, float]) -> F64:
+    moved = point.copy()
+    for name, share in knobs.items():
+        moved[KNOBS.index(name)] = share
+    return moved
+
+
+def _share(found: dict[Control, _Best], costs: Mapping[Control, _CostPerExchange]) -> None:
+    """Where an attack on more controls is the cheapest on fewer as well, it is theirs too: no control alone is to look
+    stronger than all together only because its search was lazy."""
+    for control, (_, value, by_phase, trials) in list(found.items()):
+        if control in DETECTING:
+            continue
+        for point, reached, _, _ in list(found.values()):
+            if reached < FAILED and costs[control].bound(point, value) < value:
+                here = costs[control].value(point, value)
+                if here < value:
+                    value = here
+                    found[control] = point, here, by_phase, trials
+
+
+def _assessments(laboratory: Laboratory, space: Space, found: dict[Control, _Best], seed: int) -> list[Assessment]:
     free: dict[str, float] = {}
     made = []
-    for control, (point, value, by_phase, trials) in reversed(found.items()):
+    for control in (one for one in Control if one in found):
+        point, value, by_phase, trials = found[control]
         if value >= FAILED:
             made.append(Assessment(control, space.exchanges, None, None, {}, {}, {}, by_phase, trials, None))
             continue
