@@ -16,10 +16,10 @@ from tiergate.detection.run import Outcome
 from tiergate.errors import InputError
 from tiergate.redteam import trial as trials
 from tiergate.redteam.assess import Assessment, Laboratory, assess
-from tiergate.redteam.attack import KNOBS, Space
+from tiergate.redteam.attack import KNOBS, Attack, Space
 from tiergate.redteam.background import Background, Limits, Setting, at_us, times_us
 from tiergate.redteam.journal import Journal, fingerprint
-from tiergate.redteam.trial import Control, Trial, run_trial
+from tiergate.redteam.trial import DETECTING, Control, Trial, run_trial
 
 SETTING = Setting(accounts=100, days=4.0, warm_up=2.0, looks=(1.0,), decoys=1)
 QUICK = (Control.RATE_LIMIT, Control.SIGNUP_CHECK)
@@ -297,3 +297,29 @@ def test_the_nearest_finding_is_the_one_that_is_mostly_the_attack() -> None:
     near = trials._nearest(groups, names, set(names[:10]))
     assert (near["mine"], near["accounts"], near["queue"], near["subject"]) == (8, 8, 2.5, 4.25)
     assert trials._nearest(groups[2:], names, set(names[:10])) == {}
+
+
+def test_searches_against_detection_start_from_what_gets_past_the_rest() -> None:
+    tried: list[tuple[Control, int, bool]] = []
+
+    class Told(Laboratory):
+        def trial(self, attack: Attack, control: Control, exchanges: int, seed: int, **how: Any) -> Trial:
+            tried.append((control, attack.spec.accounts, attack.spec.filler_words > 0))
+            # Detection finds all but those who speak in words of their own.
+            hidden = control not in DETECTING or attack.spec.filler_words > 0
+            return Trial(exchanges if hidden else 0, 1.0)
+
+    laboratory = Told(replace(SETTING, account_a_day=30, newcomer_a_day=30), Journal(None))
+    laboratory._worlds = WORLDS
+    found = assess(laboratory, exchanges=[400], evaluations=6, seed=1, advance=quiet)
+    by_control = {one.control: one for one in found}
+    assert [one.control for one in found] == list(Control)
+    best = by_control[Control.ALL].attack
+    assert best is not None
+    assert best.spec.filler_words > 0
+    past = by_control[Control.WITHOUT_DETECTION].attack
+    assert past is not None
+    assert best.spec.accounts == past.spec.accounts
+    dear = by_control[Control.ALL].usd_per_exchange["mode"]
+    assert all(one.usd_per_exchange["mode"] <= dear for one in found)
+    assert tried.index(next(one for one in tried if one[0] in DETECTING)) > 0

@@ -49,7 +49,8 @@ class Assessment:
 
     ``usd_per_exchange``: at the mode of all prices, then at their low and high by level, re-priced but not searched for
     again; ``multiplier``: by level, over the cheapest undefended attack. ``by_phase``: what each phase of the search
-    reached itself. ``elsewhere``: share of the exchanges that the same attack gets out of a world of another seed.
+    reached itself. ``trials``: attacks that its own search tried, within its budget; the same attacks without detection,
+    tried first to spare it, and one taken over from another control's search are not among them. ``elsewhere``: share of the exchanges that the same attack gets out of a world of another seed.
     """
 
     control: Control
@@ -205,10 +206,9 @@ def _share(found: dict[Control, _Best], costs: Mapping[Control, _CostPerExchange
     """Where an attack on more controls is the cheapest on fewer as well, it is theirs too: no control alone is to look
     stronger than all together only because its search was lazy."""
     for control, (_, value, by_phase, trials) in list(found.items()):
-        if control in DETECTING:
-            continue
-        for point, reached, _, _ in list(found.values()):
-            if reached < FAILED and costs[control].bound(point, value) < value:
+        for other, (point, reached, _, _) in list(found.items()):
+            past_it = control not in DETECTING or other in DETECTING
+            if past_it and other is not control and reached < FAILED and costs[control].bound(point, value) < value:
                 here = costs[control].value(point, value)
                 if here < value:
                     value = here
