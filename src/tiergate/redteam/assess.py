@@ -49,8 +49,9 @@ class Assessment:
 
     ``usd_per_exchange``: at the mode of all prices, then at their low and high by level, re-priced but not searched for
     again; ``multiplier``: by level, over the cheapest undefended attack. ``by_phase``: what each phase of the search
-    reached itself. ``trials``: attacks that its own search tried, within its budget; the same attacks without detection,
-    tried first to spare it, and one taken over from another control's search are not among them. ``elsewhere``: share of the exchanges that the same attack gets out of a world of another seed.
+    reached itself. ``trials``: attacks that its own search tried, within its budget; the same attacks tried first
+    without detection, to spare it, and one taken over from another control's search are not among them. ``elsewhere``:
+    share of the exchanges that the same attack gets out of a world of another seed.
     """
 
     control: Control
