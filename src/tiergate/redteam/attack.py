@@ -150,6 +150,10 @@ class Space:
         few, own = max(5, rate // 1_000), {"address_sharing": 1.0, "payment_sharing": 1.0, "client_programs": 1.0}
         return {
             "few and old": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3),
+            "fewer and old": self.point(max(3, rate // 1_300), days=1.0, reserve=0.3, aged_days=2 / 3),
+            "fewer and old, own words": self.point(
+                max(3, rate // 1_300), days=1.0, reserve=0.3, aged_days=2 / 3, filler_words=1 / 3
+            ),
             "few, old, own cards": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, **own),
             "own hours": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, human_rhythm=1.0, **own),
             "own words": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, filler_words=2 / 3),
