@@ -20,6 +20,7 @@ NAMES = {
     Control.DETECTION: "detection",
     Control.WITHOUT_DETECTION: "limit and check",
     Control.ALL: "all three",
+    Control.REVIEWED: "all, reviewed",
 }
 
 

@@ -27,6 +27,7 @@ CHEAPEST_FIRST: Final = (
     Control.RATE_LIMIT,
     Control.SIGNUP_CHECK,
     Control.NONE,
+    Control.REVIEWED,
     Control.ALL,
     Control.DETECTION,
 )
@@ -126,7 +127,7 @@ class _CostPerExchange:
         if self.control not in DETECTING or bill.per_exchange >= best:
             return bill.per_exchange
         # What the other controls defeat by themselves, or make too dear, needs no detection.
-        return self._under(attack, Control.WITHOUT_DETECTION if self.control is Control.ALL else Control.NONE)
+        return self._under(attack, Control.WITHOUT_DETECTION if self.control in LIMITING else Control.NONE)
 
     def value(self, point: F64, best: float) -> float:
         return self._under(self.space.attack(point), self.control, best)

@@ -2,8 +2,8 @@
 
 At each look the real detection (`tiergate.detection.run.find_cases`) sees what the gateway has recorded by then, honest
 customers and attack alike, and what its cases recommend is done at once to every account that more likely than not
-belongs to one, as `tiergate.response.policy` does. Nobody reviews, and no verdict expires within the window. The
-attacker knows the controls, the looks and the world.
+belongs to one, as `tiergate.response.policy` does. Nobody reviews but under `Control.REVIEWED`, and no verdict expires
+within the window. The attacker knows the controls, the looks and the world.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiergate.clock import DAY
-from tiergate.detection.cases import SURE
+from tiergate.detection.cases import ACTING_Q, SURE
 from tiergate.detection.decoys import LEAST_EXPECTED
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.findings import Finding
@@ -36,7 +36,8 @@ from tiergate.simulation.evasion import Bill, Level
 
 
 class Control(StrEnum):
-    """What stands against an attack: one control alone, both that need no detection, or all."""
+    """What stands against an attack: one control alone, both that need no detection, or all; ``REVIEWED``: all, and a
+    person who asks the accounts of watched cases to verify themselves where `ACTING_Q` allows more than watching."""
 
     NONE = "none"
     RATE_LIMIT = "rate_limit"
@@ -44,11 +45,12 @@ class Control(StrEnum):
     DETECTION = "detection"
     WITHOUT_DETECTION = "without_detection"
     ALL = "all"
+    REVIEWED = "reviewed"
 
 
-DETECTING: Final = frozenset({Control.DETECTION, Control.ALL})
-CHECKING: Final = frozenset({Control.SIGNUP_CHECK, Control.WITHOUT_DETECTION, Control.ALL})
-LIMITING: Final = frozenset({Control.RATE_LIMIT, Control.WITHOUT_DETECTION, Control.ALL})
+DETECTING: Final = frozenset({Control.DETECTION, Control.ALL, Control.REVIEWED})
+CHECKING: Final = frozenset({Control.SIGNUP_CHECK, Control.WITHOUT_DETECTION, Control.ALL, Control.REVIEWED})
+LIMITING: Final = frozenset({Control.RATE_LIMIT, Control.WITHOUT_DETECTION, Control.ALL, Control.REVIEWED})
 _SEVERITY: Final = tuple(Action)
 NEEDED: Final = -float(np.log(1 / (SURE * (1 + 2 * LEAST_EXPECTED)) - 1))
 """Nats of a finding's workload from which it can be acted on, if no decoy speaks against it."""
@@ -112,7 +114,7 @@ def run_trial(
         if campaign.done or campaign.reach() < exchanges:
             break
         looks += 1
-        touched, others, near = _look(campaign, background, setting, look, seed)
+        touched, others, near = _look(campaign, background, setting, look, seed, reviewed=control is Control.REVIEWED)
         nearest = max(nearest, near, key=lambda one: one.get("queue", -inf))
         honest |= others
         first = look if touched and first is None else first
@@ -159,16 +161,16 @@ def allowed(attack: Attack, background: Background, setting: Setting) -> int:
 
 
 def _look(
-    campaign: RunningCampaign, background: Background, setting: Setting, look: float, seed: int
+    campaign: RunningCampaign, background: Background, setting: Setting, look: float, seed: int, *, reviewed: bool
 ) -> tuple[int, set[str], dict[str, float]]:
     """Detect at day ``look`` and respond; returns accounts of the attack, and names of honest ones, under a verdict,
     and the finding that comes nearest to it (see `Trial`)."""
     now = at_us(setting, look)
     traffic = take_in(batches([background.until(now), *campaign.recorded()]), PUBLIC_KEY)
     accounts = pa.concat_tables([_as_of(background.accounts, now), *campaign.accounts()])
-    found = _found(traffic, gather(traffic, accounts, background.releases), setting.decoys, seed)
+    found = _found(traffic, gather(traffic, accounts, background.releases), setting.decoys, seed, reviewed=reviewed)
     touched, honest = 0, set[str]()
-    for case_id, action, names in _verdicts(found, traffic.account_ids):
+    for case_id, action, names in _verdicts(found, traffic.account_ids, reviewed=reviewed):
         hit = campaign.answer(names, case_id, action)
         touched += hit
         if hit < len(names):
@@ -176,11 +178,11 @@ def _look(
     return touched, honest, _nearest(found.findings, traffic.account_ids, campaign.names)
 
 
-def _found(traffic: Traffic, evidence: Evidence, decoys: int | None, seed: int) -> Outcome:
+def _found(traffic: Traffic, evidence: Evidence, decoys: int | None, seed: int, *, reviewed: bool) -> Outcome:
     """What detection finds. Decoys take most of its time and can only make it less sure: where no finding could be
     acted on without any, one has to do."""
     quick = find_cases(traffic, evidence, Parameters(decoys=1, seed=seed), _quietly)
-    if decoys == 1 or not any(one.linked and one.queue >= NEEDED for one in quick.findings):
+    if decoys == 1 or not any((one.linked or reviewed) and one.queue >= NEEDED for one in quick.findings):
         return quick
     return find_cases(traffic, evidence, Parameters(decoys=decoys, seed=seed), _quietly)
 
@@ -200,10 +202,16 @@ def _nearest(findings: list[Finding], account_ids: list[str], names: set[str]) -
     }
 
 
-def _verdicts(found: Outcome, account_ids: list[str]) -> Iterable[tuple[str, Action, list[str]]]:
+def _verdicts(found: Outcome, account_ids: list[str], *, reviewed: bool) -> Iterable[tuple[str, Action, list[str]]]:
     """Case, action and accounts of every case that asks for more than watching; mildest first, so that the strictest
     verdict on an account comes last and holds."""
-    cases = [(Action(case.action), case) for case in found.cases if Action(case.action) is not Action.WATCH]
+    cases = []
+    for case in found.cases:
+        action = Action(case.action)
+        if action is Action.WATCH and reviewed and case.q_value <= ACTING_Q:
+            action = Action.VERIFY
+        if action is not Action.WATCH:
+            cases.append((action, case))
     for action, case in sorted(cases, key=lambda pair: _SEVERITY.index(pair[0])):
         sure = case.accounts[case.membership >= LEAST_MEMBERSHIP]
         yield case.case_id, action, [account_ids[account] for account in sure.tolist()]
