@@ -147,3 +147,17 @@ def test_fillers_of_an_accounts_own_are_a_form_and_no_subject() -> None:
             )
             platform.exchange(name, int(platform.rng.integers(14 * DAY)), text)
     assert abs(measure(platform, "campaign")["subject"].value) < 0.3
+
+
+def test_a_queue_padded_with_a_list_is_still_dealt_out() -> None:
+    """A few messages that every account repeats are a list, and `repeats` alone speaks of them."""
+    platform = Platform(10)
+    platform.people("benign", 150)
+    platform.campaign(25, 30)
+    members = [name for name, population in platform.population.items() if population == "campaign"]
+    for name in members:
+        for number in range(4):
+            platform.exchange(name, int(platform.rng.integers(14 * DAY)), f"Is the service up? check {number}")
+    padded = measure(platform, "campaign")
+    assert padded["messages"].log_odds > -0.5
+    assert padded["subject"].log_odds > 3
