@@ -42,7 +42,7 @@ from tiergate.records.refused import RefusedRows
 Progress = Callable[[str, float], None]
 
 LINKS_PER_CASE = 400
-SAMPLED_ROUNDS = 16
+LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,12 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 of a
-        sample."""
+        """Decoy platforms to score: as many as one of `MOST_ACCOUNTS` accounts costs, but 6 at least, as the tail of
+        what chance reaches wants some dozens of clusters; 8 of a sample."""
         if self.decoys is not None:
             return self.decoys
-        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
+        fitting = int(np.clip(MOST_ACCOUNTS // accounts, LEAST_ROUNDS, MOST_ROUNDS))
+        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else fitting
 
 
 @dataclass(frozen=True, slots=True)
