@@ -32,7 +32,7 @@ def finding(score: float, members: tuple[int, ...], queue: float = 12.0) -> Find
 
 
 def decoys(scores: list[float]) -> list[Decoy]:
-    return [Decoy(score, 0.0, (1000 + n, 2000 + n, 3000 + n)) for n, score in enumerate(scores)]
+    return [Decoy(score, score, 0.0, (1000 + n, 2000 + n, 3000 + n)) for n, score in enumerate(scores)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 12), st.floats(-8, 15)), max_size=40), SCORES, st.integers(1, 100))
@@ -40,7 +40,9 @@ def test_a_higher_score_never_has_a_worse_rate(
     chance: list[tuple[float, float]], targets: list[float], rounds: int
 ) -> None:
     findings = [finding(score, (n, n + 100, n + 200)) for n, score in enumerate(sorted(targets, reverse=True))]
-    made = calibrate(findings, [Decoy(*parts, (1000 + n,)) for n, parts in enumerate(chance)], rounds)
+    made = calibrate(
+        findings, [Decoy(links, links, workload, (1000 + n,)) for n, (links, workload) in enumerate(chance)], rounds
+    )
     rates = [one.q_value for one in made]
     sure = [one.confidence for one in made]
     assert rates == sorted(rates)
@@ -58,7 +60,7 @@ def test_few_decoys_are_counted_with_one_added() -> None:
 def test_beyond_the_best_decoy_the_workload_says_how_fast_chance_thins_out() -> None:
     rng = np.random.default_rng(1)
     chance = [
-        Decoy(links, workload, (1000 + n,))
+        Decoy(links, links, workload, (1000 + n,))
         for n, (links, workload) in enumerate(zip(rng.uniform(2, 9, 60), rng.exponential(1.5, 60) - 4, strict=True))
     ]
     best = max(one.score for one in chance)
@@ -73,23 +75,30 @@ def test_beyond_the_best_decoy_the_workload_says_how_fast_chance_thins_out() -> 
     assert farther == LEAST_EXPECTED
 
 
-def test_what_is_true_of_links_where_decoys_are_many_says_nothing_of_a_queue() -> None:
-    """Scores of three groups, strongly linked all of them, lie apart; that none looks like a queue is what counts."""
-    weak = [Decoy(links, -2.6 + n % 7 / 10, (1000 + n,)) for n, links in enumerate([2.0] * 40 + [11.0] * 20)]
-    assert calibrate([finding(19.8, (1, 2, 3))], weak, 0.5)[0].q_value <= 0.05
-    queues = [*weak, *(Decoy(2.0, 6.0 + n, (2000 + n,)) for n in range(4))]
-    assert calibrate([finding(19.8, (1, 2, 3))], queues, 0.5)[0].q_value > 0.05
+def test_a_clear_campaign_stands_out_from_strong_links_without_a_queue() -> None:
+    weak = [Decoy(links, links, -2.6 + n % 7 / 10, (1000 + n,)) for n, links in enumerate([2.0] * 40 + [11.0] * 20)]
+    assert calibrate([finding(19.8, (1, 2, 3))], weak, 8, 0.06)[0].q_value <= 0.05
+    queues = [*weak, *(Decoy(2.0, 2.0, 6.0 + n, (2000 + n,)) for n in range(4))]
+    assert calibrate([finding(19.8, (1, 2, 3))], queues, 8, 0.06)[0].q_value > 0.05
+
+
+def test_a_cluster_of_a_sample_stands_for_a_large_one_and_for_many_like_itself() -> None:
+    sample = [Decoy(2.0, 8.0, 3.0, (1000 + n,)) for n in range(5)]
+    small, large, none = (calibrate([finding(score, (1, 2, 3))], sample, 10, 0.25)[0] for score in (5.0, 11.0, 12.0))
+    assert small.expected == (5 * 4 + 4) / 10
+    assert large.expected == (5 + 4) / 10
+    assert none.expected == 4 / 10
 
 
 def test_the_tail_is_no_steeper_than_log_odds_promise() -> None:
-    level = [Decoy(5.0, -2.0, (1000 + n,)) for n in range(36)]
+    level = [Decoy(5.0, 5.0, -2.0, (1000 + n,)) for n in range(36)]
     made = calibrate([finding(8.0, (1, 2, 3))], level, 10)[0].expected
     assert made > 9 * np.exp(-5) / 10
 
 
 def test_a_case_is_not_compared_with_its_own_shuffled_self() -> None:
     case = finding(20.0, tuple(range(50)))
-    shuffled = [Decoy(11.0, 8.9 + n / 10, tuple(range(n, n + 30))) for n in range(20)]
+    shuffled = [Decoy(11.0, 11.0, 8.9 + n / 10, tuple(range(n, n + 30))) for n in range(20)]
     assert calibrate([case], shuffled, 24)[0].expected == 1 / 24
     stranger = finding(19.0, (500, 501, 502))
     assert calibrate([case, stranger], shuffled, 24)[1].expected == 1 / 24
@@ -103,12 +112,12 @@ def test_a_campaign_that_was_dealt_other_peoples_cards_is_still_itself() -> None
     assert Decoy.of(made, owner, 1.0).accounts == tuple(range(30, 40))
 
 
-def test_chance_is_as_strong_as_among_all_accounts_where_decoys_are_a_sample() -> None:
+def test_a_group_that_grows_with_the_platform_is_weaker_in_a_sample() -> None:
     """Among a quarter of the accounts a group that goes with the platform's size has half its strength."""
     group = replace(finding(0.0, (1, 2, 3, 4), queue=-2.0), cluster=Cluster(np.arange(4), {}, 0.0, 0.0, 3.0))
     whole, quarter = (Decoy.of(group, np.array([7, 9, 7]), share) for share in (1.0, 0.25))
-    assert whole == Decoy(6 / (1 + 6 / 12), -2.0, (7, 9))
-    assert quarter == Decoy(12 / (1 + 12 / 12), -2.0, (7, 9))
+    assert whole == Decoy(6 / (1 + 6 / 12), 6 / (1 + 6 / 12), -2.0, (7, 9))
+    assert quarter == replace(whole, grown=12 / (1 + 12 / 12))
 
 
 def test_whoever_does_not_work_off_one_queue_is_neither_sure_nor_discovered() -> None:

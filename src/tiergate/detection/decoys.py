@@ -72,19 +72,21 @@ DOUBT: Final = 0.025
 @dataclass(frozen=True, slots=True)
 class Decoy:
     """A cluster of a decoy platform: nats that its ``links`` and its ``workload`` bring, and the ``accounts`` that sent
-    the exchanges of that workload."""
+    the exchanges of that workload. ``grown``: nats of its links, had it grown with the platform that decoys are a
+    sample of."""
 
     links: float
+    grown: float
     workload: float
     accounts: tuple[int, ...]
 
     @classmethod
     def of(cls, found: Finding, owner: Owners, share: float) -> Decoy:
-        """What was found among a ``share`` of the accounts, as strong as it would be among all (see
-        `Platform.sampled`). ``owner``: the account of each exchange."""
-        strength = found.cluster.strength / float(np.sqrt(share))
+        """What was found among a ``share`` of the accounts. ``owner``: the account of each exchange."""
+        strengths = found.cluster.strength * np.array([1.0, 1 / np.sqrt(share)])
+        links, grown = (strengths / (1 + strengths / CEILING)).tolist()
         workload = sum(one.log_odds for one in found.statistics)
-        return cls(strength / (1 + strength / CEILING), workload, tuple(np.unique(owner[found.rows]).tolist()))
+        return cls(links, grown, workload, tuple(np.unique(owner[found.rows]).tolist()))
 
     @property
     def score(self) -> float:
@@ -114,8 +116,9 @@ class Platform:
         Chance makes two kinds of groups. Large ones, a share of the platform, are as many in a sample, with that share
         of their members: what naming them costs and saves by the member stays, and their strength, which goes with the
         root of the members, falls by the root of the share. Small ones keep their strength. Where rare things are held
-        as often as by Zipf's law, of which a sample is a smaller copy, a sample has its share of them. Every group is
-        taken for both: `Decoy.of` raises its strength by the root, `calibrate` counts it by the whole share.
+        as often as by Zipf's law, of which a sample is a smaller copy, a sample has its share of them. As it is not
+        known which is which, a cluster of the sample stands for one that has grown with the platform and for as many
+        others like itself as make up for the share: no fewer than of either kind.
         """
         if len(self.ids) <= MOST_ACCOUNTS:
             return self
@@ -177,16 +180,16 @@ class Significance:
     q_value: float
 
 
-def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> list[Significance]:
-    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms; of less than one
-    platform where decoys are made of a share of it.
+def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int, share: float = 1.0) -> list[Significance]:
+    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms, each made of a
+    ``share`` of the accounts.
 
     A finding is false when its accounts met by chance, or for an ordinary reason (an office, a class, a tool). Decoys
     measure the first, the workload tests the second, with prior odds against a queue as far as they have the power to
     answer; confidence is the product of both. The q-value is the greater of two estimates: decoys over findings, and
     the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron 2008).
     """
-    links, workload = (np.array([getattr(one, part) for one in decoys]) for part in ("links", "workload"))
+    parts = np.array([(one.links, one.grown, one.workload) for one in decoys]).reshape(-1, 3)
     queues = {account for one in findings if one.queue > 0 for account in one.cluster.members.tolist()}
     rates: list[float] = []
     made: list[tuple[float, float]] = []
@@ -200,7 +203,7 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
             made.append((1.0, queue))
             rates.append(rates[-1] if rates else 0.0)
             continue
-        expected = _expected(links[apart], workload[apart], finding.score, rounds)
+        expected = _expected(parts[apart], finding.score, rounds, share)
         made.append((expected, queue / (1 + 2 * expected)))
         rates.append(min(1.0, expected / (number + 1)))
     chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
@@ -212,22 +215,28 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
     ]
 
 
-def _expected(links: F64, workload: F64, score: float, rounds: float) -> float:
-    """Chance clusters at or above ``score`` in one run: counted, or beyond the best decoy by the workload's tail."""
-    reached = float((links + workload >= score).sum())
-    counted = (reached + 1) / rounds
+def _expected(decoys: F64, score: float, rounds: int, share: float) -> float:
+    """Chance clusters at or above ``score`` in one run: counted, or beyond the best decoy by the workload's tail.
+
+    ``decoys`` (clusters, 3): nats of links, of links grown with the platform, and of the workload.
+    """
+    links, grown, workload = decoys.T
+    # Of the clusters of all accounts that one of a sample stands for, one has grown with them.
+    stands_for = np.array([[1 / share - 1], [1.0]])
+    reached = float((stands_for * (np.stack([links, grown]) + workload >= score)).sum())
+    counted = (reached + 1 / share) / rounds
     peaks = min(MOST_PEAKS, max(len(links) // 4, LEAST_PEAKS), len(links) - 1)
     if peaks < LEAST_PEAKS:
         return counted
-    lacking = score - np.append(links, CEILING)
+    lacking = score - np.stack([np.append(links, CEILING), np.append(grown, CEILING)])
     ordered = np.sort(workload)
     threshold = ordered[-peaks - 1]
     # Excesses of an exponential tail add up to a gamma variable, whose quantile gives the scale's upper limit.
     scale = max(float((ordered[-peaks:] - threshold).sum() / gammaincinv(peaks, DOUBT)), 1.0)
     seen = (len(ordered) - np.searchsorted(ordered, lacking)) / len(ordered)
     tail = peaks / len(ordered) * np.exp(-np.maximum(lacking - threshold, 0) / scale)
-    made_up = np.where(lacking > threshold, np.maximum(seen, tail), seen)
-    return float(max(LEAST_EXPECTED, min(counted, max(reached / rounds, made_up.sum() / rounds))))
+    made_up = float((stands_for * np.where(lacking > threshold, np.maximum(seen, tail), seen)).sum())
+    return max(LEAST_EXPECTED, min(counted, max(reached, made_up) / rounds))
 
 
 def deal(stratum: I64, rng: np.random.Generator) -> I64:

@@ -42,7 +42,7 @@ from tiergate.records.refused import RefusedRows
 Progress = Callable[[str, float], None]
 
 LINKS_PER_CASE = 400
-LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 8
+LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Parameters:
 
     def rounds(self, accounts: int) -> int:
         """Decoy platforms to score: as many as one of `MOST_ACCOUNTS` accounts costs, but 6 at least, as the tail of
-        what chance reaches wants some dozens of clusters; 8 of a sample."""
+        what chance reaches wants some dozens of clusters; 12 of a sample, to stand for more."""
         if self.decoys is not None:
             return self.decoys
         fitting = int(np.clip(MOST_ACCOUNTS // accounts, LEAST_ROUNDS, MOST_ROUNDS))
@@ -199,7 +199,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     progress("describing cases", 0.0)
     mixture = ExchangeMixture(traffic)
     cases = []
-    for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
+    for found, chance in zip(findings, calibrate(findings, decoys, rounds, platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
         one = grown(found, holdings, evidence, traffic, test)
