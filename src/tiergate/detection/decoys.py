@@ -24,8 +24,8 @@ depend on each other they do so to the safe side, as many strangers are linked m
 surely than few. The tail of the workload is exponential, which is safe as log-odds here are bounded (a shape below 0),
 with the scale's upper limit of confidence in place of the scale. It is never steeper than 1 nat: log-odds that keep
 their promise reach w among strangers with probability exp(-w) at most (Royall 2000). One more chance cluster is put
-among the decoys', linked as strongly as can be. Where decoys reached the score they are counted; where they have fewer
-than `LEAST_PEAKS` clusters, they are counted with one added and nothing is extrapolated; and nothing is put below
+among the decoys', linked as strongly as can be. Where decoys reached the score they are counted; where they have
+`LEAST_PEAKS` clusters or fewer, they are counted with one added and nothing is extrapolated; and nothing is put below
 `LEAST_EXPECTED`.
 """
 
