@@ -43,7 +43,7 @@ from tiergate.records.refused import RefusedRows
 Progress = Callable[[str, float], None]
 
 LINKS_PER_CASE = 400
-SAMPLED_ROUNDS = 16
+LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,12 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 of a
-        sample."""
+        """Decoy platforms to score: as many as one of `MOST_ACCOUNTS` accounts costs, but 6 at least, as the tail of
+        what chance reaches wants some dozens of clusters; 12 of a sample, to stand for more."""
         if self.decoys is not None:
             return self.decoys
-        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
+        fitting = int(np.clip(MOST_ACCOUNTS // accounts, LEAST_ROUNDS, MOST_ROUNDS))
+        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else fitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     mixture = ExchangeMixture(traffic)
     cases: list[Case] = []
     taken = np.zeros(accounts, bool)
-    for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
+    for found, chance in zip(findings, calibrate(findings, decoys, rounds, platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
         one = grown(found, holdings, carrying, traffic, test)
