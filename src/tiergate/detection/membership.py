@@ -65,24 +65,27 @@ def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
+def admitted(cluster: Cluster, holdings: Holdings, recent: npt.NDArray[np.bool_]) -> tuple[I64, F64]:
     """Members (k,) of a group whose workload is believed, and their probabilities (k,): accounts too small to have met
     the bar by themselves are let in.
 
     What holds the group together, the queue's instruction above all, says as much for a small account as it is true of
     larger ones: of those whose timing is known, the share that are members. The other causes add to that.
+
+    :param recent: accounts (accounts,) that have just come, as a second pool does: they have no conduct yet to be
+        unlike in, and had no time to show all of an instruction.
     """
     n, leading = len(cluster.members), _leading(cluster)
     some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
     seen = (
         holdings.families["timing"].tokens(some)[1] > 0 if "timing" in holdings.families else np.ones(len(some), bool)
     )
-    odds = _log_odds(cluster, holdings, some, newcomer=~seen)
+    newcomer = ~seen & recent[some]
+    odds = _log_odds(cluster, holdings, some, newcomer)
     fits, member = odds >= LEAST_SURPRISE, np.isin(some, cluster.members)
     large = fits[:, leading] & seen
-    # Who has just come has no conduct yet to be unlike in: a second pool starts on another day than the first.
     conduct = list(CAUSES).index("conduct")
-    odds[~seen, conduct] = np.maximum(odds[~seen, conduct], 0.0)
+    odds[newcomer, conduct] = np.maximum(odds[newcomer, conduct], 0.0)
     share = float(member[large].sum() + 0.5) / float(large.sum() + 1)
     total = odds.sum(axis=1) - odds[:, leading] + min(float(np.log(share / (1 - share))), MOST_BELIEVED)
     let_in = fits[:, leading] & (total > LET_IN)
