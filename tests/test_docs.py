@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.detection.conftest import log_batches
@@ -18,9 +19,12 @@ from tiergate.detection.evidence import FAMILIES, gather
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import take_in
 from tiergate.detection.pivot import Synchrony
+from tiergate.detection.run import DetectionInputs, Parameters, run_detection
 from tiergate.detection.workload import WorkloadTest
 from tiergate.ledger.intents import CAPABILITIES
 from tiergate.ledger.sketches import PUBLIC_KEY
+from tiergate.records.refused import RefusedRows
+from tiergate.records.schema import TIME
 from tiergate.simulation.prompts import GrammarPrompts
 from tiergate.simulation.spec import CampaignSpec, WorldSpec
 from tiergate.simulation.world import simulate
@@ -94,6 +98,27 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
     assert set(named) == there
 
 
+def test_every_column_of_the_tables_is_documented_with_its_type_and_no_other(tmp_path: Path) -> None:
+    world = simulate(WorldSpec(days=3, people=60, campaigns=(CAMPAIGN,)), 1, GrammarPrompts())
+    with RefusedRows(None) as refused:
+        inputs = DetectionInputs(lambda: log_batches(world.exchanges), world.accounts, None, refused, [])
+        run_detection(
+            inputs, tmp_path, parameters=Parameters(decoys=1), sketch_key=None, progress=lambda step, share: None
+        )
+    written = {path.stem: _columns(pq.read_schema(path)) for path in tmp_path.glob("*.parquet")}
+    sections = re.split(r"^## ", (ROOT / "docs" / "tables.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    row = re.compile(r"^\| `(\w+)` \| ([\w ]+) \| \S", re.MULTILINE)
+    documented = {section.split("\n")[0]: row.findall(section) for section in sections}
+    assert documented == written
+
+
+def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
+    names = {"string": "text", str(TIME): "time", "int64": "whole number", "double": "number"}
+    return [
+        (field.name, "list of text" if pa.types.is_list(field.type) else names[str(field.type)]) for field in schema
+    ]
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -101,6 +126,7 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/detection.md",
+        "docs/tables.md",
         "docs/decision-log.md",
         "docs/rule-packs.md",
     ],

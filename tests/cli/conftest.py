@@ -24,7 +24,8 @@ EVIDENCE = (
     ("network", "shared_egress", 3.0, 2.9, "for", "accounts share 3 egress networks <unusual for the platform>"),
     ("timing", "hand_over", 0.81, 2.2, "for", "load moves to other members within the hour when one stops"),
     ("timing", "human_rhythm", 0.4, -1.3, "against", "activity falls by 40% at night, as people's does"),
-    ("network", "not available", 0.0, 0.0, "against", "the input has no network evidence to look at"),
+    ("network", "not available", 0.0, 0.0, "neither", "the input has no network evidence to look at"),
+    ("workload", "pivot", 0.4, 0.0, "neither", "40% of those who could turned to a new model"),
     ("identity", "distinct_payment", 40.0, -0.7, "against", "40 accounts pay with 40 different instruments"),
 )
 
@@ -39,8 +40,9 @@ def cases_folder(tmp_path: Path) -> Path:
     facts: dict[str, Any] = {
         "case_id": "case_7f3a90bb12cd", "opened_at": START + timedelta(days=14), "first_seen": START,
         "last_seen": START + timedelta(days=14), "accounts": 40, "exchanges": 4_321, "output_tokens": 5_000_000,
-        "value_usd": 75.25, "capability": "chain_of_thought", "confidence": 0.991, "q_value": 0.004,
+        "value_usd": 75.25, "capability": "chain_of_thought", "confidence": 0.991, "q_value": 0.00969,
         "recommended_action": "verify", "summary": "40 accounts work through one queue of reasoning prompts",
+        "links_nats": 7.5, "workload_nats": 6.25, "prior_nats": 3.0, "expected": 0.002,
     }  # fmt: skip
     pq.write_table(pa.Table.from_pylist([facts]), folder / "cases.parquet")
     pq.write_table(

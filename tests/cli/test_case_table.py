@@ -25,12 +25,14 @@ def printed(folder: Path, width: int = 80) -> str:
 def test_table_says_what_why_and_what_spoke_against(cases_folder: Path) -> None:
     text = printed(cases_folder)
     head = text.splitlines()[1].split()
-    assert head == ["case_7f3a90bb", "40", "4,321", "chain_of_thought", "0.991", "0.004", "verify"]
+    assert head == ["case_7f3a90bb", "40", "4,321", "chain_of_thought", "0.991", "0.0097", "verify"]
     lines = [line.strip() for line in text.splitlines()]
     strongest = next(n for n, line in enumerate(lines) if line.startswith("+8.4"))
     against = next(n for n, line in enumerate(lines) if line.startswith("\N{MINUS SIGN}1.3"))
     assert strongest < against
-    assert "no say either way: network" in text
+    assert "no say either way: network (not available), workload (pivot)" in text
+    parts = "score 13.8: links 7.5, workload +6.2; prior \N{MINUS SIGN}3.0; 0.002 expected by chance"
+    assert parts in lines
     assert all(len(line) <= 80 for line in text.splitlines())
 
 

@@ -73,7 +73,7 @@ def test_detect_speaks_json_and_names_the_same_cases_each_time(log: Path, run_ti
     second = json.loads(run_tiergate("detect", str(log), "--out", "two", "--json").stdout)
     assert first["cases"] == second["cases"]
     assert 27 <= sum(case["accounts"] for case in first["cases"]) <= 30
-    assert {row["direction"] for row in first["cases"][0]["evidence"]} == {"for", "against"}
+    assert {row["direction"] for row in first["cases"][0]["evidence"]} == {"for", "against", "neither"}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,7 @@ def test_detect_speaks_json_and_names_the_same_cases_each_time(log: Path, run_ti
         ("x.parquet", b"not parquet", "`x.parquet` is not a readable Parquet file"),
         ("x.txt", b"hello", "`x.txt` has no known ending"),
         ("x.jsonl.gz", b"not gzip", "`x.jsonl.gz`"),
+        ("x.jsonl", b"he\x1bllo\nworld\n", "none of its 2 lines is a JSON object; the first is `hello`"),
     ],
 )
 def test_a_file_that_is_not_what_it_claims_is_one_line(
@@ -95,10 +96,33 @@ def test_a_file_that_is_not_what_it_claims_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_an_output_that_cannot_be_written_is_one_line(log: Path, tmp_path: Path, run_tiergate: RunCommand) -> None:
-    (tmp_path / "cases").touch()
-    done = run_tiergate("detect", str(log), "--out", "cases")
-    assert (done.returncode, done.stderr) == (1, "tiergate: cannot use `cases`: File exists\n")
+def test_a_file_of_wrong_rows_alone_says_what_is_wrong_with_them(tmp_path: Path, run_tiergate: RunCommand) -> None:
+    good = {"exchange_id": "e", "started_at": "2026-09-01T00:00:00Z", "account_id": "a", "operation": "chat"}
+    rows = [{**good, "status": "fine", "request_model": "m"}, *[{**good, "status": 200}] * 3]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{\n")
+    done = run_tiergate("detect", "x.jsonl", "--out", "cases")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "tiergate: there is no exchange to look at: 5 rows were refused: request_model is required and missing (3), "
+        "is not a JSON object (1), status is not a whole number of 32 bits (1); the first is row 1 of `x.jsonl`, with "
+        "`fine`"
+    )
+
+
+def test_a_csv_of_wrong_rows_alone_is_not_imported(tmp_path: Path, run_tiergate: RunCommand) -> None:
+    (tmp_path / "map.toml").write_text(
+        "\n".join(f'{name} = "{name}"' for name in ("exchange_id", "started_at", "account_id", "request_model"))
+        + '\noperation = {constant = "chat"}\nstatus = {constant = 200}\n'
+    )
+    (tmp_path / "x.csv").write_text(
+        "exchange_id,started_at,account_id,request_model\ne1,soon,a,m\ne2,,a,m\ne3,late,a,m\n"
+    )
+    done = run_tiergate("import", "columns", "x.csv", "--map", "map.toml", "--out", "x.parquet")
+    assert done.returncode == 2
+    assert "3 rows were refused: started_at is not a time (RFC 3339) (2), started_at is required and" in done.stderr
+    assert "the first is row 1 of `x.csv`, with `soon`" in done.stderr
+    assert not (tmp_path / "x.parquet").exists()
+    assert len((tmp_path / "x.parquet.refused.jsonl").read_text().splitlines()) == 3
 
 
 def test_with_a_state_a_second_day_reads_itself_alone(log: Path, tmp_path: Path, run_tiergate: RunCommand) -> None:
@@ -113,6 +137,9 @@ def test_with_a_state_a_second_day_reads_itself_alone(log: Path, tmp_path: Path,
     assert second.returncode == 0, second.stderr
     assert "look 2" in second.stderr
     assert "read 2,101 exchanges, used 2,000, 100 repeated, refused 1 row" in second.stderr
+    reseeded = run_tiergate("detect", "day1.jsonl", *options, "other", "--state", "state", "--seed", "2")
+    assert "the data is that of look 2, so this is no new look" in reseeded.stderr
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["look"]["number"] == 2
     again = run_tiergate("detect", "day1.jsonl", "day2.jsonl", *options, "again", "--state", "state")
     assert "nothing has changed since the last look" in again.stderr
     for name in ("cases", "case_accounts", "links", "decoys"):

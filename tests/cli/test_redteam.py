@@ -13,7 +13,20 @@ import pytest
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 TINY = ("redteam", "--out", "rt", "--exchanges", "60", "--evaluations", "1")
-WORLD = ("--accounts", "100", "--days", "2", "--look", "1", "--decoys", "1", "--rate-limit", "20")
+WORLD = (
+    "--accounts",
+    "100",
+    "--days",
+    "2",
+    "--look",
+    "1",
+    "--decoys",
+    "1",
+    "--rate-limit",
+    "20",
+    "--newcomer-limit",
+    "9",
+)
 
 
 def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) -> None:
@@ -28,6 +41,11 @@ def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) 
     whole = json.loads((tmp_path / "rt" / "redteam.json").read_text())
     assert whole["simulated"] is True
     assert whole["setting"]["account_a_day"] == 20
+    assert whole["limits"] == {"account": 20, "newcomer": 9, "newcomer_days": 7.0}
+    budget = {"without": whole["evaluations_without_detection"], "with": whole["evaluations"]}
+    for row in rows:
+        detecting = row["control"] in ("detection", "all")
+        assert int(row["trials"]) <= budget["with" if detecting else "without"]
     assert "<svg" in (tmp_path / "rt" / "redteam.svg").read_text()
     kept = (tmp_path / "rt" / "evaluations.jsonl").read_bytes()
     again = run_tiergate(*TINY, *WORLD, "--json")
@@ -42,6 +60,7 @@ def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) 
         (("--accounts", "5"), "too few to hide among"),
         (("--look", "99"), "within the window"),
         (("--days", "0"), "1 day"),
+        (("--newcomer-days", "-1"), "nobody is new"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(options: tuple[str, str], said: str, run_tiergate: RunCommand) -> None:

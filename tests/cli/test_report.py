@@ -81,6 +81,8 @@ def test_the_page_says_what_a_reader_must_know(page: Page) -> None:
         "Simulated.",
         '{"code": "<verify>"}',
         "acct-039",
+        "score 13.8: links 7.5, workload +6.2",
+        "workload, pivot (40% of those who could",
         "It proves coordination",
     ):
         assert words in page.text

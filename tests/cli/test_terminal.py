@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,10 @@ def test_help_does_not_load_what_only_commands_need() -> None:
         (("detect", "--out", "x"), "missing argument"),
         (("import", "columns", "f.csv", "--out", "x.parquet"), "give `--map FILE`"),
         (("import", "litellm", "nowhere", "--out", "x.parquet"), "`nowhere` is not there"),
+        (("simulate", "--out", "x", "--prompts", "nofile"), "`--prompts nofile` is no file: give one of messages"),
+        (("simulate", "--out", "x", "--thin", "inf"), "`--thin inf`: give a number from 0.001 to 1,000"),
+        (("simulate", "--out", "x", "--thin", "nan"), "`--thin nan`: give a number"),
+        (("simulate", "--out", "x", "--scale", "-1"), "`--scale -1`: give a number"),
         (("keys", "list", "--data", "nowhere"), "`nowhere` is not a gateway's data folder"),
         (("respond", "apply", "case_1", "--cases", "nowhere"), "`nowhere` holds no cases.parquet"),
     ],
@@ -58,6 +63,29 @@ def test_bad_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], said:
     (line,) = done.stderr.splitlines()
     assert line.startswith("tiergate: ")
     assert said in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("detect", "x.jsonl", "--out", "x.jsonl"),
+        ("detect", "x.jsonl", "--out", "/proc/x"),
+        ("simulate", "--out", "x.jsonl/x"),
+        ("redteam", "--accounts", "200", "--out", "x.jsonl/x"),
+        ("demo", "--no-serve", "--out", "x.jsonl"),
+        ("import", "litellm", "x.jsonl", "--out", "x.jsonl/x.parquet"),
+        ("import", "litellm", "x.jsonl", "--out", "."),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line_before_the_work(
+    arguments: tuple[str, ...], tmp_path: Path, run_tiergate: RunCommand
+) -> None:
+    (tmp_path / "x.jsonl").touch()
+    done = run_tiergate(*arguments)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tiergate: ")
+    assert "`--out`" in line
+    assert done.returncode == 2
 
 
 def test_progress_without_a_terminal_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.detection.decoys import Decoy, calibrate, deal
+from tiergate.detection.decoys import LEAST_EXPECTED, Decoy, calibrate, deal
 from tiergate.detection.description import Cluster
 from tiergate.detection.findings import Finding
 from tiergate.detection.workload import Statistic
@@ -32,13 +32,17 @@ def finding(score: float, members: tuple[int, ...], queue: float = 12.0) -> Find
 
 
 def decoys(scores: list[float]) -> list[Decoy]:
-    return [Decoy(score, (1000 + n, 2000 + n, 3000 + n)) for n, score in enumerate(scores)]
+    return [Decoy(score, score, 0.0, (1000 + n, 2000 + n, 3000 + n)) for n, score in enumerate(scores)]
 
 
-@given(SCORES, SCORES, st.integers(1, 100))
-def test_a_higher_score_never_has_a_worse_rate(chance: list[float], targets: list[float], rounds: int) -> None:
+@given(st.lists(st.tuples(st.floats(0, 12), st.floats(-8, 15)), max_size=40), SCORES, st.integers(1, 100))
+def test_a_higher_score_never_has_a_worse_rate(
+    chance: list[tuple[float, float]], targets: list[float], rounds: int
+) -> None:
     findings = [finding(score, (n, n + 100, n + 200)) for n, score in enumerate(sorted(targets, reverse=True))]
-    made = calibrate(findings, decoys(chance), rounds)
+    made = calibrate(
+        findings, [Decoy(links, links, workload, (1000 + n,)) for n, (links, workload) in enumerate(chance)], rounds
+    )
     rates = [one.q_value for one in made]
     sure = [one.confidence for one in made]
     assert rates == sorted(rates)
@@ -53,22 +57,67 @@ def test_few_decoys_are_counted_with_one_added() -> None:
     assert calibrate([finding(50.0, (1, 2, 3))], [], 24)[0].expected == 1 / 24
 
 
-def test_many_decoys_say_how_fast_chance_thins_out() -> None:
+def test_beyond_the_best_decoy_the_workload_says_how_fast_chance_thins_out() -> None:
     rng = np.random.default_rng(1)
-    chance = decoys((2 * rng.exponential(1, 400)).tolist())
-    near, far = (calibrate([finding(score, (1, 2, 3))], chance, 24)[0].expected for score in (14.0, 22.0))
-    assert near < 1 / 24
-    assert far < near / 4
-    # The true number at 14 is 400 / 24 * exp(-7) = 0.015; the estimate errs on the safe side.
-    assert near > 0.015
+    chance = [
+        Decoy(links, links, workload, (1000 + n,))
+        for n, (links, workload) in enumerate(zip(rng.uniform(2, 9, 60), rng.exponential(1.5, 60) - 4, strict=True))
+    ]
+    best = max(one.score for one in chance)
+    seen, near, far, farther = (
+        calibrate([finding(score, (1, 2, 3))], chance, 10)[0].expected for score in (best, best + 6, best + 9, 60.0)
+    )
+    assert seen == 2 / 10
+    # With links as they are and a workload of that tail, decoys bring so many; the estimate errs on the safe side.
+    for score, estimate in ((best + 6, near), (best + 9, far)):
+        assert np.exp(-(score - np.array([one.links for one in chance]) + 4) / 1.5).sum() / 10 < estimate < 1 / 10
+    assert far < near / 2
+    assert farther == LEAST_EXPECTED
+
+
+def test_a_clear_campaign_stands_out_from_strong_links_without_a_queue() -> None:
+    weak = [Decoy(links, links, -2.6 + n % 7 / 10, (1000 + n,)) for n, links in enumerate([2.0] * 40 + [11.0] * 20)]
+    assert calibrate([finding(19.8, (1, 2, 3))], weak, 8, 0.06)[0].q_value <= 0.05
+    queues = [*weak, *(Decoy(2.0, 2.0, 6.0 + n, (2000 + n,)) for n in range(4))]
+    assert calibrate([finding(19.8, (1, 2, 3))], queues, 8, 0.06)[0].q_value > 0.05
+
+
+def test_a_cluster_of_a_sample_stands_for_a_large_one_and_for_many_like_itself() -> None:
+    sample = [Decoy(2.0, 8.0, 3.0, (1000 + n,)) for n in range(5)]
+    small, large, none = (calibrate([finding(score, (1, 2, 3))], sample, 10, 0.25)[0] for score in (5.0, 11.0, 12.0))
+    assert small.expected == (5 * 4 + 4) / 10
+    assert large.expected == (5 + 4) / 10
+    assert none.expected == 4 / 10
+
+
+def test_the_tail_is_no_steeper_than_log_odds_promise() -> None:
+    level = [Decoy(5.0, 5.0, -2.0, (1000 + n,)) for n in range(36)]
+    made = calibrate([finding(8.0, (1, 2, 3))], level, 10)[0].expected
+    assert made > 9 * np.exp(-5) / 10
 
 
 def test_a_case_is_not_compared_with_its_own_shuffled_self() -> None:
     case = finding(20.0, tuple(range(50)))
-    shuffled = [Decoy(19.9 + n / 10, tuple(range(n, n + 30))) for n in range(20)]
+    shuffled = [Decoy(11.0, 11.0, 8.9 + n / 10, tuple(range(n, n + 30))) for n in range(20)]
     assert calibrate([case], shuffled, 24)[0].expected == 1 / 24
     stranger = finding(19.0, (500, 501, 502))
     assert calibrate([case, stranger], shuffled, 24)[1].expected == 1 / 24
+
+
+def test_a_campaign_that_was_dealt_other_peoples_cards_is_still_itself() -> None:
+    """Most members of the shuffled group may be others: the workload that is tested is the campaign's."""
+    shuffled = finding(19.0, tuple(range(30, 90)))
+    owner = np.arange(40)
+    made = replace(shuffled, rows=np.arange(30, 40))
+    assert Decoy.of(made, owner, 1.0).accounts == tuple(range(30, 40))
+
+
+def test_a_group_that_grows_with_the_platform_is_weaker_in_a_sample() -> None:
+    """Among a quarter of the accounts a group that goes with the platform's size has half its strength."""
+    group = replace(finding(0.0, (1, 2, 3, 4), queue=-2.0), cluster=Cluster(np.arange(4), {}, 0.0, 0.0, 3.0))
+    whole, quarter = (Decoy.of(group, np.array([7, 9, 7]), share) for share in (1.0, 0.25))
+    assert whole == Decoy(6 / (1 + 6 / 12), 6 / (1 + 6 / 12), -2.0, (7, 9))
+    assert quarter == replace(whole, grown=12 / (1 + 12 / 12))
 
 
 def test_whoever_does_not_work_off_one_queue_is_neither_sure_nor_discovered() -> None:

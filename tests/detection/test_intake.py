@@ -206,3 +206,22 @@ def test_organisations_are_the_tables_else_those_of_the_earliest_exchange(log: l
     numbers: dict[str, int] = {}
     expected = [numbers.setdefault(first[name], len(numbers)) if name in first else -1 for name in traffic.account_ids]
     assert evidence.organization.tolist() == expected
+
+
+def test_of_rows_with_one_id_and_time_the_same_one_counts_in_any_order() -> None:
+    log = make_log(3, rows=60)
+    for number, row in enumerate(log[:10]):
+        change: dict[str, Any] = [
+            {"account_id": "acct-99"}, {"output_tokens": 7}, {"sketch_words": [5, 6]}, {"cost_usd": 0.5},
+            {"max_tokens": 77},
+        ][number % 5]  # fmt: skip
+        log.append(row | change)
+    one, *others = (read(log, seed) for seed in range(6))
+    for other in others:
+        assert np.array_equal(one.account, other.account)
+        assert np.array_equal(one.output_tokens, other.output_tokens)
+        assert np.array_equal(one.cost_usd, other.cost_usd)
+        assert np.array_equal(one.words.code, other.words.code)
+        assert one.exchange_ids.to_pylist() == other.exchange_ids.to_pylist()
+        assert one.account_ids == other.account_ids
+        assert np.array_equal(one.shape, other.shape)

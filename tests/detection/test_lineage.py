@@ -75,6 +75,17 @@ def test_the_e_value_adds_up_with_its_weights_and_gaps_add_nothing() -> None:
     assert alone.latest()["a"]["running_e"] == pytest.approx(calibrated(0.01))
 
 
+def test_the_last_look_once_more_adds_nothing() -> None:
+    history = follow([seen("a", 0, 9), seen("b", 20, 29)], [seen("a", 0, 9)])
+    again = history.followed([seen("c", 0, 10), seen("d", 20, 29), seen("e", 40, 49)], DAY, again=True)
+    assert again.count == 2
+    before, told = history.latest()["a"], again.latest()
+    assert told["c"]["lineage_id"] == "a"
+    assert [told["c"][name] for name in ("running_e", "sightings")] == [before["running_e"], 2]
+    assert told["d"]["running_e"] == pytest.approx(calibrated(0.002) / 2)
+    assert told["e"]["running_e"] == 0
+
+
 def test_a_case_stands_by_itself_or_with_others_of_its_look() -> None:
     strong, weak = [seen("s", 0, 9)], [seen("w", 20, 29, 0.3)]
     assert follow(strong).latest()["s"]["stands"]

@@ -60,7 +60,7 @@ def test_the_instruction_counts_whole_and_lets_small_accounts_in(seed: int) -> N
     assert cluster is not None
     assert not worded_anew(cluster, holdings)
     assert of(platform, traffic, redrawn(cluster, holdings))["auditor"] == 0
-    members, believed = admitted(cluster, holdings)
+    members, believed = admitted(cluster, holdings, np.zeros(holdings.accounts, bool))
     found = of(platform, traffic, members)
     assert found["campaign"] == 25
     assert found["small"] >= 7

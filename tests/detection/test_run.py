@@ -62,6 +62,22 @@ def test_the_campaign_is_found_and_the_look_alikes_are_not(seed: int, tmp_path: 
     assert "accounts act as one" in case["summary"]
 
 
+def test_a_case_shows_what_its_score_and_confidence_are_made_of(tmp_path: Path) -> None:
+    made = platform(11)
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    scores = {row["case_id"]: row["score"] for row in pq.read_table(tmp_path / "decoys.parquet").to_pylist()}
+    (case,) = summary.cases.to_pylist()
+    assert case["links_nats"] + case["workload_nats"] == pytest.approx(scores[case["case_id"]])
+    assert 0 < case["prior_nats"] <= 5
+    queue = 1 / (1 + np.exp(case["prior_nats"] - case["workload_nats"]))
+    assert case["confidence"] == pytest.approx(queue / (1 + 2 * case["expected"]))
+    evidence = summary.evidence.to_pylist()
+    workload = [row["log_odds"] for row in evidence if row["family"] == "workload"]
+    assert case["workload_nats"] == pytest.approx(sum(workload))
+    for row in evidence:
+        assert row["direction"] == {1: "for", 0: "neither", -1: "against"}[np.sign(row["log_odds"])]
+
+
 def test_a_platform_without_a_campaign_has_no_case(tmp_path: Path) -> None:
     made = platform(14, campaign=0)
     summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
@@ -183,3 +199,22 @@ def test_the_order_of_rows_of_an_account_given_twice_changes_nothing(tmp_path: P
     one, other = (run(log_batches(exchanges), table, tmp_path / str(n)) for n, table in enumerate(tables))
     assert one.cases.equals(other.cases)
     assert one.evidence.equals(other.evidence)
+
+
+def test_a_second_pool_is_known_by_its_first_exchange(tmp_path: Path) -> None:
+    """Accounts that have asked once, an hour after a ban, hold pieces of an instruction that nobody else holds."""
+    made = platform(14)
+    first = [name for name, population in made.population.items() if population == "campaign"]
+    for row in made.accounts:
+        if row["account_id"] in first:
+            row |= {"status": "suspended", "closed_at": START + 14 * DAY}
+    asked = [row["prompt_text"] for row in made.exchanges if row["account_id"] in first]
+    for number in range(20):
+        name = made.account("second", created_at=START + 13 * DAY)
+        text = asked[number].replace("first.", "first, please.") + f" {made.rng.integers(1 << 40):x}"
+        made.exchange(name, 14 * DAY + int(made.rng.integers(HOUR)), text, client_address=made.address())
+    summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
+    members = found(summary, made)
+    assert members["campaign"] >= 23
+    assert members["second"] >= 18
+    assert members["tool"] == members["office"] == 0

@@ -132,3 +132,32 @@ def test_bursts_in_common_speak_against() -> None:
     found = measure(platform, "failover")
     assert found["bursts"].value > 20
     assert found["bursts"].log_odds < -1.5
+
+
+def test_fillers_of_an_accounts_own_are_a_form_and_no_subject() -> None:
+    """A sender cannot make a dealt-out queue look personal by putting the same words of its own into each message."""
+    platform = Platform(9)
+    platform.people("benign", 150)
+    for _ in range(25):
+        name = platform.account("campaign")
+        fillers = " ".join("".join(word) for word in platform.rng.choice(list("etaoinshrdlu"), (4, 7)))
+        for _ in range(30):
+            text = (
+                f"{fillers} {platform.words(str(platform.rng.choice(SUBJECTS)), 9)} {platform.rng.integers(1 << 40):x}"
+            )
+            platform.exchange(name, int(platform.rng.integers(14 * DAY)), text)
+    assert abs(measure(platform, "campaign")["subject"].value) < 0.3
+
+
+def test_a_queue_padded_with_a_list_is_still_dealt_out() -> None:
+    """A few messages that every account repeats are a list, and `repeats` alone speaks of them."""
+    platform = Platform(10)
+    platform.people("benign", 150)
+    platform.campaign(25, 30)
+    members = [name for name, population in platform.population.items() if population == "campaign"]
+    for name in members:
+        for number in range(4):
+            platform.exchange(name, int(platform.rng.integers(14 * DAY)), f"Is the service up? check {number}")
+    padded = measure(platform, "campaign")
+    assert padded["messages"].log_odds > -0.5
+    assert padded["subject"].log_odds > 3

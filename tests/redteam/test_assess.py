@@ -16,10 +16,10 @@ from tiergate.detection.run import Outcome
 from tiergate.errors import InputError
 from tiergate.redteam import trial as trials
 from tiergate.redteam.assess import Assessment, Laboratory, assess
-from tiergate.redteam.attack import KNOBS, Space
-from tiergate.redteam.background import Background, Setting, at_us, times_us
+from tiergate.redteam.attack import KNOBS, Attack, Space
+from tiergate.redteam.background import Background, Limits, Setting, at_us, times_us
 from tiergate.redteam.journal import Journal, fingerprint
-from tiergate.redteam.trial import Control, Trial, run_trial
+from tiergate.redteam.trial import DETECTING, Control, Trial, run_trial
 
 SETTING = Setting(accounts=100, days=4.0, warm_up=2.0, looks=(1.0,), decoys=1)
 QUICK = (Control.RATE_LIMIT, Control.SIGNUP_CHECK)
@@ -108,7 +108,7 @@ def test_what_a_case_recommends_is_done_to_its_accounts(
         young = [at for at, name in enumerate(traffic.account_ids) if name not in honest]
         some = np.array([*young, traffic.account_ids.index(bystander), traffic.account_ids.index(doubtful)])
         belief = np.array([0.9] * (len(young) + 1) + [0.3])
-        return type("Outcome", (), {"cases": [Found(some, belief)]})
+        return type("Outcome", (), {"cases": [Found(some, belief)], "findings": []})
 
     honest = set(background.accounts["account_id"].to_pylist())
     bystander, doubtful = sorted(set(background.until(at_us(SETTING, 1))["account_id"].to_pylist()))[:2]
@@ -145,9 +145,80 @@ def test_an_attack_that_the_limits_alone_defeat_costs_no_detection(monkeypatch: 
 
 
 def test_the_rate_limit_spares_honest_customers_unless_told_otherwise(background: Background) -> None:
-    cap = background.cap(SETTING)
-    assert background.share_above(cap) <= 0.01 < background.share_above(cap // 4)
-    assert background.cap(replace(SETTING, account_a_day=7)) == 7
+    limits = background.limits(SETTING)
+    assert background.share_above(limits) <= 0.02
+    assert background.share_above(replace(limits, account=limits.account // 8, newcomer=1)) > 0.02
+    told = background.limits(replace(SETTING, account_a_day=7))
+    assert (told.account, told.newcomer) == (7, min(7, limits.newcomer))
+
+
+def test_newcomers_are_told_from_the_rest_by_their_age(background: Background) -> None:
+    strict = Limits(10**6, 1, newcomer_days=10**6)
+    asked = np.unique(background.days.account[background.days.count > 1])
+    assert background.share_above(strict) == len(asked) / len(np.unique(background.days.account))
+    assert background.share_above(replace(strict, newcomer_days=0)) == 0
+    assert background.limits(replace(SETTING, newcomer_a_day=2)).newcomer == 2
+    assert background.days.age.min() > 0, "everybody signed up before asking"
+    young = background.days.busiest(background.days.age < 200)
+    assert young.sum() < background.days.busiest(background.days.age < np.inf).sum()
+
+
+def test_what_the_limit_allows_is_never_less_than_what_it_lets_through(background: Background) -> None:
+    setting = replace(SETTING, account_a_day=9, newcomer_a_day=2)
+    for aged, spread in ((0.0, 0.0), (2 / 3, 0.0), (0.0, 0.1), (1.0, 1.0)):
+        attack = SPACE.attack(SPACE.point(6, days=1.0, aged_days=aged, signup_spread_days=spread))
+        most = trials.allowed(attack, background, setting)
+        made = run_trial(attack, background, setting, control=Control.RATE_LIMIT, exchanges=200, seed=1)
+        assert made.answered <= most
+        assert most in (6 * 2 * 4, 6 * 9 * 4, 6 * (2 * 1 + 9 * 3)), most
+
+
+def test_a_look_without_need_for_decoys_makes_none(background: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = trials.find_cases
+
+    def counting(traffic: Any, evidence: Any, parameters: Any, progress: Any) -> Outcome:
+        asked.append(parameters.decoys)
+        return real(traffic, evidence, parameters, progress)
+
+    monkeypatch.setattr(trials, "find_cases", counting)
+    attack = SPACE.attack(SPACE.point(20, days=1.0))
+    setting = replace(SETTING, decoys=3)
+    made = run_trial(attack, background, setting, control=Control.DETECTION, exchanges=200, seed=1)
+    sure = made.nearest["linked"] and made.nearest["queue"] >= trials.NEEDED
+    assert asked == ([1, 3] if sure else [1])
+    monkeypatch.setattr(trials, "NEEDED", -1e9)
+    assert run_trial(attack, background, setting, control=Control.DETECTION, exchanges=200, seed=1) == replace(
+        made, nearest=made.nearest | {"needed": -1e9}
+    ), "what was spared would not have been acted on"
+
+
+def test_an_attack_that_becomes_too_dear_is_broken_off(background: Background, tmp_path: Path) -> None:
+    attack = SPACE.attack(SPACE.point(20, days=1.0, replaced_after_h=1.0))
+
+    class Found:
+        case_id, action = "case_1", "suspend"
+
+        def __init__(self, accounts: list[int]) -> None:
+            self.accounts, self.membership = np.array(accounts), np.ones(len(accounts))
+
+    def all_new(traffic: Any, *_rest: Any) -> Any:
+        names = set(background.accounts["account_id"].to_pylist())
+        mine = [at for at, name in enumerate(traffic.account_ids) if name not in names]
+        return type("Outcome", (), {"cases": [Found(mine)], "findings": []})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trials, "find_cases", all_new)
+        whole = run_trial(attack, background, SETTING, control=Control.DETECTION, exchanges=200, seed=1)
+        dear = run_trial(attack, background, SETTING, control=Control.DETECTION, exchanges=200, seed=1, dearest=0.01)
+        laboratory = Laboratory(SETTING, Journal(tmp_path / "kept.jsonl"))
+        laboratory._worlds = {1: background}
+        for dearest in (0.01, 0.01, np.inf, 0.01):
+            kept = laboratory.trial(attack, Control.DETECTION, 200, 1, dearest=dearest)
+            assert kept.too_dear == (dearest < 1 and laboratory._journal.added < 2)
+    assert whole.replacements > 0
+    assert not whole.too_dear
+    assert dear.too_dear
 
 
 def test_an_attack_that_is_over_before_anybody_looks_is_not_looked_at(background: Background) -> None:
@@ -212,3 +283,43 @@ def test_a_file_that_is_no_journal_is_said(tmp_path: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         replace(SETTING, **wrong)
+
+
+def test_the_nearest_finding_is_the_one_that_is_mostly_the_attack() -> None:
+    class Group:
+        def __init__(self, members: list[int], queue: float) -> None:
+            self.cluster = type("Cluster", (), {"members": np.array(members)})
+            self.queue, self.score, self.linked = queue, 9.0, True
+            self.statistics = [type("Test", (), {"name": "subject", "log_odds": 4.25})]
+
+    names = [f"account {at}" for at in range(40)]
+    groups: Any = [Group(list(range(40)), 5.0), Group(list(range(8)), 2.5), Group([30, 31], 9.0)]
+    near = trials._nearest(groups, names, set(names[:10]))
+    assert (near["mine"], near["accounts"], near["queue"], near["subject"]) == (8, 8, 2.5, 4.25)
+    assert trials._nearest(groups[2:], names, set(names[:10])) == {}
+
+
+def test_searches_against_detection_start_from_what_gets_past_the_rest() -> None:
+    tried: list[tuple[Control, int, bool]] = []
+
+    class Told(Laboratory):
+        def trial(self, attack: Attack, control: Control, exchanges: int, seed: int, **how: Any) -> Trial:
+            tried.append((control, attack.spec.accounts, attack.spec.filler_words > 0))
+            # Detection finds all but those who speak in words of their own.
+            hidden = control not in DETECTING or attack.spec.filler_words > 0
+            return Trial(exchanges if hidden else 0, 1.0)
+
+    laboratory = Told(replace(SETTING, account_a_day=30, newcomer_a_day=30), Journal(None))
+    laboratory._worlds = WORLDS
+    found = assess(laboratory, exchanges=[400], evaluations=6, seed=1, advance=quiet)
+    by_control = {one.control: one for one in found}
+    assert [one.control for one in found] == list(Control)
+    best = by_control[Control.ALL].attack
+    assert best is not None
+    assert best.spec.filler_words > 0
+    past = by_control[Control.WITHOUT_DETECTION].attack
+    assert past is not None
+    assert best.spec.accounts == past.spec.accounts
+    dear = by_control[Control.ALL].usd_per_exchange["mode"]
+    assert all(one.usd_per_exchange["mode"] <= dear for one in found)
+    assert tried.index(next(one for one in tried if one[0] in DETECTING)) > 0

@@ -10,7 +10,7 @@ import pytest
 from tiergate.clock import DAY
 from tiergate.ledger.verdicts import Action
 from tiergate.redteam.attack import Attack
-from tiergate.redteam.background import Setting, at_us, times_us
+from tiergate.redteam.background import Limits, Setting, at_us, times_us
 from tiergate.redteam.campaign import Caps, RunningCampaign
 from tiergate.simulation.spec import CampaignSpec
 
@@ -40,7 +40,7 @@ def test_undisturbed_it_gets_all_out_and_stops() -> None:
 
 
 def test_a_cap_holds_for_each_account_and_day() -> None:
-    campaign = running(caps=Caps(account=3, case=20))
+    campaign = running(caps=Caps(account=Limits(3, 3, 7.0), case=20))
     assert finish(campaign) < 10 * 3 * 11
     rows = campaign.recorded()[0]
     asked = np.unique(
@@ -51,6 +51,17 @@ def test_a_cap_holds_for_each_account_and_day() -> None:
         return_counts=True,
     )[1]
     assert asked.max() == 3
+
+
+@pytest.mark.parametrize(("aged", "young_days"), [(0.5, 7), (7.5, 0), (3.0, 4)])
+def test_newcomers_may_ask_less_until_they_are_none(aged: float, young_days: int) -> None:
+    spec = replace(SPEC, exchanges_per_account=200, signup_spread_days=0, aged_days=aged, human_rhythm=False)
+    campaign = running(Attack(spec, 10.0, steps_up=False), wanted=10_000, caps=Caps(Limits(9, 2, 7.0), 20))
+    finish(campaign)
+    days = (times_us(campaign.recorded()[0]) - at_us(SETTING, 0)) // DAY
+    asked = np.bincount(days, minlength=10)
+    assert asked[:young_days].max(initial=0) <= 10 * 2
+    assert asked[young_days + 1 :].max() > 10 * 8
 
 
 def test_suspension_ends_an_account_and_says_when() -> None:

@@ -25,6 +25,10 @@ HIDDEN = CampaignSpec(
     pivot_share=0.5,
     pivot_spread_h=48,
     replaced_after_h=6,
+    filler_words=12,
+    prefix_kib=4,
+    end_users=4,
+    padding=0.2,
 )
 
 
@@ -103,6 +107,11 @@ def _specs() -> st.SearchStrategy[CampaignSpec]:
         pivot_share=share,
         pivot_spread_h=st.floats(0, 500),
         replaced_after_h=st.none() | st.floats(0, 200),
+        aged_days=st.floats(0, 90),
+        filler_words=st.integers(0, 24),
+        prefix_kib=st.integers(0, 64),
+        end_users=st.integers(0, 16),
+        padding=st.floats(0, 0.95),
     )
 
 
@@ -118,7 +127,9 @@ def _dearer(spec: CampaignSpec, knob: str, more: float) -> CampaignSpec:
         turned = 1
     elif knob == "human_rhythm":
         turned = True
-    elif knob == "camouflage":
+    elif knob in ("filler_words", "prefix_kib", "end_users"):
+        turned = now + round(100 * more)
+    elif knob in ("camouflage", "padding"):
         turned = now + (0.95 - now) * more
     elif knob == "replaced_after_h":
         turned = 200 * (1 - more) if now is None else now * (1 - more)
@@ -133,6 +144,7 @@ def _dearer(spec: CampaignSpec, knob: str, more: float) -> CampaignSpec:
 KNOBS = (
     *("accounts", "address_sharing", "payment_sharing", "client_programs", "wordings", "topics_per_account"),
     *("camouflage", "human_rhythm", "signup_spread_days", "pivot_share", "pivot_spread_h", "replaced_after_h"),
+    *("aged_days", "filler_words", "prefix_kib", "end_users", "padding"),
 )
 
 

@@ -27,7 +27,7 @@ class Bowl:
     def bound(self, point: F64, best: float) -> float:
         return float(1 + point.sum()) if self.tight else 0.0
 
-    def value(self, point: F64) -> float:
+    def value(self, point: F64, best: float) -> float:
         self.asked.append(point)
         short = np.maximum(CHEAPEST - point, 0).sum()
         return FAILED * (1 + float(short)) if short > 1e-9 else float(1 + point.sum())
@@ -52,7 +52,7 @@ def test_it_is_found_on_curved_ground_by_the_evolution_alone() -> None:
         def bound(self, point: F64, best: float) -> float:
             return 0.0
 
-        def value(self, point: F64) -> float:
+        def value(self, point: F64, best: float) -> float:
             return float(50 * (point[0] + point[1] - 1) ** 2 + (point[0] - 0.8) ** 2 + (point[2] - 0.5) ** 2)
 
     found = search(Valley(), np.array([0.0, 0.0, 0.5]), {"corner": np.zeros(3)}, evaluations=500, seed=3)
@@ -82,7 +82,7 @@ def test_no_solution_is_said_to_be_none() -> None:
         def bound(self, point: F64, best: float) -> float:
             return 0.0
 
-        def value(self, point: F64) -> float:
+        def value(self, point: F64, best: float) -> float:
             return FAILED * (2 - float(point.mean()))
 
     found = search(Hopeless(), STEPS, STARTS, evaluations=40, seed=1)

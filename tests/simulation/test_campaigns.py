@@ -134,3 +134,54 @@ def test_impossible_campaigns_are_refused() -> None:
         CampaignSpec(address_sharing=1.2)
     with pytest.raises(InputError, match="keep 1%"):
         CampaignSpec(camouflage=1.0)
+
+
+def test_filler_words_are_the_accounts_own() -> None:
+    plain, own = make(), make(filler_words=12)
+    vocabularies = [{word for text in serving([one]) for word in text.split("\n\n")[0].split()} for one in own]
+    assert all(12 < len(words) <= 36 for words in vocabularies)
+    assert len(set.union(*vocabularies)) > 0.98 * sum(map(len, vocabularies))
+    assert sorted(text.split("\n\n", 1)[1] for text in serving(own)) != serving(own)
+    assert {len(text.split("\n\n")[0].split()) for text in serving(own)} == {12}
+    assert repeated_runs(serving(own)) == repeated_runs(serving(plain)) == 1.0
+
+
+def test_a_long_beginning_goes_before_every_message_of_its_account() -> None:
+    own = make(prefix_kib=2)
+    beginnings = [{text[:2048] for text in serving([one])} for one in own]
+    assert all(len(some) == 1 for some in beginnings)
+    assert len(set.union(*beginnings)) == len(own)
+    assert all("\n\n" in text[2048:] for text in serving(own))
+
+
+def test_end_users_sound_as_themselves_on_a_plan_that_may_have_some() -> None:
+    own = make(end_users=4, filler_words=6)
+    assert {one.account["plan"] for one in own} == {"team"}
+    named = {request.end_user for one in own for request in one.requests if request.campaign}
+    assert len(named) == 24 * 4
+    requests = [request for one in own for request in one.requests]
+    said = {
+        name: {w for r in requests if r.end_user == name for w in r.text.split("\n\n")[0].split()} for name in named
+    }
+    assert all(len(words) <= 18 for words in said.values())
+
+
+def test_padding_is_one_list_for_all_and_asks_for_a_token() -> None:
+    own = make(padding=0.25)
+    padding = [request for one in own for request in one.requests if not request.campaign]
+    assert len(padding) == pytest.approx(24 * 40 / 3, rel=0.05)
+    assert len({request.text for request in padding}) == 12
+    assert {request.max_tokens for request in padding} == {1}
+    assert not {request.text for request in padding} & set(serving(own))
+
+
+def test_accounts_are_as_old_as_told() -> None:
+    ages = [-one.account["created_at"] / DAY for one in make(aged_days=7.5, signup_spread_days=10)]
+    assert 7.5 <= min(ages) < max(ages) <= 10
+    assert CampaignSpec(aged_days=7.5, signup_spread_days=0).oldest_days == 7.6
+
+
+def test_what_is_off_draws_nothing() -> None:
+    off = {"filler_words": 0, "prefix_kib": 0, "end_users": 0, "padding": 0.0, "aged_days": 0.5}
+    assert [one.requests for one in make(**off)] == [one.requests for one in make()]
+    assert [one.account for one in make(**off)] == [one.account for one in make()]

@@ -49,7 +49,7 @@ def _table(cases: list[Case]) -> Table:
             f"{row['exchanges']:,}",
             Text(row["capability"]),
             f"{row['confidence']:.3f}",
-            f"{row['q_value']:.3g}",
+            f"{row['q_value']:.2g}",
             Text(row["recommended_action"], style="bold"),
         )
     return table
@@ -67,6 +67,7 @@ def _why(case: Case) -> Group:
     left_out = len(case.speaking_for[REASONS:]) + len(case.speaking_against[REASONS:])
     parts: list[Text | Padding] = [
         Text(f"\n{case.short_id}: {case.facts['summary']}"),
+        Text(f"  {case.score_parts}", style="dim"),
         Padding(lines, (0, 0, 0, 2)),
     ]
     if not case.speaking_against:
@@ -79,7 +80,10 @@ def _why(case: Case) -> Group:
 
 
 def _names(rows: list[Row]) -> str:
-    return ", ".join(dict.fromkeys(row["family"].replace("_", " ") for row in rows))
+    statistics: dict[str, list[str]] = {}
+    for row in rows:
+        statistics.setdefault(row["family"], []).append(row["statistic"])
+    return ", ".join(f"{family} ({', '.join(names)})" for family, names in statistics.items())
 
 
 def _reason(row: Row, strongest: float) -> tuple[Text, Text, Text, Text]:

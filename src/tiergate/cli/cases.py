@@ -46,6 +46,17 @@ class Case:
         return self.case_id[:SHORT_ID]
 
     @property
+    def score_parts(self) -> str:
+        """What the score and the confidence are made of, in nats and groups of chance."""
+        links, workload, prior, expected = (
+            self.facts[name] for name in ("links_nats", "workload_nats", "prior_nats", "expected")
+        )
+        chance = "" if expected is None else f"; {expected:.2g} expected by chance"
+        return (
+            f"score {links + workload:.1f}: links {links:.1f}, workload {workload:+.1f}; prior {0 - prior:+.1f}{chance}"
+        ).replace("-", "\N{MINUS SIGN}")
+
+    @property
     def speaking_for(self) -> list[Row]:
         return [row for row in self.evidence if row["log_odds"] >= NO_SAY]
 

@@ -56,6 +56,7 @@ def detect(
     """
     from tiergate.cli.cases import read_cases
     from tiergate.cli.inputs import find_inputs
+    from tiergate.cli.outputs import writable_folder
     from tiergate.detection.run import Parameters
     from tiergate.errors import InputError
     from tiergate.ledger.sketches import load_or_create_key
@@ -70,7 +71,7 @@ def detect(
         raise InputError(f"`{key}` is not there: give the key file of the gateway that wrote the log")
     sketch_key = load_or_create_key(key) if key else None
     parameters = Parameters(decoys=decoys, seed=seed)
-    out.mkdir(parents=True, exist_ok=True)
+    writable_folder(out)
     with RefusedRows(out / REFUSED_FILE) as refused:
         if state is None:
             detect_into(out, found, refused, sketch_key=sketch_key, parameters=parameters)

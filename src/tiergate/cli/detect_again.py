@@ -23,19 +23,22 @@ def detect_again(
 ) -> None:
     """Run one detection over everything that the state ``folder`` holds and the files of ``inputs`` that are new to it.
 
-    When nothing has changed since the last look, its answer is written into ``out`` as it was. ``refused`` counts the
+    When nothing has changed since the last look, its answer is written into ``out`` as it was. Other parameters, or
+    another version, give an answer of their own to the same data, which is no look: of many seeds one could choose the
+    best. ``refused`` counts the
     refusals of all calls, and its side file keeps the rows that this one refused.
     """
     with State.open(folder, sketch_key) as state, progress("detecting") as advance:
         parts, unsealed = inputs.parts()
         read = state.take_up(parts, refused, advance)
         accounts, releases = inputs.account_table(refused), inputs.release_table(refused)
-        asked = json.dumps([tiergate.__version__, asdict(parameters)])
-        question = state.question(asked, accounts, releases, *unsealed)
+        data = state.question(accounts, releases, *unsealed)
+        question = state.question(data, json.dumps([tiergate.__version__, asdict(parameters)]))
         if state.repeat_answer(question, out):
             advance("done", 1.0)
             note("nothing has changed since the last look: the cases are as they were")
             return
+        again = state.looked_at(data)
         summary = run_detection(
             DetectionInputs(
                 exchanges=lambda: chain(state.batches(), unsealed),
@@ -51,8 +54,12 @@ def detect_again(
             sketch_key=sketch_key,
             progress=advance,
             history=state.history,
+            again=again,
         )
-        state.keep_answer(question, summary.history, summary.files)
+        if again:
+            note(f"the data is that of look {summary.history.count}, so this is no new look: e-values are as they were")
+            return
+        state.keep_answer(question, summary.history, summary.files, data=data)
         note(f"read {counted(read, 'new file')}; this was look {summary.history.count}")
 
 

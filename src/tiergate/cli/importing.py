@@ -44,6 +44,7 @@ def import_(
     Example:
       tiergate import litellm spend_logs.jsonl --out exchanges.parquet
     """
+    from tiergate.cli.outputs import writable_file
     from tiergate.records.refused import RefusedRows
     from tiergate.records.schema import EXCHANGE_SCHEMA
     from tiergate.records.write import open_writer
@@ -52,6 +53,7 @@ def import_(
         raise InputError("give `--map FILE` with `columns`, and only then: it says which column is which")
     if not file.is_file():
         raise InputError(f"`{file}` is not there: give the log to import")
+    writable_file(out)
     side_file = out.with_name(f"{out.name}.refused.jsonl")
     written = 0
     with RefusedRows(side_file) as refused, progress("importing") as advance:
@@ -60,6 +62,8 @@ def import_(
                 writer.write(batch)
                 written += batch.num_rows
                 advance(counted(written, "exchange"), 0.0)
+            if refused.count and not written:
+                raise InputError(f"`{file}` has no usable row: {refused.told}; all are in `{side_file}`")
         advance(counted(written, "exchange"), 1.0)
     if refused.count:
         note(f"refused {counted(refused.count, 'row')}, kept in `{side_file}`")

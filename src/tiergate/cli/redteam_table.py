@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tiergate.redteam.assess import Assessment
 from tiergate.redteam.attack import Attack
-from tiergate.redteam.trial import Control
+from tiergate.redteam.trial import Control, Trial
 
 NAMES = {
     Control.NONE: "none",
@@ -20,6 +20,7 @@ NAMES = {
     Control.DETECTION: "detection",
     Control.WITHOUT_DETECTION: "limit and check",
     Control.ALL: "all three",
+    Control.REVIEWED: "all, reviewed",
 }
 
 
@@ -73,12 +74,25 @@ def _words(one: Assessment) -> str:
         parts.append(f"first verdict on day {trial.answered_on:g}")
     if trial.replacements or trial.step_ups:
         parts.append(f"{trial.replacements} accounts replaced, {trial.step_ups} verified on demand")
+    if trial.looks:
+        parts.append(_nearest(trial))
     if trial.honest:
         parts.append(f"{trial.honest} honest accounts under a verdict")
     dearest = sorted(one.items.items(), key=lambda item: -item[1])[:3]
     parts.append("pays for " + ", ".join(f"{name} {value:,.2f}" for name, value in dearest))
     parts.append(f"gets {min(one.elsewhere or 0.0, 1.0):.0%} out of another world")
     return "; ".join(parts)
+
+
+def _nearest(trial: Trial) -> str:
+    """Why nothing was done about it, or not enough: the finding of its accounts that came nearest."""
+    near = trial.nearest
+    if not near:
+        return f"none of its accounts in any finding of {trial.looks} looks"
+    where = f"in {trial.looks} looks at best {near['mine']:.0f} of its accounts in a finding"
+    if not near["linked"]:
+        return f"{where} of an instruction alone, which is only watched"
+    return f"{where}, whose workload says {near['queue']:.1f} nats ({near['needed']:.1f} are acted on)"
 
 
 def _disguise(attack: Attack) -> str:
@@ -91,6 +105,15 @@ def _disguise(attack: Attack) -> str:
     ]
     if spec.topics_per_account:
         words.append(f"{spec.topics_per_account} subjects an account")
+    for many, said in (
+        (spec.filler_words, f"{spec.filler_words} own words a message"),
+        (spec.prefix_kib, f"own beginnings of {spec.prefix_kib} KiB"),
+        (spec.end_users, f"{spec.end_users} end users an account"),
+        (spec.padding, f"{spec.padding:.0%} padding"),
+        (spec.aged_days > 1, f"aged {spec.aged_days:g} days"),
+    ):
+        if many:
+            words.append(said)
     if spec.camouflage:
         words.append(f"{spec.camouflage:.0%} camouflage")
     if spec.human_rhythm:

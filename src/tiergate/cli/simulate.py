@@ -9,6 +9,10 @@ import typer
 
 from tiergate.cli.terminal import counted, progress, say, say_json
 
+LEAST_FACTOR = 0.001
+MOST_FACTOR = 1_000
+"""Far beyond what fits into memory: here to name a slip."""
+
 
 def simulate(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the world.")] = None,
@@ -17,8 +21,8 @@ def simulate(
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts to use instead of the built-in templates.")
     ] = None,
-    scale: Annotated[float, typer.Option(metavar="X", min=0.001, help="Multiplies the number of accounts.")] = 1.0,
-    thin: Annotated[float, typer.Option(metavar="X", min=0.001, help="Multiplies a campaign's exchanges.")] = 1.0,
+    scale: Annotated[float, typer.Option(metavar="X", help="Multiplies the number of accounts.")] = 1.0,
+    thin: Annotated[float, typer.Option(metavar="X", help="Multiplies a campaign's exchanges.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Write a simulated world to try things on.
@@ -27,6 +31,7 @@ def simulate(
     Example:
       tiergate simulate --preset demo --seed 7 --out world
     """
+    from tiergate.cli.outputs import writable_folder
     from tiergate.errors import InputError
     from tiergate.simulation.prompts import GrammarPrompts, read_prompts
     from tiergate.simulation.spec import PRESETS
@@ -40,8 +45,14 @@ def simulate(
         return
     if out is None:
         raise InputError("say where to write the world: --out DIR")
+    for option, factor in (("--scale", scale), ("--thin", thin)):
+        if not LEAST_FACTOR <= factor <= MOST_FACTOR:
+            raise InputError(f"`{option} {factor:g}`: give a number from {LEAST_FACTOR:g} to {MOST_FACTOR:,}")
+    if prompts is not None and not prompts.is_file():
+        raise InputError(f"`--prompts {prompts}` is no file: give one of messages, .txt, .jsonl or .parquet")
     if preset not in PRESETS:
         raise InputError(f"no preset is called `{preset}`: there are {', '.join(PRESETS)}")
+    writable_folder(out)
     with progress("simulating") as advance:
         source = read_prompts(prompts) if prompts else GrammarPrompts()
         world = make(PRESETS[preset].scaled(scale).thinned(thin), seed, source)

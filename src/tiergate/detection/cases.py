@@ -56,6 +56,11 @@ CASES_SCHEMA: Final = pa.schema(
         ("first_opened_at", TIME),
         ("looks", pa.int64()),
         ("e_value", pa.float64()),
+        # What the score and the confidence are made of.
+        ("links_nats", pa.float64()),
+        ("workload_nats", pa.float64()),
+        ("prior_nats", pa.float64()),
+        ("expected", pa.float64()),
     ]
 )
 CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
@@ -92,8 +97,8 @@ class Case:
 
     ``accounts`` (n,): members with an exchange that is charged, and their ``membership`` (n,); ``rows``: exchanges
     (ascending) of theirs that are charged, each with its ``row_membership``; ``statistics``: the finding's, with
-    permutation p-values; ``expected``: chance clusters at or above its score; ``pivot``: how it answered a
-    new model, if it could.
+    permutation p-values; ``expected``: chance clusters at or above its score; ``prior``: nats that ordinary reasons had
+    for themselves before its workload; ``pivot``: how it answered a new model, if it could.
     """
 
     case_id: str
@@ -106,6 +111,7 @@ class Case:
     row_membership: F64
     statistics: list[Statistic]
     expected: float = 1.0
+    prior: float = 0.0
     pivot: Synchrony | None = None
 
     @property
@@ -152,6 +158,7 @@ def _head(case: Case, traffic: Traffic) -> dict[str, object]:
         traffic.time_us[rows[0]],
         traffic.time_us[rows[-1]],
     )
+    workload = sum(one.log_odds for one in case.finding.statistics)
     days = max((end - start) / 86_400e6, 1 / 24)
     return {
         "case_id": case.case_id,
@@ -169,6 +176,10 @@ def _head(case: Case, traffic: Traffic) -> dict[str, object]:
         "summary": f"{accounts} accounts act as one: {len(rows):,} exchanges in {days:.1f} days, "
         f"{len(rows) / accounts / days:.1f} a day each, {share:.0%} of them {_wanted(wanted)}; "
         f"they have in common {_common(case.finding.cluster)}",
+        "links_nats": case.finding.score - workload,
+        "workload_nats": workload,
+        "prior_nats": case.prior,
+        "expected": case.expected if case.finding.linked else None,
     }
 
 
@@ -244,9 +255,8 @@ def _reasons(case: Case, evidence: Evidence) -> list[dict[str, object]]:
             f"{case.pivot.share:.0%} of those who could turned to {case.pivot.model} within a day of its release, "
             f"{case.pivot.usual:.0%} of customers of like volume; counted with lifecycle, so it adds nothing here"
         )
-        direction = "for" if case.pivot.share > case.pivot.usual else "against"
         together = {"value": case.pivot.share, "p_value": case.pivot.p_value, "explanation": text}
-        made.append({"family": "workload", "statistic": "pivot", "log_odds": 0.0, "direction": direction} | together)
+        made.append({"family": "workload", "statistic": "pivot", "log_odds": 0.0, "direction": "neither"} | together)
     return [{"case_id": case.case_id} | row for row in made]
 
 
@@ -267,7 +277,7 @@ def exchange_table(cases: list[Case], traffic: Traffic) -> pa.Table:
 
 
 def _direction(log_odds: float) -> str:
-    return "for" if log_odds > 0 else "against"
+    return "for" if log_odds > 0 else "against" if log_odds < 0 else "neither"
 
 
 def _sharing(one: Shared, members: int) -> str:

@@ -9,12 +9,24 @@ Candès 2015, so that a finite number of decoys never claims certainty).
 
 Real campaigns' accounts are among the decoys with their own traffic, and groups that they form score high in the
 workload test: that says how far a campaign stands from its own shuffled self, not how far chance gets. So a finding is
-compared with the decoy clusters that are not mostly accounts of its own or of findings whose workload speaks for a
-queue. For a chance finding this changes nothing to speak of: its few accounts have no reason to meet again when
-everything is dealt anew.
+compared with the decoy clusters whose tested exchanges were not mostly sent by accounts of its own or of findings whose
+workload speaks for a queue. (Of a decoy's members others may be most: those who were dealt a campaign's cards. The
+workload that gave it its score is the campaign's all the same.) For a chance finding this changes nothing to speak of:
+its few accounts have no reason to meet again when everything is dealt anew.
 
-Beyond the highest decoy the expected number is extrapolated by an exponential tail (peaks over a threshold: Pickands
-1975, with shape 0), its scale widened by two standard errors, and never below `LEAST_EXPECTED`.
+**Beyond the best decoy.** Counting cannot say less than one over the decoys made, so the count is extrapolated, as
+permutation p-values are (Knijnenburg et al. 2009), by peaks over a threshold (Pickands 1975; Balkema and de Haan 1974).
+Not by those of the score: it is a sum, of what links bring, which saturates, and of what the workload says, and what
+fits the one where decoys are many says nothing of the other. Decoys deal what makes links without looking at the
+exchanges that make the workload test. So each decoy cluster is taken with its links as they are and any decoy cluster's
+workload: `expected` sums the probabilities that the workload makes up for what the links lack. Where links and workload
+depend on each other they do so to the safe side, as many strangers are linked more strongly and told from a queue more
+surely than few. The tail of the workload is exponential, which is safe as log-odds here are bounded (a shape below 0),
+with the scale's upper limit of confidence in place of the scale. It is never steeper than 1 nat: log-odds that keep
+their promise reach w among strangers with probability exp(-w) at most (Royall 2000). One more chance cluster is put
+among the decoys', linked as strongly as can be. Where decoys reached the score they are counted; where they have
+`LEAST_PEAKS` clusters or fewer, they are counted with one added and nothing is extrapolated; and nothing is put below
+`LEAST_EXPECTED`.
 """
 
 from __future__ import annotations
@@ -25,14 +37,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaincinv
 
 from tiergate.detection.carrying import Carrying
 from tiergate.detection.evidence import Evidence
-from tiergate.detection.findings import Finding, find
+from tiergate.detection.findings import CEILING, Finding, find
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Join, join, link
@@ -40,6 +53,7 @@ from tiergate.detection.workload import WorkloadTest
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+Owners = npt.NDArray[np.integer[Any]]
 
 MOST_PROCESSES: Final = 8
 _FORKING: Final = sys.platform == "linux"
@@ -52,14 +66,32 @@ MOST_ACCOUNTS: Final = 60_000
 LEAST_EXPECTED: Final = 0.002
 LEAST_PEAKS: Final = 8
 MOST_PEAKS: Final = 40
+DOUBT: Final = 0.025
+"""Probability that the true scale of the tail is above the one that is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoy:
-    """A cluster of a decoy platform."""
+    """A cluster of a decoy platform: nats that its ``links`` and its ``workload`` bring, and the ``accounts`` that sent
+    the exchanges of that workload. ``grown``: nats of its links, had it grown with the platform that decoys are a
+    sample of."""
 
-    score: float
-    members: tuple[int, ...]
+    links: float
+    grown: float
+    workload: float
+    accounts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, found: Finding, owner: Owners, share: float) -> Decoy:
+        """What was found among a ``share`` of the accounts. ``owner``: the account of each exchange."""
+        strengths = found.cluster.strength * np.array([1.0, 1 / np.sqrt(share)])
+        links, grown = (strengths / (1 + strengths / CEILING)).tolist()
+        workload = sum(one.log_odds for one in found.statistics)
+        return cls(links, grown, workload, tuple(np.unique(owner[found.rows]).tolist()))
+
+    @property
+    def score(self) -> float:
+        return self.links + self.workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +115,12 @@ class Platform:
     def sampled(self, rng: np.random.Generator) -> Platform:
         """The same on `MOST_ACCOUNTS` accounts drawn at random, where it has more.
 
-        A group of the sample has the share of its members and of everybody, so that what naming it costs and saves by
-        the member stays; fewer members make it weaker by the root of the share, and small ones are lost. Both are made
-        up for: expected numbers are multiplied by the whole share, as if every group of chance were a small one.
+        Chance makes two kinds of groups. Large ones, a share of the platform, are as many in a sample, with that share
+        of their members: what naming them costs and saves by the member stays, and their strength, which goes with the
+        root of the members, falls by the root of the share. Small ones keep their strength. Where rare things are held
+        as often as by Zipf's law, of which a sample is a smaller copy, a sample has its share of them. As it is not
+        known which is which, a cluster of the sample stands for one that has grown with the platform and for as many
+        others like itself as make up for the share: no fewer than of either kind.
         """
         if len(self.ids) <= MOST_ACCOUNTS:
             return self
@@ -104,7 +139,7 @@ class Platform:
         links = link(self.joined.permuted(places, customers, conducts))
         leiden = int(rng.integers(1 << 31))
         found = find(links, moved, self.carrying, self.traffic, self.test, leiden, self.ids)
-        return [Decoy(one.score, tuple(self.ids[one.cluster.members].tolist())) for one in found]
+        return [Decoy.of(one, self.traffic.account, self.share) for one in found]
 
 
 _shared: list[Platform] = []
@@ -147,22 +182,22 @@ class Significance:
     q_value: float
 
 
-def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> list[Significance]:
-    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms; of less than one
-    platform where decoys are made of a share of it.
+def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int, share: float = 1.0) -> list[Significance]:
+    """Significance of ``findings``, best first, against the clusters of ``rounds`` decoy platforms, each made of a
+    ``share`` of the accounts.
 
     A finding is false when its accounts met by chance, or for an ordinary reason (an office, a class, a tool). Decoys
     measure the first, the workload tests the second, with prior odds against a queue as far as they have the power to
     answer; confidence is the product of both. The q-value is the greater of two estimates: decoys over findings, and
     the mean of 1 - confidence over the findings as good as this one (the Bayesian rate of Efron 2008).
     """
-    scores = np.array([one.score for one in decoys])
+    parts = np.array([(one.links, one.grown, one.workload) for one in decoys]).reshape(-1, 3)
     queues = {account for one in findings if one.queue > 0 for account in one.cluster.members.tolist()}
     rates: list[float] = []
     made: list[tuple[float, float]] = []
     for number, finding in enumerate(findings):
         own = queues | set(finding.cluster.members.tolist())
-        apart = np.array([len(own.intersection(one.members)) < len(one.members) / 2 for one in decoys], bool)
+        apart = np.array([len(own.intersection(one.accounts)) < len(one.accounts) / 2 for one in decoys], bool)
         queue = float(1 / (1 + np.exp(-finding.queue)))
         if not finding.linked:
             # Who sends the same instruction does not do so by chance: only ordinary reasons are left to be wrong about,
@@ -170,7 +205,7 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
             made.append((1.0, queue))
             rates.append(rates[-1] if rates else 0.0)
             continue
-        expected = _expected(scores[apart], finding.score, rounds)
+        expected = _expected(parts[apart], finding.score, rounds, share)
         made.append((expected, queue / (1 + 2 * expected)))
         rates.append(min(1.0, expected / (number + 1)))
     chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
@@ -182,16 +217,28 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: float) -> li
     ]
 
 
-def _expected(scores: F64, score: float, rounds: float) -> float:
-    """Chance clusters at or above ``score`` in one run, by counting, or by the tail where that is less."""
-    counted = (float((scores >= score).sum()) + 1) / rounds
-    peaks = min(MOST_PEAKS, max(len(scores) // 4, LEAST_PEAKS), len(scores) - 1)
+def _expected(decoys: F64, score: float, rounds: int, share: float) -> float:
+    """Chance clusters at or above ``score`` in one run: counted, or beyond the best decoy by the workload's tail.
+
+    ``decoys`` (clusters, 3): nats of links, of links grown with the platform, and of the workload.
+    """
+    links, grown, workload = decoys.T
+    # Of the clusters of all accounts that one of a sample stands for, one has grown with them.
+    stands_for = np.array([[1 / share - 1], [1.0]])
+    reached = float((stands_for * (np.stack([links, grown]) + workload >= score)).sum())
+    counted = (reached + 1 / share) / rounds
+    peaks = min(MOST_PEAKS, max(len(links) // 4, LEAST_PEAKS), len(links) - 1)
     if peaks < LEAST_PEAKS:
         return counted
-    top = np.sort(scores)[-peaks - 1 :]
-    scale = float((top[1:] - top[0]).mean()) * (1 + 2 / np.sqrt(peaks))
-    tail = peaks / rounds * np.exp(-(score - top[0]) / max(scale, 1e-6)) if score > top[0] else counted
-    return float(max(LEAST_EXPECTED, min(counted, tail)))
+    lacking = score - np.stack([np.append(links, CEILING), np.append(grown, CEILING)])
+    ordered = np.sort(workload)
+    threshold = ordered[-peaks - 1]
+    # Excesses of an exponential tail add up to a gamma variable, whose quantile gives the scale's upper limit.
+    scale = max(float((ordered[-peaks:] - threshold).sum() / gammaincinv(peaks, DOUBT)), 1.0)
+    seen = (len(ordered) - np.searchsorted(ordered, lacking)) / len(ordered)
+    tail = peaks / len(ordered) * np.exp(-np.maximum(lacking - threshold, 0) / scale)
+    made_up = float((stands_for * np.where(lacking > threshold, np.maximum(seen, tail), seen)).sum())
+    return max(LEAST_EXPECTED, min(counted, max(reached, made_up) / rounds))
 
 
 def deal(stratum: I64, rng: np.random.Generator) -> I64:

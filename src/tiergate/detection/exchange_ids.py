@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from tiergate.ledger.sketches import mix
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+Parts = Sequence[pa.Array] | Sequence[npt.NDArray[Any]]
+
+BLOCK_ROWS: Final = 1 << 17
 
 
 class ExchangeIds:
@@ -62,8 +66,12 @@ def candidates(parts: Sequence[I64]) -> I64:
     return np.flatnonzero(np.concatenate([places.of(part) >= 0 for part in parts]))
 
 
-def chronological(time: I64, ids: pa.ChunkedArray) -> I64 | None:
-    """Rows in order of time, then id, each id once: the earliest stands for all. None when that is the order given."""
+def chronological(time: I64, ids: pa.ChunkedArray, content: Callable[[I64], U64]) -> I64 | None:
+    """Rows in order of time, then id, each id once: the earliest stands for all. None when that is the order given.
+
+    :param content: hashes of what the given rows (ascending) hold; asked only of rows that have id and time in common,
+        of which the one with the least hash stands for all.
+    """
     sorted_already = bool((time[1:] > time[:-1]).all())
     order = np.arange(len(time)) if sorted_already else _by_time(time, ids)
     suspects = candidates([fingerprints(chunk) for chunk in ids.chunks])
@@ -73,6 +81,7 @@ def chronological(time: I64, ids: pa.ChunkedArray) -> I64 | None:
     rank[order] = np.arange(len(order))
     suspects = suspects[np.argsort(rank[suspects])]
     code = np.asarray(ids.take(pa.array(suspects)).combine_chunks().dictionary_encode().indices)
+    _settle(suspects, (np.diff(code) == 0) & (np.diff(time[suspects]) == 0), content)
     repeated = np.ones(len(suspects), bool)
     repeated[np.unique(code, return_index=True)[1]] = False
     if not repeated.any():
@@ -80,6 +89,57 @@ def chronological(time: I64, ids: pa.ChunkedArray) -> I64 | None:
     kept = np.ones(len(order), bool)
     kept[rank[suspects[repeated]]] = False
     return order[kept]
+
+
+def _settle(rows: I64, same: npt.NDArray[np.bool_], content: Callable[[I64], U64]) -> None:
+    """Put runs of ``rows``, in which each is the ``same`` (rows - 1,) as the one before, in order of their content."""
+    if not same.any():
+        return
+    tied = np.append(same, False) | np.append(False, same)
+    some = rows[tied]
+    run = np.cumsum(~np.append(False, same)[tied])
+    ascending = np.argsort(some)
+    key = np.empty(len(some), np.uint64)
+    key[ascending] = content(some[ascending])
+    rows[tied] = some[np.lexsort((key, run))]
+
+
+def contents(columns: Mapping[str, Parts], rows: I64) -> U64:
+    """A 64-bit hash of what each of ``rows`` (ascending) holds in all ``columns``, whatever parts they came in."""
+    state = np.zeros(len(rows), np.uint64)
+    for name in sorted(columns):
+        state = mix(state ^ np.concatenate([_hashed(part) for part in _picked(columns[name], rows)]))
+    return state
+
+
+def _picked(parts: Iterable[Any], rows: I64) -> Iterator[Any]:
+    start = 0
+    for part in parts:
+        begin, end = np.searchsorted(rows, [start, start + len(part)])
+        for block in range(begin, end, BLOCK_ROWS):
+            yield part.take(rows[block : min(block + BLOCK_ROWS, end)] - start)
+        start += len(part)
+
+
+def _hashed(part: Any) -> U64:
+    if isinstance(part, np.ndarray):
+        wide = part.astype(np.float64 if part.dtype.kind == "f" else np.int64)
+        return mix(wide.view(np.uint64))
+    if isinstance(part, pa.DictionaryArray):
+        used, at = np.unique(np.asarray(part.indices.fill_null(0)), return_inverse=True)
+        known = fingerprints(part.dictionary.take(pa.array(used))) if len(part.dictionary) else np.zeros(1, np.int64)
+        hashed = known.view(np.uint64)[at]
+    elif pa.types.is_list(part.type):
+        length = np.asarray(pc.list_value_length(part).fill_null(0)).astype(np.int64)
+        end = np.cumsum(length)
+        place = np.arange(len(part.flatten())) - np.repeat(end - length, length)
+        items = mix(np.asarray(part.flatten()).view(np.uint64) ^ mix(place.view(np.uint64) + np.uint64(1)))
+        total = np.append(np.uint64(0), np.cumsum(items, dtype=np.uint64))
+        hashed = mix(total[end] - total[end - length])
+    else:
+        hashed = mix(np.asarray(part.fill_null(0)).view(np.uint64))
+    hashed[np.asarray(part.is_null())] = ~np.uint64(0)
+    return hashed
 
 
 def _by_time(time: I64, ids: pa.ChunkedArray) -> I64:

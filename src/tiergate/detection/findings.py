@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tiergate.clock import DAY
 from tiergate.detection.carrying import Carrying, shares
 from tiergate.detection.clusters import find_clusters
 from tiergate.detection.description import SMALLEST, Cluster, describe
@@ -40,11 +41,15 @@ FEWEST_APART: Final = 5
 LEAST_QUEUE: Final = 7.0
 """Log-odds of the workload from which a queue is worth a finding: both label tests must speak for it."""
 
+RECENT_US: Final = 2 * DAY
+"""Before the end of the log: whose first exchange came later has just come."""
+
 LEAST_OF_WORKLOAD: Final = 0.25
 """Times the median member's share of exchanges that are the workload which a member of a group needs whose
 instruction is worded anew each time."""
 
 MOSTLY: Final = 0.5
+"""Share of a group's members among another's from which it is the same group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
         return finding
     cluster, believed, rows = finding.cluster, finding.membership, finding.rows
     if finding.linked and not worded_anew(cluster, holdings):
-        members, believed = admitted(cluster, holdings)
+        started = traffic.time_us[traffic.rows_of[traffic.edge[:-1]]]
+        members, believed = admitted(cluster, holdings, started >= traffic.time_us[-1] - RECENT_US)
         cluster = replace(cluster, members=members)
     if finding.linked:
         rows = carrying.workload(cluster, holdings, test.rows_of(cluster.members))

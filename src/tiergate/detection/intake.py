@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -31,9 +32,10 @@ from tiergate.detection.columns import (
     ranked,
     shapes,
 )
-from tiergate.detection.exchange_ids import ExchangeIds, chronological
+from tiergate.detection.exchange_ids import ExchangeIds, chronological, contents
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher
+from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import SKETCH_SCHEMA, TEXT_COLUMNS
 
 __all__ = ["COLUMNS", "READ_COLUMNS", "Coded", "Ragged", "Traffic", "sketched", "take_in"]
@@ -121,12 +123,13 @@ class Traffic:
         return len(self.account)
 
 
-def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
+def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes, refused: RefusedRows | None = None) -> Traffic:
     """Read all batches of an exchange log, which have the `COLUMNS` at least.
 
-    Rows that carry sketches are taken as they are; rows with text alone are sketched under ``sketch_key``.
+    Of rows with one id the earliest counts, and of several such the same one whatever order they come in. Rows that
+    carry sketches are taken as they are; rows with text alone are sketched under ``sketch_key``.
 
-    Raises `InputError` when there is no row at all or sketches of two keys are mixed.
+    Raises `InputError` when there is no row at all, saying what was ``refused``, or sketches of two keys are mixed.
     """
     sketcher = Sketcher(sketch_key)
     columns: dict[str, list[pa.Array]] = defaultdict(list)
@@ -143,7 +146,8 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes) -> Traffic:
                 _fold(columns, numbers, folded)
                 folded += 1
     if not columns:
-        raise InputError("there is no exchange to look at: the input has no usable row")
+        why = refused.told if refused and refused.count else "the input has no row"
+        raise InputError(f"there is no exchange to look at: {why}")
     keys = joined_dictionary(columns.pop("sketch_key_id")).dictionary
     if len(keys) > 1:
         raise InputError(
@@ -203,7 +207,7 @@ def _arrays(columns: dict[str, list[pa.Array]], numbers: dict[str, list[npt.NDAr
     """Columns are taken out of ``columns`` and ``numbers`` one by one: each is freed as soon as its array is there."""
     ids = pa.chunked_array(columns.pop("exchange_id"))
     time = joined(numbers.pop("started_at"))
-    order = chronological(time, ids)
+    order = chronological(time, ids, partial(contents, {**columns, **numbers}))
     made = {}
     for name in ("template", "words", "system"):
         made[name] = ragged(columns.pop(f"sketch_{name}"), order)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tiergate.detection.looks import calibrated, e_bh, p_value, weight
 from tiergate.records.schema import TIME
@@ -67,12 +68,14 @@ class History:
     def empty(cls) -> History:
         return cls(0, LOOKS_SCHEMA.empty_table(), MEMBERS_SCHEMA.empty_table())
 
-    def followed(self, cases: list[Seen], looked_at: int, *, alone: bool = False) -> History:
+    def followed(self, cases: list[Seen], looked_at: int, *, alone: bool = False, again: bool = False) -> History:
         """The history with one look more, which found ``cases`` in a log that ends at ``looked_at`` (microseconds).
 
         :param alone: no other look will be combined with this one, so it has all the weight.
+        :param again: not one look more but the last one once more, at the same data by another seed: ``cases`` take the
+            place of those that it found and add nothing to any e-value, which is 0 for a case that no look found.
         """
-        look = self.count + 1
+        look = self.count if again else self.count + 1
         members = self._members()
         born, running = self._born_and_running()
         of_case = matched(members, {one.case_id: one.accounts for one in cases})
@@ -83,15 +86,16 @@ class History:
             p = p_value(one.expected)
             e = calibrated(p)
             share = 1.0 if alone else weight(look - born[lineage] + 1)
-            running[lineage] = running.get(lineage, 0.0) + share * e
+            running[lineage] = running.get(lineage, 0.0) + (0.0 if again else share * e)
             members[lineage] = one.accounts
             facts = (lineage, one.case_id, look, looked_at, len(one.accounts), one.score, one.expected, p, e)
             rows.append(dict(zip(LOOKS_SCHEMA.names, (*facts, running[lineage]), strict=False)))
         stands = _standing(born, running)
         for row in rows:
             row["stands"] = row["lineage_id"] in stands
+        before = self.looks.filter(pc.field("look") < look)
         return History(
-            look, pa.concat_tables([self.looks, pa.Table.from_pylist(rows, LOOKS_SCHEMA)]), _member_table(members)
+            look, pa.concat_tables([before, pa.Table.from_pylist(rows, LOOKS_SCHEMA)]), _member_table(members)
         )
 
     def latest(self) -> dict[str, dict[str, object]]:

@@ -30,6 +30,9 @@ LEAST_SPREAD: Final = 0.25
 MOST_ODDITY: Final = 5.0
 """Nats that this can take from an account: one with little traffic cannot show the whole instruction."""
 
+LEAST_PIECES: Final = 2
+"""Core tokens that a newcomer must hold to be taken for a member who had no time to show more: strangers share one."""
+
 MOST_BELIEVED: Final = 4.0
 """Nats that an instruction may say for an account's membership."""
 
@@ -62,24 +65,27 @@ def membership(cluster: Cluster, holdings: Holdings, prior: float = 0.0) -> F64:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def admitted(cluster: Cluster, holdings: Holdings) -> tuple[I64, F64]:
+def admitted(cluster: Cluster, holdings: Holdings, recent: npt.NDArray[np.bool_]) -> tuple[I64, F64]:
     """Members (k,) of a group whose workload is believed, and their probabilities (k,): accounts too small to have met
     the bar by themselves are let in.
 
     What holds the group together, the queue's instruction above all, says as much for a small account as it is true of
     larger ones: of those whose timing is known, the share that are members. The other causes add to that.
+
+    :param recent: accounts (accounts,) that have just come, as a second pool does: they have no conduct yet to be
+        unlike in, and had no time to show all of an instruction.
     """
     n, leading = len(cluster.members), _leading(cluster)
     some = np.union1d(_candidates(cluster, holdings, 1), cluster.members)
-    odds = _log_odds(cluster, holdings, some)
-    fits, member = odds >= LEAST_SURPRISE, np.isin(some, cluster.members)
     seen = (
         holdings.families["timing"].tokens(some)[1] > 0 if "timing" in holdings.families else np.ones(len(some), bool)
     )
+    newcomer = ~seen & recent[some]
+    odds = _log_odds(cluster, holdings, some, newcomer)
+    fits, member = odds >= LEAST_SURPRISE, np.isin(some, cluster.members)
     large = fits[:, leading] & seen
-    # Who has just come has no conduct yet to be unlike in: a second pool starts on another day than the first.
     conduct = list(CAUSES).index("conduct")
-    odds[~seen, conduct] = np.maximum(odds[~seen, conduct], 0.0)
+    odds[newcomer, conduct] = np.maximum(odds[newcomer, conduct], 0.0)
     share = float(member[large].sum() + 0.5) / float(large.sum() + 1)
     total = odds.sum(axis=1) - odds[:, leading] + min(float(np.log(share / (1 - share))), MOST_BELIEVED)
     let_in = fits[:, leading] & (total > LET_IN)
@@ -118,11 +124,14 @@ def _candidates(cluster: Cluster, holdings: Holdings, least: int) -> I64:
     return np.flatnonzero(causes >= least)
 
 
-def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
+def _log_odds(
+    cluster: Cluster, holdings: Holdings, accounts: I64, newcomer: npt.NDArray[np.bool_] | None = None
+) -> F64:
     """Log-odds (k, causes) that each of ``accounts`` (k,) fits the cluster's description better than the base rates.
 
     Families of one cause are averaged by their gains, so that an account which lacks the template that the others
     share is not taken for having their client, but the template stands for itself; those of conduct are summed.
+    ``newcomer`` (k,): who has sent too little to show all of an instruction.
     """
     odds = np.zeros((len(accounts), len(CAUSES)))
     fixed = not worded_anew(cluster, holdings)
@@ -131,7 +140,7 @@ def _log_odds(cluster: Cluster, holdings: Holdings, accounts: I64) -> F64:
         unlike, instruction = np.zeros(len(accounts)), np.full(len(accounts), -np.inf)
         for one in shared:
             weight = 1.0 if cause == "conduct" else one.gain / whole
-            fit, oddity = _family_odds(one, holdings.families[one.family], cluster.members, accounts)
+            fit, oddity = _family_odds(one, holdings.families[one.family], cluster.members, accounts, newcomer)
             odds[:, at] += weight * fit
             # Of conduct an account has one class of each kind at most, and the less traffic the fewer.
             unlike = unlike if cause == "conduct" else np.minimum(unlike, oddity)
@@ -170,7 +179,9 @@ def _profile(one: Shared, family: Family, members: I64) -> _Profile:
     return _Profile(token, count, count / n / family.rate[token], core)
 
 
-def _family_odds(one: Shared, family: Family, members: I64, accounts: I64) -> tuple[F64, F64]:
+def _family_odds(
+    one: Shared, family: Family, members: I64, accounts: I64, newcomer: npt.NDArray[np.bool_] | None
+) -> tuple[F64, F64]:
     """Log-odds (k,) by the most telling token that each of ``accounts`` shares with the group, and how unlike a member
     it is (k,): at most 0."""
     n = len(members)
@@ -187,20 +198,26 @@ def _family_odds(one: Shared, family: Family, members: I64, accounts: I64) -> tu
     # Sharing is never taken as certain: one missing token must not exclude an account by itself.
     sharing = min(one.sharing, 0.98)
     fit = np.where(known(family, length), np.log1p(sharing * (top - 1)), 0.0)
-    return fit, _oddity(profile, np.where(shared & profile.core[at], 1.0, 0.0), length, np.isin(accounts, members))
+    has = np.where(shared & profile.core[at], 1.0, 0.0)
+    oddity, pieces = _oddity(profile, has, length, np.isin(accounts, members))
+    if newcomer is not None:
+        # Of the instruction it must show some; it may have a client of its own.
+        oddity = np.where(newcomer & ((pieces >= LEAST_PIECES) | (family.name != "template")), 0.0, oddity)
+    return fit, oddity
 
 
-def _oddity(profile: _Profile, has: F64, length: I64, member: npt.NDArray[np.bool_]) -> F64:
-    """How much fewer of the group's core tokens an account holds than members do, as a normal log-density (k,).
+def _oddity(profile: _Profile, has: F64, length: I64, member: npt.NDArray[np.bool_]) -> tuple[F64, F64]:
+    """How much fewer of the group's core tokens an account holds than members do, as a normal log-density (k,); and how
+    many it holds (k,).
 
     Who shares one phrase with a campaign's instruction is explained by the phrase; who works off its queue holds the
     instruction. Median and mean deviation stand for the members, some of whom may not belong.
     """
     core = int(profile.core.sum())
+    held = np.bincount(np.repeat(np.arange(len(length)), length), has, len(length)).astype(np.float64)
     if core < LEAST_CORE or not member.any():
-        return np.zeros(len(length))
-    owner = np.repeat(np.arange(len(length)), length)
-    covered = np.bincount(owner, has, len(length)) / core
+        return np.zeros(len(length)), held
+    covered = held / core
     usual = float(np.median(covered[member]))
     spread = max(float(np.median(np.abs(covered[member] - usual))) * 1.48, LEAST_SPREAD)
-    return np.asarray(-np.minimum(np.maximum(usual - covered, 0) ** 2 / (2 * spread**2), MOST_ODDITY))
+    return -np.minimum(np.maximum(usual - covered, 0) ** 2 / (2 * spread**2), MOST_ODDITY), held

@@ -25,7 +25,7 @@ from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange
 from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import Finding, find, find_queues, grown
+from tiergate.detection.findings import MOSTLY, Finding, find, find_queues, grown
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
@@ -43,7 +43,7 @@ from tiergate.records.refused import RefusedRows
 Progress = Callable[[str, float], None]
 
 LINKS_PER_CASE = 400
-SAMPLED_ROUNDS = 16
+LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,12 @@ class Parameters:
             raise InputError(f"`{self.decoys}` decoys: give a number from 1 to 10000")
 
     def rounds(self, accounts: int) -> int:
-        """Decoy platforms to score: 12 for 20,000 accounts, fewer for more, as each then has more clusters; 16 of a
-        sample."""
+        """Decoy platforms to score: as many as one of `MOST_ACCOUNTS` accounts costs, but 6 at least, as the tail of
+        what chance reaches wants some dozens of clusters; 12 of a sample, to stand for more."""
         if self.decoys is not None:
             return self.decoys
-        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else int(np.clip(12 * np.sqrt(20_000 / accounts), 6, 64))
+        fitting = int(np.clip(MOST_ACCOUNTS // accounts, LEAST_ROUNDS, MOST_ROUNDS))
+        return SAMPLED_ROUNDS if accounts > MOST_ACCOUNTS else fitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def run_detection(
     sketch_key: bytes | None,
     progress: Progress,
     history: History | None = None,
+    again: bool = False,
 ) -> RunSummary:
     """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, links, decoys (.parquet) and
     run.json into ``out``.
@@ -109,11 +111,12 @@ def run_detection(
     :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
     :param progress: called with the step's name and the share done, 0 to 1.
     :param history: earlier looks at the same platform; None when this one stands alone.
+    :param again: the last of them was at the very same data, so that this is no look more.
     Raises `InputError` when there is nothing to look at.
     """
     started = time.monotonic()
     progress("reading", 0.0)
-    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY)
+    traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY, inputs.refused)
     if len(traffic.account_ids) < 2:
         raise InputError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
@@ -122,7 +125,7 @@ def run_detection(
     cases = found.cases
     progress("writing", 0.0)
     heads, members, reasons = tables(cases, traffic, evidence)
-    history = _seen(cases, traffic, history)
+    history = _seen(cases, traffic, history, again=again)
     heads = told(heads, history)
     out.mkdir(parents=True, exist_ok=True)
     written = {
@@ -199,11 +202,14 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         decoys += some
     progress("describing cases", 0.0)
     mixture = ExchangeMixture(traffic)
-    cases = []
-    for found, chance in zip(findings, calibrate(findings, decoys, rounds * platform.share), strict=True):
+    cases: list[Case] = []
+    taken = np.zeros(accounts, bool)
+    for found, chance in zip(findings, calibrate(findings, decoys, rounds, platform.share), strict=True):
         if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
             continue
         one = grown(found, holdings, carrying, traffic, test)
+        if taken[one.cluster.members].mean() >= MOSTLY:
+            continue  # a second pool that the first one's case has let in
         rows = test.rows_of(one.cluster.members)
         belief = mixture.membership(rows, one.rows)
         in_workload = np.isin(rows, one.rows)
@@ -216,6 +222,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
         turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
         used = np.isin(one.cluster.members, traffic.account[rows[charged]])
         members = one.cluster.members[used]
+        taken[members] = True
         cases.append(
             Case(
                 name_case(members, traffic),
@@ -228,19 +235,21 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 belief[charged],
                 statistics,
                 chance.expected,
+                sum(statistic.log_odds for statistic in found.statistics) - found.queue,
                 turning,
             )
         )
     return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
 
 
-def _seen(cases: list[Case], traffic: Traffic, history: History | None) -> History:
+def _seen(cases: list[Case], traffic: Traffic, history: History | None, *, again: bool) -> History:
     names = traffic.account_ids
     seen = [
         Seen(case.case_id, frozenset(names[account] for account in case.accounts), case.finding.score, case.expected)
         for case in cases
     ]
-    return (history or History.empty()).followed(seen, int(traffic.time_us[-1]), alone=history is None)
+    before = history or History.empty()
+    return before.followed(seen, int(traffic.time_us[-1]), alone=history is None, again=again)
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:

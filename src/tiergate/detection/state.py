@@ -10,13 +10,14 @@ A folder with one owner at a time::
 A file named by `state.json` is never changed. Whatever else lies there was left by a call that was cut off before its
 rows counted, and is swept away: its input files are read again.
 
-Incremental and still the same: an exchange's row depends on nothing but the exchange and the key, so reading,
-checking and sketching, most of the time before decoys, are done once. What compares accounts with the whole
-platform (base rates, links, clusters, decoys) depends on every account and is computed anew, unless nothing has changed
-at all; then the last answer is given again, and counts as no look. How often each account's messages carry each token
-(`recurrence`) would add up from day to day, but is not kept: nearly all of the pairs of account and token are of
-phrases that came once, so that they take as much room as the rows, and loading and merging them takes three times as
-long as counting anew.
+Incremental and still the same: an exchange's row depends on nothing but the exchange and the key, so reading, checking
+and sketching, most of the time before decoys, are done once. What compares accounts with the whole platform (base
+rates, links, clusters, decoys) depends on every account and is computed anew, unless nothing has changed at all; then
+the last answer is given again, and counts as no look; nor does another seed or version, whose answer is given and not
+kept. Of two rows with one id and time that differ, the one that an earlier call read counts, as it was counted then; of
+those that one call reads, `take_in` chooses. How often each account's messages carry each token (`recurrence`) would
+add up from day to day, but is not kept: nearly all of the pairs of account and token are of phrases that came once, so
+that they take as much room as the rows, and loading and merging them takes three times as long as counting anew.
 """
 
 from __future__ import annotations
@@ -154,6 +155,10 @@ class State:
                 nulls = [pa.nulls(batch.num_rows, pa.string()) for _ in text]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *nulls], names=[*batch.schema.names, *text])
 
+    def looked_at(self, data: str) -> bool:
+        """Whether the last look was at ``data``, a `question` that asks for nothing else."""
+        return data == self._manifest.data
+
     def question(self, *asked: str | pa.Table | pa.RecordBatch | None) -> str:
         """Digest of everything that an answer depends on: the rows held, and whatever else is ``asked``."""
         digest = hashlib.blake2b(digest_size=16)
@@ -176,8 +181,8 @@ class State:
                 shutil.copyfile(path, part)
         return True
 
-    def keep_answer(self, question: str, history: History, files: Sequence[Path]) -> None:
-        """Remember ``files`` as the answer to ``question``, and the look that gave it."""
+    def keep_answer(self, question: str, history: History, files: Sequence[Path], *, data: str | None = None) -> None:
+        """Remember ``files`` as the answer to ``question``, and the look at ``data`` that gave it."""
         look = _look(self._folder, history.count)
         (look / "answer").mkdir(parents=True)
         for name, table in (("looks", history.looks), ("members", history.members)):
@@ -186,7 +191,7 @@ class State:
         for path in files:
             with whole(look / "answer" / path.name) as part:
                 shutil.copyfile(path, part)
-        self._manifest = msgspec.structs.replace(self._manifest, looks=history.count, question=question)
+        self._manifest = msgspec.structs.replace(self._manifest, looks=history.count, data=data, question=question)
         save(self._manifest, self._folder)
         self.history = history
         _sweep(self._folder, self._manifest)

@@ -45,13 +45,15 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All that counts. ``key_id``: of the key under which the rows are sketched, None before any was; ``looks``: how
-    many there were, which names the files of the last one; ``question``: digest of what the last answer answers."""
+    many there were, which names the files of the last one; ``data``: digest of what the last one looked at;
+    ``question``: of what its answer answers."""
 
     format: int = FORMAT
     key_id: str | None = None
     files: list[FileRead] = []
     segments: list[Segment] = []
     looks: int = 0
+    data: str | None = None
     question: str | None = None
 
 

@@ -1,8 +1,8 @@
 """Ties between cases: two pools of one actor share what strangers do not.
 
 A campaign that is banned comes back with fresh accounts. When the pools are described apart, rare evidence that both
-hold ties them: for every token that tells one case, how often the other's members hold it against the base rate. Of
-each cause the strongest counts, as for links. When one pool falls silent and the other starts, the tie says so.
+hold ties them: for every token that tells one case, how often the other's members hold it against all others. Of each
+cause the strongest counts, as for links. When one pool falls silent and the other starts, the tie says so.
 """
 
 from __future__ import annotations
@@ -95,23 +95,25 @@ def _shared(one: Case, other: Case, holdings: Holdings) -> list[Shared]:
 
 def _strongest(name: str, one: Case, other: Case, holdings: Holdings) -> Shared | None:
     family = holdings.families[name]
-    share = []
+    share, theirs, rest = [], np.diff(family.held.indptr), holdings.accounts
     for case in (one, other):
         members = case.finding.cluster.members
-        token, _ = family.tokens(members)
-        share.append(np.bincount(token, minlength=len(family.rate)) / len(members))
+        count = np.bincount(family.tokens(members)[0], minlength=len(theirs))
+        share.append(count / len(members))
+        theirs, rest = theirs - count, rest - len(members)
     least, most = np.minimum(*share), np.maximum(*share)
+    # How common a thing is among everybody else: a large campaign makes its own instruction common on the platform.
+    usual = (np.maximum(theirs, 0) + 0.5) / (max(rest, 0) + 1)
+    odds = np.log(np.maximum(least, 1e-9) / usual)
     # One shared card is telling however few hold it, as long as it is rare enough that chance would not bring it.
-    odds = np.where(
-        most >= COMMON, np.log(np.maximum(least, 1e-9) / family.rate), np.log(np.maximum(least, 1e-9) / family.rate) / 2
-    )
+    odds = np.where(most >= COMMON, odds, odds / 2)
     best = int(np.argmax(odds))
     if odds[best] <= 1:
         return None
     kind = family.kinds[family.kind[best]]
     text = (
         f"{share[0][best]:.0%} and {share[1][best]:.0%} of their accounts share one {kind}, "
-        f"held by {family.rate[best]:.2%} of all"
+        f"held by {usual[best]:.2%} of all others"
     )
     return Shared(name, kind, float(odds[best]), text)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tiergate.errors import InputError
 from tiergate.records.convert import rows_to_batch
-from tiergate.records.refused import RefusedRows
+from tiergate.records.refused import RefusedRows, excerpt
 
 BLOCK_BYTES: Final = 1 << 20
 LONGEST_LINE: Final = 16 << 20
@@ -30,6 +30,7 @@ def read_json_lines(
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     objects = faults = held = 0
+    first = ""
     for number, line in raw_lines(path, compression, refused):
         try:
             row = _decode(line)
@@ -37,7 +38,9 @@ def read_json_lines(
                 raise msgspec.DecodeError("not an object")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             faults += 1
-            refused.add(str(path), number, "", "is not a JSON object", line[:200].decode(errors="replace"))
+            raw = line[:200].decode(errors="replace")
+            first = first or excerpt(raw)
+            refused.add(str(path), number, "", "is not a JSON object", raw)
             continue
         objects += 1
         rows.append(row)
@@ -47,7 +50,9 @@ def read_json_lines(
             yield rows_to_batch(rows, numbers, schema, str(path), refused)
             rows, numbers, held = [], [], 0
     if not objects and faults:
-        raise InputError(f"`{path}` is not JSON lines: none of its {faults} lines is a JSON object")
+        raise InputError(
+            f"`{path}` is not JSON lines: none of its {faults:,} lines is a JSON object; the first is `{first}`"
+        )
     if rows:
         yield rows_to_batch(rows, numbers, schema, str(path), refused)
 

@@ -23,6 +23,12 @@ _PROGRAMS: Final = (1, 2, 4, 8, 0)
 _WORDINGS: Final = (1, 4, 20, 100, 0)
 _TOPICS: Final = (0, 8, 4, 2, 1)
 _REPLACED: Final = (None, 96.0, 24.0, 6.0, 1.0)
+_AGED: Final = (0.5, 3.0, 7.5, 15.0)
+_FILLERS: Final = (0, 6, 12, 24)
+# Sketches read 16 KiB: a longer beginning hides no more and costs more.
+_PREFIXES: Final = (0, 4, 16)
+_END_USERS: Final = (0, 4, 16)
+MOST_PADDING: Final = 0.5
 
 CHOICES: Final[dict[str, int]] = {
     "accounts": 0,
@@ -40,11 +46,16 @@ CHOICES: Final[dict[str, int]] = {
     "pivot_spread_h": 0,
     "replaced_after_h": len(_REPLACED),
     "steps_up": 2,
+    "aged_days": len(_AGED),
+    "filler_words": len(_FILLERS),
+    "prefix_kib": len(_PREFIXES),
+    "end_users": len(_END_USERS),
+    "padding": 0,
 }
 """Knobs in order, with the number of choices of each; 0: continuous."""
 KNOBS: Final = tuple(CHOICES)
-MODEST: Final = ("accounts", "reserve", "days", "replaced_after_h", "steps_up")
-"""Knobs that say how much is bought; all others hide it."""
+MODEST: Final = ("accounts", "reserve", "days", "replaced_after_h", "steps_up", "aged_days", "prefix_kib", "padding")
+"""Knobs that say how much is bought, or that are dear or do harm where they are not needed; all others hide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,11 @@ class Space:
             pivot_share=_rounded(1 - at["pivot_share"], 0.05),
             pivot_spread_h=_rounded(120 * at["pivot_spread_h"], 2),
             replaced_after_h=_choice(_REPLACED, at["replaced_after_h"]),
+            aged_days=_choice(_AGED, at["aged_days"]),
+            filler_words=_choice(_FILLERS, at["filler_words"]),
+            prefix_kib=_choice(_PREFIXES, at["prefix_kib"]),
+            end_users=_choice(_END_USERS, at["end_users"]),
+            padding=_rounded(MOST_PADDING * at["padding"], 0.05),
         )
         return Attack(spec, _rounded(_log_between(SHORTEST_DAYS, self.days, at["days"]), 0.05), at["steps_up"] > 0.5)
 
@@ -131,7 +147,24 @@ class Space:
     def known(self) -> dict[str, F64]:
         """Attacks that are known to be strong, and the naive one, by name."""
         rate = self.exchanges
+        few, own = max(5, rate // 1_000), {"address_sharing": 1.0, "payment_sharing": 1.0, "client_programs": 1.0}
         return {
+            "few and old": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3),
+            "fewer and old": self.point(max(3, rate // 1_300), days=1.0, reserve=0.3, aged_days=2 / 3),
+            "fewer and old, own words": self.point(
+                max(3, rate // 1_300), days=1.0, reserve=0.3, aged_days=2 / 3, filler_words=1 / 3
+            ),
+            "few, old, own cards": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, **own),
+            "own hours": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, human_rhythm=1.0, **own),
+            "own words": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, filler_words=2 / 3),
+            "own words and hours": self.point(
+                few, days=1.0, reserve=0.1, aged_days=2 / 3, filler_words=2 / 3, human_rhythm=1.0, wordings=1.0
+            ),
+            "long beginnings": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, prefix_kib=1.0),
+            "own end users": self.point(
+                few, days=1.0, reserve=0.1, aged_days=2 / 3, filler_words=2 / 3, end_users=0.5, wordings=1.0
+            ),
+            "padded": self.point(few, days=1.0, reserve=0.1, aged_days=2 / 3, padding=0.4),
             "one account": self.point(1),
             "smash and grab": self.point(max(2, rate // 50), days=0.0, reserve=0.1),
             "smash and grab, hidden": self.point(max(2, rate // 25), hidden=1.0, days=0.2, camouflage=0.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -20,33 +21,61 @@ from tiergate.simulation.spec import LOOK_ALIKES, CampaignSpec, WorldSpec
 from tiergate.simulation.world import START_US, World, simulate
 
 I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
 
 LOOK_ALIKE_SHARE: Final = 0.2
 RELEASE_AFTER: Final = 0.4
 """Part of the attack's window that is over when a new model comes out."""
 HEAVY_QUANTILE: Final = 0.99
+FEWEST_NEWCOMERS: Final = 20
+"""Honest newcomers from which their own days say what a newcomer may ask; with fewer they may ask what others may."""
+LOOKS_DAILY: Final = 7
+KEPT_POOLS: Final = 2
+
+
+def usual_looks(days: float) -> tuple[float, ...]:
+    """Days of an attack's window of ``days`` on which a provider looks: daily in the first week, then every other."""
+    daily = [float(day) for day in range(1, LOOKS_DAILY + 1)]
+    later = [float(day) for day in range(LOOKS_DAILY + 2, int(days) + 1, 2)]
+    return tuple(day for day in daily + later if day <= days)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Exchanges that the gateway lets one account ask in a day: ``account``, and ``newcomer`` for an account younger
+    than ``newcomer_days``."""
+
+    account: int
+    newcomer: int
+    newcomer_days: float
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """The world of every trial. Honest ``accounts``, a fifth of them in populations that look guilty; ``warm_up`` days
-    before the attack's window of ``days``; detection looks ``looks`` days into the window, with ``decoys``; one account
-    may ask ``account_a_day`` exchanges a day, None for what 99 of 100 honest ones never exceed."""
+    before the attack's window of ``days``; detection looks ``looks`` days into the window, with ``decoys``, None for
+    as many as detection takes by itself; one account may ask ``account_a_day`` exchanges a day, in its first
+    ``newcomer_days`` ``newcomer_a_day``: None for what 99 of 100 honest ones, or honest newcomers, never exceed."""
 
     accounts: int = 1_500
     days: float = 14.0
     warm_up: float = 7.0
-    looks: tuple[float, ...] = (1.0, 4.0, 10.0)
-    decoys: int = 12
+    looks: tuple[float, ...] = usual_looks(14.0)
+    decoys: int | None = None
     account_a_day: int | None = None
+    newcomer_a_day: int | None = None
+    newcomer_days: float = 7.0
 
     def __post_init__(self) -> None:
         if self.accounts < 100:
             raise InputError(f"`{self.accounts}` honest accounts are too few to hide among: give 100 or more")
         if not self.days >= 1:
             raise InputError(f"`{self.days}` days: give the attack a window of 1 day or more")
-        if self.account_a_day is not None and self.account_a_day < 1:
-            raise InputError(f"`{self.account_a_day}` exchanges a day: give an account 1 or more")
+        for limit in (self.account_a_day, self.newcomer_a_day):
+            if limit is not None and limit < 1:
+                raise InputError(f"`{limit}` exchanges a day: give an account 1 or more")
+        if self.newcomer_days < 0:
+            raise InputError(f"`{self.newcomer_days}` days: nobody is new for less than 0")
         if not self.looks or any(not 0 < look <= self.days for look in self.looks):
             raise InputError(f"detection looks within the window only: give days above 0 and up to {self.days:g}")
 
@@ -57,14 +86,40 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Days:
+    """What honest accounts asked day by day: the ``account``, its ``age`` in days when the day began, and the
+    ``count`` of exchanges (days on which somebody asked,)."""
+
+    account: I64
+    age: F64
+    count: I64
+
+    @classmethod
+    def of(cls, exchanges: pa.Table, accounts: pa.Table) -> Days:
+        """Of every account that asked."""
+        names = exchanges["account_id"].combine_chunks().dictionary_encode()
+        account = np.asarray(names.indices).astype(np.int64)
+        cell, count = np.unique(account * (1 << 20) + times_us(exchanges) // DAY, return_counts=True)
+        row = np.asarray(pc.index_in(names.dictionary, accounts["account_id"].combine_chunks()))
+        created = created_us(accounts)[row][cell >> 20]
+        return cls(cell >> 20, ((cell & ((1 << 20) - 1)) * DAY - created) / DAY, count)
+
+    def busiest(self, some: npt.NDArray[np.bool_]) -> I64:
+        """Exchanges of each account on its busiest day among ``some`` (days on which somebody asked,)."""
+        most = np.zeros(int(self.account.max(initial=0)) + 1, np.int64)
+        np.maximum.at(most, self.account[some], self.count[some])
+        return most[most > 0]
+
+
+@dataclass(frozen=True, slots=True)
 class Background:
     """Honest customers. ``log``: their exchanges in order of time, sketched, without text; ``accounts`` and
-    ``releases``: the public tables; ``busiest`` (accounts that asked,): exchanges of each on its busiest day."""
+    ``releases``: the public tables; ``days``: what each asked day by day."""
 
     log: pa.Table
     accounts: pa.Table
     releases: pa.Table
-    busiest: I64
+    days: Days
 
     @classmethod
     def make(cls, setting: Setting, seed: int) -> Background:
@@ -73,30 +128,37 @@ class Background:
         world = _simulated(
             setting, people=setting.accounts - each * len(LOOK_ALIKES), look_alikes=each, campaigns=(), seed=seed
         )
-        return cls(sketched(world.exchanges), world.accounts, world.model_releases, _busiest(world.exchanges))
+        days = Days.of(world.exchanges, world.accounts)
+        return cls(sketched(world.exchanges), world.accounts, world.model_releases, days)
 
-    def cap(self, setting: Setting) -> int:
+    def limits(self, setting: Setting) -> Limits:
         """Exchanges that the gateway lets one account ask in a day, where it limits that."""
-        return setting.account_a_day or int(np.ceil(np.quantile(self.busiest, HEAVY_QUANTILE)))
+        account = setting.account_a_day or _usual(self.days.busiest(np.ones(len(self.days.age), bool)))
+        young = self.days.busiest(self.days.age < setting.newcomer_days)
+        newcomer = setting.newcomer_a_day or (_usual(young) if len(young) >= FEWEST_NEWCOMERS else account)
+        return Limits(account, min(newcomer, account), setting.newcomer_days)
 
-    def share_above(self, cap: int) -> float:
-        """Share of honest accounts that such a limit would have stopped on some day."""
-        return float((self.busiest > cap).mean())
+    def share_above(self, limits: Limits) -> float:
+        """Share of honest accounts that such limits would have stopped on some day."""
+        allowed = np.where(self.days.age < limits.newcomer_days, limits.newcomer, limits.account)
+        stopped = np.unique(self.days.account[self.days.count > allowed])
+        return len(stopped) / len(np.unique(self.days.account))
 
     def until(self, time_us: int) -> pa.Table:
         """Exchanges before ``time_us`` (microseconds since the epoch)."""
         return self.log.slice(0, int(np.searchsorted(times_us(self.log), time_us)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pool:
     """Accounts of an attack with all that they would ask if nobody stopped them.
 
-    ``log`` as in `Background`; by its rows (rows,): ``owner``, index into ``accounts``; ``purpose``, whether it serves
-    the campaign. The few that the simulator refuses for no reason, as everybody's, count as asked again at once.
+    ``exchanges`` in order of time, with their text; by their rows (rows,): ``owner``, index into ``accounts``;
+    ``purpose``, whether it serves the campaign. The few that the simulator refuses for no reason, as everybody's, count
+    as asked again at once.
     """
 
-    log: pa.Table
+    exchanges: pa.Table
     accounts: pa.Table
     owner: I64
     purpose: npt.NDArray[np.bool_]
@@ -116,11 +178,20 @@ class Pool:
         world = _simulated(setting, people=0, look_alikes=0, campaigns=(one,), seed=own)
         names = world.accounts["account_id"]
         return cls(
-            sketched(world.exchanges),
+            world.exchanges,
             world.accounts,
             np.asarray(pc.index_in(world.exchanges["account_id"], names)).astype(np.int64),
             np.asarray(pc.is_in(world.exchanges["exchange_id"], world.exchange_truth["exchange_id"])),
         )
+
+    @cached_property
+    def log(self) -> pa.Table:
+        """The exchanges as in `Background`; sketched when somebody looks at them."""
+        return sketched(self.exchanges)
+
+
+# An attack is tried against the cheap controls first, then with detection: its first pool is the same.
+pool = lru_cache(KEPT_POOLS)(Pool.make)
 
 
 class _OnePurpose(GrammarPrompts):
@@ -173,10 +244,10 @@ def at_us(setting: Setting, day: float) -> int:
     return START_US + int((setting.warm_up + day) * DAY)
 
 
-def _busiest(exchanges: pa.Table) -> I64:
-    account = np.asarray(exchanges["account_id"].combine_chunks().dictionary_encode().indices).astype(np.int64)
-    days = times_us(exchanges) // DAY
-    cell, count = np.unique(account * (1 << 20) + days, return_counts=True)
-    busiest = np.zeros(int(account.max()) + 1, np.int64)
-    np.maximum.at(busiest, cell >> 20, count)
-    return busiest
+def created_us(accounts: pa.Table) -> I64:
+    """When each account signed up (accounts,), microseconds since the epoch."""
+    return np.asarray(accounts["created_at"].cast(pa.int64()))
+
+
+def _usual(busiest: I64) -> int:
+    return int(np.ceil(np.quantile(busiest, HEAVY_QUANTILE)))

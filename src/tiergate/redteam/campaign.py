@@ -14,22 +14,24 @@ from tiergate.clock import DAY, HOUR
 from tiergate.ledger.verdicts import Action
 from tiergate.records.schema import TIME
 from tiergate.redteam.attack import Attack
-from tiergate.redteam.background import Pool, Setting, at_us, times_us
+from tiergate.redteam.background import Limits, Pool, Setting, at_us, created_us, pool, times_us
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
     """What the gateway lets through in a day: exchanges of one account, None for any number; of one limited case."""
 
-    account: int | None
+    account: Limits | None
     case: float
 
 
 @dataclass(slots=True)
 class _Account:
-    """``verified``: it passed a check on demand, which is asked for once (one at sign-up does not spare it that);
-    ``case``: the limited case whose budget it shares; ``asked``: requests by day, for the account's own cap."""
+    """``created_us``: when it signed up; ``verified``: it passed a check on demand, which is asked for once (one at
+    sign-up does not spare it that); ``case``: the limited case whose budget it shares; ``asked``: requests by day, for
+    the account's own cap."""
 
+    created_us: int = 0
     verified: bool = False
     gone: bool = False
     replaced: bool = False
@@ -131,32 +133,33 @@ class RunningCampaign:
 
     def recorded(self) -> list[pa.Table]:
         """Its rows of the exchange log so far."""
-        ends = np.cumsum([pool.log.num_rows for pool in self._pools])
+        ends = np.cumsum([len(one.owner) for one in self._pools])
         parts = np.split(self._recorded, ends[:-1])
-        return [pool.log.filter(pa.array(part)) for pool, part in zip(self._pools, parts, strict=True)]
+        return [one.log.filter(pa.array(part)) for one, part in zip(self._pools, parts, strict=True)]
 
     def accounts(self) -> list[pa.Table]:
         """Its rows of the accounts table, with when each was closed."""
         tables, first = [], 0
-        for pool in self._pools:
-            own = self._accounts[first : first + pool.accounts.num_rows]
+        for table in (one.accounts for one in self._pools):
+            own = self._accounts[first : first + table.num_rows]
             first += len(own)
             closed = pa.array([one.closed_us for one in own], pa.int64()).cast(TIME)
-            at = pool.accounts.schema.get_field_index("closed_at")
-            tables.append(pool.accounts.set_column(at, pool.accounts.schema.field(at), closed))
+            at = table.schema.get_field_index("closed_at")
+            tables.append(table.set_column(at, table.schema.field(at), closed))
         return tables
 
     def _start(self, accounts: int, each: float, start: float, days: float) -> None:
         spec = replace(self._attack.spec, accounts=accounts, exchanges_per_account=each)
-        pool = Pool.make(spec, self._setting, self._seed, len(self._pools), start, days)
-        self._time = np.concatenate([self._time, times_us(pool.log)])
-        self._owner = np.concatenate([self._owner, pool.owner + len(self._accounts)])
-        self._purpose = np.concatenate([self._purpose, pool.purpose])
-        self._recorded = np.concatenate([self._recorded, np.zeros(pool.log.num_rows, bool)])
-        for name in pool.accounts["account_id"].to_pylist():
+        one = pool(spec, self._setting, self._seed, len(self._pools), start, days)
+        self._time = np.concatenate([self._time, times_us(one.exchanges)])
+        self._owner = np.concatenate([self._owner, one.owner + len(self._accounts)])
+        self._purpose = np.concatenate([self._purpose, one.purpose])
+        self._recorded = np.concatenate([self._recorded, np.zeros(len(one.owner), bool)])
+        signed_up = created_us(one.accounts).tolist()
+        for name, created in zip(one.accounts["account_id"].to_pylist(), signed_up, strict=True):
             self._index[name] = len(self._accounts)
-            self._accounts.append(_Account())
-        self._pools.append(pool)
+            self._accounts.append(_Account(created))
+        self._pools.append(one)
 
     def _ahead(self) -> npt.NDArray[np.bool_]:
         return self._time >= self._now
@@ -165,9 +168,12 @@ class RunningCampaign:
         """Whether the gateway serves it now. Under a case's budget the attacker drops its camouflage."""
         if account.gone or (account.case is not None and not purpose):
             return False
-        if self._caps.account is not None:
+        limits = self._caps.account
+        if limits is not None:
             day = at // DAY
-            if account.asked[day] >= self._caps.account:
+            # Tiers are told by the age at midnight, as days are what is counted.
+            young = day * DAY - account.created_us < limits.newcomer_days * DAY
+            if account.asked[day] >= (limits.newcomer if young else limits.account):
                 return False
             account.asked[day] += 1
         return account.case is None or self._spend(account.case, at)

@@ -38,8 +38,9 @@ class Objective(Protocol):
         """A number that the value is never below; quick. It may be any such number once that is ``best`` or more."""
         ...
 
-    def value(self, point: F64) -> float:
-        """The value, `FAILED` or more where the point is no solution; slow."""
+    def value(self, point: F64, best: float) -> float:
+        """The value, `FAILED` or more where the point is no solution; slow. It may be any lower bound of it that is
+        ``best`` or more."""
         ...
 
 
@@ -93,7 +94,7 @@ class _Search:
         if bound >= min(best, FAILED):
             return bound
         self.trials += 1
-        value = self.objective.value(point)
+        value = self.objective.value(point, best)
         self.advance(self._name, self.trials / self.budget)
         if value < FAILED:
             self.by_phase[self._name] = min(value, self.by_phase[self._name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,13 @@ from tiergate.simulation.spec import CampaignSpec
 from tiergate.simulation.surroundings import Client, Place
 
 SHARERS = 8
+LISTED: Final = 12
+"""Messages of the list that pads a campaign's traffic."""
+RESELLING_PLAN: Final = "team"
+VOCABULARY: Final = 3
+"""Words that a voice has for each that it puts into one message."""
+_ONSETS: Final = ("b", "br", "d", "dr", "f", "fl", "g", "gr", "h", "k", "kl", "l", "m", "n", "p", "pr", "r", "s", "st")
+_RHYMES: Final = ("a", "al", "an", "ar", "e", "el", "en", "er", "i", "il", "in", "is", "o", "ol", "on", "or", "u", "ur")
 
 
 @dataclass
@@ -32,6 +40,23 @@ class _Pool:
     end: int
 
 
+@dataclass(frozen=True)
+class _Voice:
+    """How one account sounds: text that goes before all its messages, and whom it asks for, each with words of its
+    own."""
+
+    prefix: str
+    end_users: list[str | None]
+    words: list[list[str]]
+
+    def say(self, rng: np.random.Generator, text: str, filler: int) -> tuple[str, str | None]:
+        """The message ``text`` as this account sends it, and for whom."""
+        who = int(rng.integers(len(self.end_users)))
+        some = self.words[who]
+        told = " ".join(some[at] for at in rng.integers(len(some), size=filler).tolist())
+        return "\n\n".join(part for part in (self.prefix, told, text) if part), self.end_users[who]
+
+
 def campaign(spec: CampaignSpec, maker: Maker) -> Iterator[Member]:
     """The accounts of one campaign with all their traffic, innocent traffic of a reseller included."""
     if not spec.accounts:
@@ -41,10 +66,17 @@ def campaign(spec: CampaignSpec, maker: Maker) -> Iterator[Member]:
     spans = np.array([pool.end - pool.start for pool in pools], float)
     sizes = np.maximum(np.round(total * spans / spans.sum()), 1).astype(int).tolist()
     queue = _queue(spec, maker, sum(sizes))
+    common: list[str] | None = None
     for pool, size in zip(pools, sizes, strict=True):
-        _deal(spec, maker, pool, [next(queue) for _ in range(size)])
+        entries = [next(queue) for _ in range(size)]
+        _deal(spec, maker, pool, entries)
+        if spec.padding and common is None:
+            fillings = maker.prompts.fillings(maker.rng, LISTED)
+            common = [entries[0][0].replace("{filling}", one) for one in fillings]
         for member, place in zip(pool.members, pool.places, strict=True):
             _disguise(spec, maker, pool, member, place)
+            if common is not None:
+                _pad(spec, maker, pool, member, place, common)
             yield member
 
 
@@ -79,8 +111,10 @@ def _pool(spec: CampaignSpec, maker: Maker, count: int, start: int, end: int) ->
     members, places = [], []
     for _ in range(count):
         place = pool[rng.integers(len(pool))] if rng.random() < spec.address_sharing else maker.surroundings.home(rng)
-        created = start - int(rng.uniform(0.5, max(spec.signup_spread_days, 0.6)) * DAY)
-        member = maker.member("campaign", created, place, _client(maker, clients))
+        created = start - int(rng.uniform(spec.aged_days, spec.oldest_days) * DAY)
+        # Whoever names end users says at sign-up that it has some.
+        plan = {"plan": RESELLING_PLAN} if spec.end_users else {}
+        member = maker.member("campaign", created, place, _client(maker, clients), **plan)
         if rng.random() < spec.payment_sharing:
             member.account["payment_hash"] = cards[rng.integers(len(cards))]
         member.model, member.streams = int(rng.choice(3, p=(0.8, 0.2, 0.0))), bool(rng.random() < 0.5)
@@ -130,18 +164,46 @@ def _deal(spec: CampaignSpec, maker: Maker, pool: _Pool, entries: list[tuple[str
     order = rng.permutation(total) if not spec.topics_per_account and not spec.relays_sessions else np.arange(total)
     sessions = _sessions(rng, total) if spec.relays_sessions else None
     system = maker.prompts.agent_system if spec.relays_sessions else None
+    voices = _voices(spec, maker, count)
     for at, who, entry in zip(times.tolist(), dealt.tolist(), order.tolist(), strict=True):
         wording, filling, _ = entries[entry]
+        text, end_user = wording.replace("{filling}", filling), None
+        if voices:
+            text, end_user = voices[who].say(rng, text, spec.filler_words)
         pool.members[who].requests.append(
             Request(
                 at,
-                wording.replace("{filling}", filling),
+                text,
                 pool.places[who],
                 system,
                 campaign=spec.name,
+                end_user=end_user,
                 session=None if sessions is None else f"s{sessions[entry]:08x}",
             )
         )
+
+
+def _voices(spec: CampaignSpec, maker: Maker, count: int) -> list[_Voice]:
+    """A voice for each of ``count`` accounts; none where all sound as the queue does."""
+    if not (spec.filler_words or spec.prefix_kib or spec.end_users):
+        return []
+    rng, voices = maker.rng, []
+    for _ in range(count):
+        prefix = ""
+        if spec.prefix_kib:
+            own = _invented(rng, 200)
+            prefix = " ".join(own[at] for at in rng.integers(len(own), size=spec.prefix_kib * 256).tolist())
+            prefix = prefix[: spec.prefix_kib * 1024]
+        users: list[str | None] = [f"user_{rng.integers(1 << 40):010x}" for _ in range(spec.end_users)]
+        words = [_invented(rng, VOCABULARY * spec.filler_words) or [""] for _ in users or [None]]
+        voices.append(_Voice(prefix, users or [None], words))
+    return voices
+
+
+def _invented(rng: np.random.Generator, count: int) -> list[str]:
+    """Words of three syllables that nobody else is likely to use: names of one's own things."""
+    dice = rng.random((count, 6)).tolist()
+    return ["".join((_ONSETS, _RHYMES)[at % 2][int(luck * 18)] for at, luck in enumerate(row)) for row in dice]
 
 
 def _by_subject(rng: np.random.Generator, dealt: I64, subject: I64, count: int, topics: int) -> I64:
@@ -193,6 +255,16 @@ def _disguise(spec: CampaignSpec, maker: Maker, pool: _Pool, member: Member, pla
         users = max(1, min(others // 12, int(rng.integers(5, 60))))
         for volume in rng.multinomial(others, rng.dirichlet(np.full(users, 0.8))).tolist():
             _innocent(maker, pool, member, place, volume)
+
+
+def _pad(spec: CampaignSpec, maker: Maker, pool: _Pool, member: Member, place: Place, common: list[str]) -> None:
+    """Messages of one list, in sittings of the account's own, answered with a token each."""
+    served = sum(one.campaign is not None for one in member.requests)
+    days = (pool.end - pool.start) / DAY
+    number = round(served * spec.padding / (1 - spec.padding))
+    for turn, at in enumerate(person(maker.rng, number, max(days, 1.0)).tolist()):
+        text = common[turn % len(common)]
+        member.requests.append(Request(min(pool.start + at, pool.end - 1), text, place, max_tokens=1))
 
 
 def _innocent(maker: Maker, pool: _Pool, member: Member, place: Place, volume: int) -> None:

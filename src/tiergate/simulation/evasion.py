@@ -24,6 +24,7 @@ LEVELS: Final[tuple[Level, ...]] = ("low", "mode", "high")
 
 UNTIL_USED_DAYS: Final = 0.5
 """Days by which the simulator signs accounts up before they work, at the least."""
+BYTES_PER_TOKEN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +105,27 @@ def cost(
         price["camouflage_input"] * price["input_price"] + price["camouflage_output"] * price["output_price"]
     )
     talk = sent * spec.camouflage / (1 - spec.camouflage)
+    padding = sent * spec.padding / (1 - spec.padding)
+    of_padding = paid * (price["padding_input"] * price["input_price"] + price["output_price"])
+    of_prefix = spec.prefix_kib * 1024 / BYTES_PER_TOKEN * price["repeated_input"]
     line_days = spec.accounts * days * (price["human_hours"] if spec.human_rhythm else 1.0)
     items = {
         "tokens": sent * of_purpose,
         "accounts": bought * (price["phone_code"] + price["mailbox"]),
         "payment": _instruments(spec, bought) * price["payment_instrument"],
         "identity checks": (bought * identity_checked + step_ups) * price["identity_check"],
-        "addresses": (sent + talk) * price["exchange_traffic"] * price["proxy_traffic"] * (1 - spec.address_sharing),
+        "addresses": (sent + talk + padding)
+        * price["exchange_traffic"]
+        * price["proxy_traffic"]
+        * (1 - spec.address_sharing),
         "client programs": (min(spec.client_programs, bought) or bought) * price["client_program"],
         "wordings": _rewordings(spec, sent) * price["rewording_tokens"] * price["rewording_price"] / 1e6,
         "personas": (bought * price["persona"] + sent * price["sorting"]) * (spec.topics_per_account > 0),
         "camouflage": talk * of_talk,
-        "ageing": bought * max(spec.signup_spread_days, UNTIL_USED_DAYS) / 2 * price["account_day"],
+        "padding": padding * of_padding,
+        "personal text": sent * (spec.filler_words * price["filler_tokens"] + of_prefix) * paid * price["input_price"],
+        "end users": bought * spec.end_users * price["end_user"],
+        "ageing": bought * _waited(spec) * price["account_day"],
         "running": line_days * price["account_day"],
         "spares": spec.accounts * days * _spare(spec.replaced_after_h) * price["account_day"],
         "stale answers": sent * _stale(spec, days, after_release) * price["stale_answer"] * of_purpose,
@@ -126,6 +136,12 @@ def cost(
 def _instruments(spec: CampaignSpec, accounts: int) -> float:
     """Cards for that many accounts: one each, but one for `SHARERS` where they are shared."""
     return accounts * (1 - spec.payment_sharing) + accounts * spec.payment_sharing / SHARERS
+
+
+def _waited(spec: CampaignSpec) -> float:
+    """Days that its accounts are kept before they work, on the average."""
+    least = max(spec.aged_days - UNTIL_USED_DAYS, 0.0)
+    return (max(spec.signup_spread_days, spec.aged_days, UNTIL_USED_DAYS) + least) / 2
 
 
 def _rewordings(spec: CampaignSpec, sent: float) -> float:

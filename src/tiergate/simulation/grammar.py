@@ -7,6 +7,7 @@ campaigns asked for: written-out reasoning, tool calls, code, grading.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -137,13 +138,19 @@ FOCI: Final = 12
 
 def asking(rng: np.random.Generator, subject: int) -> str:
     """A person's message about subject number ``subject``: of `SUBJECTS` in turn, each in `FOCI` corners."""
-    focus, number = divmod(subject, len(SUBJECTS))
-    things, doings = list(SUBJECTS.values())[number]
-    own = np.random.default_rng([focus, number])
-    things, doings = (tuple(own.permutation(some)[:2].tolist()) for some in (things, doings))
+    things, doings = _corner(subject)
     detail = DETAILS[rng.integers(len(DETAILS))].format(n=rng.integers(2, 400))
     form = ASKINGS[rng.integers(len(ASKINGS))]
     return form.format(thing=things[rng.integers(len(things))], doing=doings[rng.integers(len(doings))], detail=detail)
+
+
+@cache
+def _corner(subject: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The things and doings that somebody with that subject comes back to."""
+    focus, number = divmod(subject, len(SUBJECTS))
+    own = np.random.default_rng([focus, number])
+    things, doings = (tuple(own.permutation(some)[:2].tolist()) for some in list(SUBJECTS.values())[number])
+    return things, doings
 
 
 def code_task(rng: np.random.Generator, project: int) -> str:

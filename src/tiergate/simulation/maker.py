@@ -23,8 +23,8 @@ PLANS = ("free", "pay_as_you_go", "subscription", "team", "enterprise")
 
 
 class Request(NamedTuple):
-    """One exchange. ``time`` in microseconds from the world's start; ``client`` is the member's own where None;
-    ``campaign``: the campaign whose purpose it serves, None for everything innocent."""
+    """One exchange. ``time`` in microseconds from the world's start; ``client`` and ``max_tokens`` are the member's own
+    where None; ``campaign``: the campaign whose purpose it serves, None for everything innocent."""
 
     time: int
     text: str
@@ -35,6 +35,7 @@ class Request(NamedTuple):
     campaign: str | None = None
     end_user: str | None = None
     session: str | None = None
+    max_tokens: int | None = None
 
 
 @dataclass

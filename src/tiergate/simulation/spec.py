@@ -20,6 +20,13 @@ class CampaignSpec:
     ``topics_per_account``: subjects that one account is dealt; 0: one queue for all.
     ``camouflage``: ordinary talk beside every request of the campaign, as a share of the account's traffic.
     ``human_rhythm``: every account asks in sittings at hours of its own, else around the clock.
+    ``signup_spread_days``, ``aged_days``: accounts signed up so many days before it begins at the most, and at the
+    least.
+    ``filler_words``: words of the account's own that go before each message.
+    ``prefix_kib``: text of the account's own that goes before each message, KiB.
+    ``end_users``: people that each account says it asks for, each with filler words of its own; 0: none is named.
+    ``padding``: messages of one list that every account sends again and again, an answer of one token asked for, as a
+    share of the account's traffic.
     ``pivot_share``, ``pivot_spread_h``: accounts that turn to the new model, and within how many hours (mean).
     ``banned_on_day``, ``ban_share``: when, and how much of the pool is closed; ``replaced_after_h``: hours until fresh
     accounts take over, None when nobody does.
@@ -47,13 +54,27 @@ class CampaignSpec:
     replaced_after_h: float | None = None
     innocent_share: float = 0.0
     relays_sessions: bool = False
+    aged_days: float = 0.5
+    filler_words: int = 0
+    prefix_kib: int = 0
+    end_users: int = 0
+    padding: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("address_sharing", "payment_sharing", "pivot_share", "ban_share", "innocent_share", "camouflage"):
+        shares = ("address_sharing", "payment_sharing", "pivot_share", "ban_share", "innocent_share", "camouflage")
+        for name in (*shares, "padding"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"`{getattr(self, name)}` is no share: give `{name}` a number from 0 to 1")
-        if self.innocent_share > 0.99 or self.camouflage > 0.99:
+        if max(self.innocent_share, self.camouflage, self.padding) > 0.99:
             raise InputError("a campaign with no traffic of its own is none: keep 1% of it")
+        for name in ("aged_days", "filler_words", "prefix_kib", "end_users"):
+            if getattr(self, name) < 0:
+                raise InputError(f"`{getattr(self, name)}` is less than nothing: give `{name}` 0 or more")
+
+    @property
+    def oldest_days(self) -> float:
+        """Days before its start that its first account signed up."""
+        return max(self.signup_spread_days, self.aged_days + 0.1)
 
 
 @dataclass(frozen=True, slots=True)

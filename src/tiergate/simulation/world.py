@@ -134,7 +134,7 @@ def _exchanges(rows: dict[str, list[Any]], member: Member, rng: np.random.Genera
             model = NEW_MODEL
         client = one.client or member.client
         asked = (len(one.text) + len(one.system or "")) // 4 + 8
-        answered = 0 if refused[number] else int(said[number])
+        answered = 0 if refused[number] else min(int(said[number]), one.max_tokens or int(said[number]))
         values = {
             "started_at": START_US + one.time,
             "account_id": account["account_id"],
@@ -148,7 +148,7 @@ def _exchanges(rows: dict[str, list[Any]], member: Member, rng: np.random.Genera
             "response_model": model,
             "stream": member.streams,
             "temperature": member.temperature,
-            "max_tokens": member.max_tokens,
+            "max_tokens": one.max_tokens or member.max_tokens,
             "tool_names": list(one.tools) if one.tools else None,
             "message_count": 2 if one.system else 1,
             "system_text": one.system,

@@ -15,6 +15,7 @@ from tiergate.cli.demo.traffic import Sent, send_all
 from tiergate.cli.demo.truth import compare, say_truth
 from tiergate.cli.demo.worlds import DemoWorld, make_world
 from tiergate.cli.deployment import Deployment, open_deployment
+from tiergate.cli.outputs import writable_folder
 from tiergate.cli.report import Outcome, Truth, write_report
 from tiergate.cli.terminal import counted, note, progress, say
 from tiergate.clock import SystemClock
@@ -32,13 +33,11 @@ def prepare_folder(out: Path) -> None:
 
     Raises `InputError` for a folder that holds something else.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"`{out}` is a file: give `--out` a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise InputError(f"`{out}` holds files that no demonstration made: give `--out` an empty or new folder")
+    writable_folder(out)
     for name in MADE:
         shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()
     (out / "logs").mkdir()
 
