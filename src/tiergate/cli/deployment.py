@@ -33,9 +33,11 @@ def open_deployment(data: Path, *, create: bool = False) -> Iterator[Deployment]
     from tiergate.ledger.verdicts import VerdictStore
     from tiergate.parties.database import open_database
     from tiergate.parties.registry import Registry
+    from tiergate.parties.tokens import load_or_create_pepper
 
+    pepper = load_or_create_pepper(data / "pepper")
     engine = open_database(data / "control.sqlite")
     try:
-        yield Deployment(Registry(engine), VerdictStore(engine))
+        yield Deployment(Registry(engine, pepper), VerdictStore(engine))
     finally:
         engine.dispose()

@@ -23,6 +23,7 @@ from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.settings import Settings
 
 REFRESH_S = 1.0
@@ -48,7 +49,8 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     engine = open_database(settings.data / "control.sqlite")
-    registry, store, clock = Registry(engine), VerdictStore(engine), SystemClock()
+    registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
+    store, clock = VerdictStore(engine), SystemClock()
     sketcher = Sketcher(load_or_create_key(settings.data / "key"))
     log = ExchangeLog.open(
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable

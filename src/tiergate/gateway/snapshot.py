@@ -16,6 +16,7 @@ from tiergate.parties.registry import Credential, Registry, key_hash
 class Snapshot:
     """One state of the control database. ``notices``: verdicts in force by their id."""
 
+    pepper: bytes
     versions: tuple[int, int]
     credentials: dict[str, Credential]
     verdicts: dict[str, Verdict]
@@ -26,7 +27,8 @@ class Snapshot:
 
         The look-up is by a hash of the whole key, so its time says nothing about how much of a guess was right.
         """
-        return self.credentials.get(key_hash(key)) if key else None
+        hashed = key_hash(key, self.pepper) if key else None
+        return self.credentials.get(hashed) if hashed else None
 
     def verdict(self, account_id: str, now_us: int) -> Verdict | None:
         """The verdict in force for an account; expiry is checked here, between refreshes too."""
@@ -43,4 +45,4 @@ def load(registry: Registry, store: VerdictStore, now_us: int, current: Snapshot
         return current
     verdicts = store.in_force(now_us)
     notices = {verdict.verdict_id: verdict for verdict in verdicts.values()}
-    return Snapshot(versions, registry.credentials(), verdicts, notices)
+    return Snapshot(registry.pepper, versions, registry.credentials(), verdicts, notices)
