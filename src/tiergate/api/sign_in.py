@@ -141,8 +141,6 @@ class SignIn:
         try:
             keyset = KeySet.import_key_set(cast("KeySetSerialization", keys))
             decoded = jwt.decode(tokens.id_token, keyset, algorithms=list(ALGORITHMS))
-                tokens.id_token, KeySet.import_key_set(cast("KeySetSerialization", keys)), algorithms=list(ALGORITHMS)
-            )
             claims = id_token(
                 decoded.claims,
                 decoded.header,
