@@ -94,8 +94,65 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
     assert set(named) == there
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/detection.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/detection.md",
+        "docs/decision-log.md",
+        "docs/rule-packs.md",
+    ],
+)
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_decision_log_is_documented_as_it_is() -> None:
+    from tiergate.ledger import decision_reader
+    from tiergate.ledger.decision_records import DecisionRecord
+    from tiergate.ledger.receipts import _Receipt
+
+    text = (ROOT / "docs" / "decision-log.md").read_text(encoding="utf-8")
+    files = [decision_reader.ABOUT, decision_reader.HASHES, decision_reader.PERSONAL]
+    files += [decision_reader.CHECKPOINT, decision_reader.COSIGNED]
+    fields = [*DecisionRecord.__struct_fields__, *_Receipt.__struct_fields__]
+    assert [name for name in (*files, *fields) if f"`{name}`" not in text] == []
+
+
+def test_the_page_on_parties_has_every_column_kind_and_prong() -> None:
+    from tiergate.parties.fact_rows import PRONGS
+    from tiergate.parties.sources.plain import COLUMNS
+    from tiergate.parties.sources.taking import READERS
+
+    page = (ROOT / "docs" / "parties.md").read_text(encoding="utf-8")
+    columns = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)))
+    assert set(COLUMNS) | set(PRONGS) <= set(columns)
+    assert [kind for kind in READERS if not re.search(rf"[`:\s]{kind}[`\s]", page)] == []
+
+
+def test_the_page_on_rule_packs_gives_their_parameters_and_every_code() -> None:
+    from tiergate.admission.eligibility import Reason
+    from tiergate.admission.person_classes import StatementError
+    from tiergate.admission.rule_packs import load_packs
+
+    page = (ROOT / "docs" / "rule-packs.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|\n]+\|[^|\n]+\|[^|\n]+\|.*) \|$", page, re.MULTILINE))
+    for pack in load_packs().values():
+        cells = [cell.strip() for cell in rows[pack.id].split("|")]
+        if pack.test is not None and pack.seeds is not None:
+            test = pack.test
+            told = [", ".join(pack.seeds.lists) or "headquarters", test.counts, f"{test.operator} {test.threshold_ppm}"]
+            told.append("yes" if test.aggregate else "no")
+            assert cells[:4] == told
+            assert cells[4].startswith("yes" if test.control else "no")
+            assert ("presumed" in cells[4]) is test.equal_presumes_control
+        elif pack.person is not None:
+            assert cells[:2] == [pack.person.looks_at, ", ".join(pack.person.exempt)]
+        assert cells[-1] == pack.unknown
+    codes = re.findall(r"`(\w+)`", (StatementError.__doc__ or "").split("machines:")[1])
+    assert len(codes) == 11
+    assert [code for code in (*Reason, *codes) if f"`{code}`" not in page] == []

@@ -6,7 +6,8 @@
       ├── InputError           a file, folder or value handed to us is not what it claims (exit code 2)
       ├── SettingsError        a setting is missing or contradicts another (exit code 2)
       ├── StateError           what is asked for does not fit how things stand; `code` names why (exit code 1)
-      ├── LedgerError          the exchange log cannot be written or read as it stands (exit code 1)
+      ├── LedgerError          a log cannot be written or read as it stands (exit code 1)
+      │     └── ProofError     a proof, signature or record does not hold (exit code 1)
       └── UpstreamError        the model behind the gateway did not answer (HTTP 502 or 504)
 
 Messages start lower case, end without a full stop, put the user's own words in backticks and say what to do.
@@ -42,7 +43,15 @@ class StateError(TiergateError):
 
 
 class LedgerError(TiergateError):
-    """The exchange log cannot be written or read as it stands."""
+    """A log cannot be written or read as it stands."""
+
+
+class ProofError(LedgerError):
+    """Something that was to be verified does not hold. ``index`` is the record it was found at, where one is known."""
+
+    def __init__(self, message: str, *, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
 
 
 class UpstreamError(TiergateError):

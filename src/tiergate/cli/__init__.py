@@ -10,7 +10,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import demo, detect, importing, keys, redteam, respond, serve, simulate
+from tiergate.cli import (
+    decisions,
+    demo,
+    detect,
+    importing,
+    keys,
+    packs,
+    parties,
+    redteam,
+    respond,
+    serve,
+    simulate,
+    verify,
+)
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
@@ -55,8 +68,12 @@ app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
+app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
+app.add_typer(packs.app, name="packs")
+app.add_typer(parties.app, name="parties")
 app.add_typer(respond.app, name="respond")
+app.add_typer(decisions.app, name="decisions")
 
 
 def main() -> NoReturn:

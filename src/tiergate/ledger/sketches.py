@@ -59,8 +59,9 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 
-def load_or_create_key(path: Path) -> bytes:
-    """Read the deployment's 32-byte sketch key, or make one that only its owner can read.
+def load_or_create_key(path: Path, what: str = "sketch key") -> bytes:
+    """Read a secret key of 32 bytes, the deployment's sketch key or ``what`` it is, or make one that only its owner
+    can read.
 
     Raises `InputError` when the file is there but is not a key.
     """
@@ -69,10 +70,10 @@ def load_or_create_key(path: Path) -> bytes:
     except FileExistsError:
         key = path.read_bytes()
         if len(key) != KEY_BYTES:
-            raise InputError(f"`{path}` is not a sketch key: expected {KEY_BYTES} bytes, found {len(key)}") from None
+            raise InputError(f"`{path}` is not a {what}: expected {KEY_BYTES} bytes, found {len(key)}") from None
         return key
     except OSError as error:
-        raise InputError(f"cannot create the sketch key `{path}`: {error.strerror}") from error
+        raise InputError(f"cannot create the {what} `{path}`: {error.strerror}") from error
     with os.fdopen(descriptor, "wb") as file:
         key = os.urandom(KEY_BYTES)
         file.write(key)

@@ -1,1 +1,1 @@
-"""Who asks: registered accounts and their credentials."""
+"""Who asks: registered accounts and their credentials, and who owns whom."""

@@ -21,6 +21,7 @@ class RefusedRows:
     def __init__(self, side_file: Path | None) -> None:
         self.count = 0
         self._reasons: Counter[str] = Counter()
+        self._first: dict[str, dict[str, object]] = {}
         self._path = side_file
         self._file: IO[bytes] | None = None
         if side_file is not None:
@@ -30,6 +31,8 @@ class RefusedRows:
         """Refuse row number ``row`` (from 1) of ``file`` for what is wrong in ``column``."""
         self.count += 1
         self._reasons[f"{column}: {reason}"] += 1
+        if f"{column}: {reason}" not in self._first:
+            self._first[f"{column}: {reason}"] = {"file": file, "row": row, "raw": raw and raw[:200]}
         if self._path is not None:
             if self._file is None:
                 self._file = self._path.open("wb")
@@ -45,6 +48,11 @@ class RefusedRows:
     def by_reason(self) -> dict[str, int]:
         """Counts by `column: reason`, the most frequent first."""
         return dict(self._reasons.most_common())
+
+    @property
+    def first(self) -> dict[str, dict[str, object]]:
+        """The first row refused for each `column: reason`: its file, number and what it says, cut to 200 characters."""
+        return dict(self._first)
 
     def __enter__(self) -> RefusedRows:
         return self

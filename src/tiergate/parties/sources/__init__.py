@@ -1,0 +1,1 @@
+"""Registers and lists, read into facts: one module for each, all streaming."""

@@ -1,0 +1,71 @@
+"""`tiergate packs` as people run it: from imported facts to a pack that binds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import RunCommand
+
+FACTS = """\
+record,id,name,headquarters,incorporated_in,owner,owned,percent,party,list
+party,x,Example Holdings,CN,CN,,,,,
+party,a,A Ltd,SG,SG,,,,,
+party,z,Z Ltd,SG,SG,,,,,
+stake,s1,,,,x,a,50,,
+listing,,,,,,,,x,SDN
+"""
+PEOPLE = ("--by", "Ann Lee", "--by", "Bo Roy", "--why", "terms of December")
+
+
+def test_from_preview_to_activation_and_back(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text(FACTS)
+    assert run_tiergate("parties", "import", "csv", "facts.csv").returncode == 0
+    assert run_tiergate("keys", "create", "alice").returncode == 0
+
+    shown = json.loads(run_tiergate("packs", "preview", "ofac_50", "--json").stdout)
+    assert shown["counts"]["organisations"] == {"clear->clear": 1, "clear->deny": 2}
+    assert {row["reason"] for row in shown["rows"]} == {"listed", "ownership"}
+    table = run_tiergate("packs", "preview", "ofac_50")
+    assert "organisations: clear->clear 1, clear->deny 2" in table.stdout
+    assert "2 outcomes would change" in table.stderr
+
+    done = run_tiergate("packs", "activate", "ofac_50", *PEOPLE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "activated ofac_50@1 from" in done.stdout
+    listed = json.loads(run_tiergate("packs", "list", "--json").stdout)
+    assert listed["epoch"] == 1
+    assert [one["pack"] for one in listed["packs"] if one["active"]] == ["ofac_50@1"]
+    back = json.loads(run_tiergate("packs", "preview", "ofac_50", "--change", "deactivate", "--json").stdout)
+    assert back["counts"]["organisations"] == {"clear->clear": 1, "deny->clear": 2}
+    row = json.loads(run_tiergate("packs", "deactivate", "ofac_50", *PEOPLE, "--json").stdout)
+    assert (row["epoch"], row["action"], row["second_name"]) == (2, "deactivate", "Bo Roy")
+
+
+def test_what_is_refused(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    run_tiergate("keys", "create", "alice")
+    (tmp_path / "persons.jsonl").write_text('{"subject": "per_1", "passport": "P1"}\n')
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "wrong.toml").write_text("id = 1\n")
+    june = ("packs", "preview", "june_order")
+    for arguments, message in (
+        (("packs", "show", "nothing"), "no rule pack is called `nothing`"),
+        (("packs", "activate", "ofac_50", "--by", "A", "--why", "x"), "give `--by` twice"),
+        (("packs", "activate", "ofac_50", "--by", "A", "--by", "a", "--why", "x"), "two different names"),
+        (("packs", "activate", "ofac_50", *PEOPLE, "--data", "nowhere"), "not a gateway's data folder"),
+        (("packs", "activate", "bis_affiliates", *PEOPLE, "--on", "2099-01-01"), "confirm it with the source"),
+        (("packs", "list", "--on", "tomorrow"), "`tomorrow` is no day"),
+        (("packs", "preview", "ofac_50"), "has no facts of parties"),
+        ((*june, "--persons", "persons.jsonl"), "nationality and papers have no place here"),
+        (("packs", "list", "--packs", "mine"), "rule pack `wrong.toml`"),
+    ):
+        done = run_tiergate(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert message in done.stderr
+
+
+def test_show_says_what_is_not_decided(run_tiergate: RunCommand) -> None:
+    shown = run_tiergate("packs", "show", "bis_affiliates")
+    assert "unconfirmed: 2026-11-10 to open" in shown.stdout
+    assert "not decided: Whether the rule is in force from 10 November 2026" in shown.stdout
+    assert json.loads(run_tiergate("packs", "show", "ofac_50@1", "--json").stdout)["test"]["threshold_ppm"] == 500_000
