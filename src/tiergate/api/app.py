@@ -11,13 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tiergate.api import account, scim
+from tiergate.api import account, appeals, decisions, grants, members, packs, scim
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
 from tiergate.api.services import Services
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*account.OPERATIONS, *scim.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *account.OPERATIONS,
+    *members.OPERATIONS,
+    *grants.OPERATIONS,
+    *packs.OPERATIONS,
+    *decisions.OPERATIONS,
+    *appeals.OPERATIONS,
+    *scim.OPERATIONS,
+)
 
 
 def control_app(services: Services) -> Starlette:

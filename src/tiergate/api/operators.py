@@ -47,9 +47,9 @@ class Permission(enum.StrEnum):
     GRANT = "grant"
     REVOKE = "revoke"
     EXPLAIN = "explain"
-    REPLAY = "replay"
     APPEAL = "appeal"
     DECIDE_APPEAL = "decide_appeal"
+    PREVIEW_PACK = "preview_pack"
     ACTIVATE_PACK = "activate_pack"
     PROVISION = "provision"
     LIST_OPERATORS = "list_operators"
@@ -69,9 +69,15 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
         }
     ),
     Role.ADMINISTRATOR: frozenset(
-        {Permission.READ, Permission.REVOKE, Permission.ACTIVATE_PACK, Permission.LIST_OPERATORS}
+        {
+            Permission.READ,
+            Permission.REVOKE,
+            Permission.PREVIEW_PACK,
+            Permission.ACTIVATE_PACK,
+            Permission.LIST_OPERATORS,
+        }
     ),
-    Role.AUDITOR: frozenset({Permission.READ, Permission.EXPLAIN, Permission.REPLAY, Permission.LIST_OPERATORS}),
+    Role.AUDITOR: frozenset({Permission.READ, Permission.EXPLAIN, Permission.PREVIEW_PACK, Permission.LIST_OPERATORS}),
     # What a directory needs to say that somebody left, and no more: its token lies on a machine of the customer's.
     Role.PROVISIONER: frozenset({Permission.PROVISION}),
 }

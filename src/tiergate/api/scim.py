@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from starlette.responses import Response
 
+from tiergate.admission.grants import HolderKind, Party
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
 from tiergate.api.people import Person
@@ -25,6 +26,7 @@ _LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 _ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 _CONFIG: Final = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 _FILTER: Final = re.compile(r'\s*username\s+eq\s+("(?:[^"\\]|\\.)*")\s*', re.IGNORECASE)
+GONE: Final = "the organisation's directory says that this person left"
 _TYPES: Final = {409: "uniqueness", 400: "invalidValue", 422: "invalidValue"}
 """`scimType` of an error by its HTTP status (RFC 7644, table 9)."""
 
@@ -214,10 +216,16 @@ def _active(change: Change) -> bool | None:
 
 
 def _deprovision(call: Call, person: Person) -> None:
-    services, now_us = call.services, call.now_us
-    for account in services.registry.accounts_table().to_pylist():
-        if account["organization_id"] == person.organisation_id and _is(person, account["account_id"]):
-            services.registry.revoke_keys(account["account_id"], now_us)
+    services, now_us, author = call.services, call.now_us, call.operator.name
+    services.grants.deprovision(Party.PERSON, person.person_id, author=author, now_us=now_us, reason=GONE)
+    # A user name is another organisation's to give, too: by name, only this organisation's grants end.
+    for grant in services.grants.every(person.organisation_id):
+        by_name = grant.holder_kind is HolderKind.PERSON and _is(person, grant.holder_id)
+        if by_name and grant.revoked_at_us is None:
+            services.grants.revoke(grant.grant_id, author=author, reason=GONE, now_us=now_us)
+    for account in services.registry.accounts_of(person.organisation_id):
+        if _is(person, account):
+            services.registry.revoke_keys(account, now_us)
     operator = services.operators.named(person.user_name)
     if operator is not None and operator.organisation_id == person.organisation_id:
         services.operators.end(operator.operator_id, now_us)
@@ -225,7 +233,10 @@ def _deprovision(call: Call, person: Person) -> None:
 
 
 def _reprovision(call: Call, person: Person) -> None:
-    """Nothing that ended comes back by itself."""
+    """Grants may be given again; nothing that ended comes back by itself."""
+    call.services.grants.reprovision(
+        Party.PERSON, person.person_id, author=call.operator.name, now_us=call.now_us, reason="back in the directory"
+    )
 
 
 def _is(person: Person, name: str) -> bool:

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from tiergate.admission.appeals import Appeals
+from tiergate.admission.grants import Grants
+from tiergate.admission.memberships import Memberships
+from tiergate.admission.programmes import Programmes
+from tiergate.admission.purposes import Purposes
 from tiergate.api.idempotency import KeptAnswers
 from tiergate.api.operators import Operators
+from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
 from tiergate.api.people import People
 from tiergate.api.sessions import Sessions
@@ -36,6 +42,12 @@ class Services:
     passkeys: Passkeys
     people: People
     kept_answers: KeptAnswers
+    programmes: Programmes
+    memberships: Memberships
+    purposes: Purposes
+    grants: Grants
+    appeals: Appeals
+    proposals: Proposals
     sign_in: SignIn | None
 
     @property
@@ -76,6 +88,12 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             passkeys=Passkeys(engine, pepper, public_url),
             people=People(engine),
             kept_answers=KeptAnswers(engine),
+            programmes=Programmes(engine),
+            memberships=Memberships(engine),
+            purposes=Purposes(engine),
+            grants=Grants(engine),
+            appeals=Appeals(engine),
+            proposals=Proposals(engine),
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
         )
     finally:

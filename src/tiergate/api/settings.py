@@ -18,6 +18,7 @@ class ControlSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     public_url: str | None = Field(None, description="Address browsers reach us at; passkeys are bound to its host.")
+    packs: Path | None = Field(None, description="Folder of rule packs of your own, added to ours.")
     max_body_bytes: int = Field(1 << 20, gt=0, description="Largest request body; above it 413.")
 
     oidc_issuer: str | None = Field(None, description="OpenID provider people sign in at; none, no sign-in.")

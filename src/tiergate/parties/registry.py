@@ -104,6 +104,12 @@ class Registry:
             rows = connection.execute(sa.select(_ACCOUNTS).order_by(_ACCOUNTS.c.account_id)).mappings().all()
         return pa.Table.from_pylist([dict(row) for row in rows], ACCOUNT_SCHEMA)
 
+    def accounts_of(self, organisation_id: str) -> list[str]:
+        """Ids of an organisation's accounts."""
+        query = sa.select(_ACCOUNTS.c.account_id).where(_ACCOUNTS.c.organization_id == organisation_id)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query.order_by(_ACCOUNTS.c.account_id)).scalars())
+
     def close_account(self, account_id: str, now_us: int) -> None:
         """Close an account: its keys stop working. Raises `InputError` for an unknown one."""
         with self._engine.begin() as connection:
