@@ -11,11 +11,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from tiergate.cli import (
+    control,
     decisions,
     demo,
     detect,
     importing,
     keys,
+    operators,
     packs,
     parties,
     redteam,
@@ -64,12 +66,14 @@ def _tiergate(
 
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("control")(control.control)
 app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
 app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
+app.add_typer(operators.app, name="operators")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
 app.add_typer(respond.app, name="respond")
