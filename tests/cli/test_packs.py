@@ -66,6 +66,7 @@ def test_what_is_refused(run_tiergate: RunCommand, tmp_path: Path) -> None:
 
 def test_show_says_what_is_not_decided(run_tiergate: RunCommand) -> None:
     shown = run_tiergate("packs", "show", "bis_affiliates")
+    assert "  seeds.lists: EL MEU SDN\n" in shown.stdout
     assert "unconfirmed: 2026-11-10 to open" in shown.stdout
     assert "not decided: Whether the rule is in force from 10 November 2026" in shown.stdout
     assert json.loads(run_tiergate("packs", "show", "ofac_50@1", "--json").stdout)["test"]["threshold_ppm"] == 500_000

@@ -315,7 +315,7 @@ def _say_pack(pack: RulePack) -> None:
     tables: dict[str, Any] = msgspec.to_builtins(pack)
     for title in ("applies_to", "seeds", "test", "person"):
         for key, value in (tables[title] or {}).items():
-            shown = " ".join(value) if isinstance(value, list) else value
+            shown = " ".join(value) if isinstance(value, list | tuple) else value
             if shown not in ("", False):
                 say(f"  {title}.{key}: {shown}")
     for period in pack.periods:
