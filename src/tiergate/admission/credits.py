@@ -273,7 +273,7 @@ class Credits:
         with self._engine.connect() as connection:
             row = connection.execute(query.where(BALANCES.c.line_id == line_id)).mappings().first()
         if row is None:
-            raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit line --list`")
+            raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit list`")
         return Balance(**row)
 
     def statement(self, line_ids: Sequence[str], *, from_us: int = 0, to_us: int | None = None) -> list[StatementRow]:
@@ -321,5 +321,5 @@ def _need_left(writing: Writing, programme: Programme, micro_usd: int) -> None:
 
 def _found(line: CreditLine | None, line_id: str) -> CreditLine:
     if line is None:
-        raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit line --list`")
+        raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit list`")
     return line

@@ -10,7 +10,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import demo, detect, importing, keys, redteam, respond, serve, simulate
+from tiergate.cli import (
+    appeals,
+    credit,
+    demo,
+    detect,
+    grants,
+    importing,
+    keys,
+    members,
+    programmes,
+    purposes,
+    redteam,
+    respond,
+    serve,
+    simulate,
+)
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
@@ -57,6 +72,12 @@ app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
 app.add_typer(keys.app, name="keys")
 app.add_typer(respond.app, name="respond")
+app.add_typer(programmes.app, name="programme")
+app.add_typer(members.app, name="member")
+app.add_typer(purposes.app, name="purpose")
+app.add_typer(grants.app, name="grant")
+app.add_typer(credit.app, name="credit")
+app.add_typer(appeals.app, name="appeal")
 
 
 def main() -> NoReturn:
