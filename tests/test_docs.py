@@ -94,7 +94,27 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
     assert set(named) == there
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/detection.md"])
+@pytest.mark.parametrize("module", ["standing", "memberships", "purposes", "grants"])
+def test_every_code_of_admission_is_explained(module: str) -> None:
+    programmes = (ROOT / "docs" / "programmes.md").read_text(encoding="utf-8")
+    text = import_module(f"tiergate.admission.{module}").__doc__ or ""
+    codes = re.findall(
+        r"`(\w+)`", "".join(re.findall(r"^\|((?: *`\w+`,?)+) \|", text.split("| code |")[1], re.MULTILINE))
+    )
+    assert len(codes) > 3
+    assert [code for code in codes if f"`{code}`" not in programmes] == []
+
+
+def test_the_table_of_admission_names_every_module_of_programmes() -> None:
+    section = ARCHITECTURE.split("## Admission, fact by fact")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|((?: *`\w+`,?)+)", section, re.MULTILINE))))
+    there = {path.stem for path in (ROOT / "src" / "tiergate" / "admission").glob("*.py")} - {"__init__"}
+    assert named == there
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/detection.md", "docs/programmes.md"]
+)
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
