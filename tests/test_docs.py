@@ -94,6 +94,25 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
     assert set(named) == there
 
 
+@pytest.mark.parametrize("module", ["standing", "memberships", "purposes", "grants"])
+def test_every_code_of_admission_is_explained(module: str) -> None:
+    programmes = (ROOT / "docs" / "programmes.md").read_text(encoding="utf-8")
+    text = import_module(f"tiergate.admission.{module}").__doc__ or ""
+    codes = re.findall(
+        r"`(\w+)`", "".join(re.findall(r"^\|((?: *`\w+`,?)+) \|", text.split("| code |")[1], re.MULTILINE))
+    )
+    assert len(codes) > 3
+    assert [code for code in codes if f"`{code}`" not in programmes] == []
+
+
+def test_the_table_of_admission_names_every_module() -> None:
+    titles = ("## Admission, fact by fact", "## Rules on who may be served")
+    section = "\n".join(ARCHITECTURE.split(title)[1].split("\n## ")[0] for title in titles)
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|((?: *`\w+`,?)+)", section, re.MULTILINE))))
+    there = {path.stem for path in (ROOT / "src" / "tiergate" / "admission").glob("*.py")} - {"__init__"}
+    assert named == there
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -103,6 +122,8 @@ def test_the_table_of_detection_names_every_module_and_no_other() -> None:
         "docs/detection.md",
         "docs/decision-log.md",
         "docs/rule-packs.md",
+        "docs/programmes.md",
+        "docs/control-api.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

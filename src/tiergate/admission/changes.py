@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.admission.turns import Turns
 from tiergate.errors import InputError, LedgerError
 
 METADATA: Final = sa.MetaData()
@@ -114,6 +115,7 @@ class Changes:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self.turns = Turns(engine)
         prepare(engine)
 
     @contextmanager
@@ -124,7 +126,7 @@ class Changes:
         """
         if not named(author):
             raise InputError("a change needs an author: say who makes it")
-        with self.engine.connect() as connection:
+        with self.turns.turn(), self.engine.connect() as connection:
             _lock(connection)
             last = int(connection.execute(sa.select(_EPOCH.c.count)).scalar_one())
             writing = Writing(connection, author, now_us, last)

@@ -22,7 +22,6 @@ Balances are the sums of `credit_entries`, which is append-only. A line itself i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -65,8 +64,6 @@ class Credits:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._changes = Changes(engine)
-        # Threads that wait here take turns in order; in SQLite's own queue they would poll against each other.
-        self._turn = threading.Lock()
 
     def open_line(
         self,
@@ -80,7 +77,7 @@ class Credits:
     ) -> CreditLine:
         """Carve a line out of the pool. Raises `StateError` `pool_exhausted` when not so much is left of it."""
         whole(micro_usd, "a line", least=1)
-        with self._turn, self._changes.writing(author, now_us) as writing:
+        with self._changes.writing(author, now_us) as writing:
             programme = programme_in(writing, programme_id)
             if purpose_code is not None and programme.purpose(purpose_code) is None:
                 raise StateError(f"`{programme_id}` allows no purpose `{purpose_code}`", code="purpose_not_allowed")
@@ -103,7 +100,7 @@ class Credits:
         """Give a line another size. Raises `StateError` `pool_exhausted`, or `line_in_use` below what is reserved and
         spent."""
         whole(micro_usd, "a line")
-        with self._turn, self._changes.writing(author, now_us) as writing:
+        with self._changes.writing(author, now_us) as writing:
             line = line_in(writing, line_id)
             more = micro_usd - line.committed_micro_usd
             if more > 0:
@@ -120,7 +117,7 @@ class Credits:
     def close_line(self, line_id: str, *, author: str, now_us: int, reason: str = "") -> CreditLine:
         """Close a line to new reservations; open ones are still settled. It can still be resized, which
         gives back to the pool what it did not spend."""
-        with self._turn, self._changes.writing(author, now_us) as writing:
+        with self._changes.writing(author, now_us) as writing:
             line = line_in(writing, line_id)
             if line.closed_at_us is not None:
                 raise StateError(f"`{line_id}` is closed already", code="line_closed")
@@ -135,7 +132,7 @@ class Credits:
     ) -> Programme:
         """Give a programme's pool another size. Raises `StateError` `pool_exhausted` below what its lines hold."""
         whole(micro_usd, "a pool")
-        with self._turn, self._changes.writing(author, now_us) as writing:
+        with self._changes.writing(author, now_us) as writing:
             programme = msgspec.structs.replace(programme_in(writing, programme_id), pool_micro_usd=micro_usd)
             _need_left(writing, programme, 0)
             writing.put(programme_id, programme, "resize_pool", reason)
@@ -273,7 +270,7 @@ class Credits:
         with self._engine.connect() as connection:
             row = connection.execute(query.where(BALANCES.c.line_id == line_id)).mappings().first()
         if row is None:
-            raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit line --list`")
+            raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit list`")
         return Balance(**row)
 
     def statement(self, line_ids: Sequence[str], *, from_us: int = 0, to_us: int | None = None) -> list[StatementRow]:
@@ -297,7 +294,7 @@ class Credits:
         return self._changes.history(CreditLine, line_id)
 
     def _run(self, work: Callable[[sa.Connection], R]) -> R:
-        with self._turn:
+        with self._changes.turns.turn():
             return patiently(self._engine, work)
 
 
@@ -321,5 +318,5 @@ def _need_left(writing: Writing, programme: Programme, micro_usd: int) -> None:
 
 def _found(line: CreditLine | None, line_id: str) -> CreditLine:
     if line is None:
-        raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit line --list`")
+        raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit list`")
     return line

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from tiergate.ledger.verdicts import VerdictStore
     from tiergate.parties.registry import Registry
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Accounts, keys and verdicts of one gateway."""
+    """Accounts, keys and verdicts of one gateway, and the database for what else is kept there."""
 
+    engine: sa.Engine
     registry: Registry
     verdicts: VerdictStore
 
@@ -38,6 +41,6 @@ def open_deployment(data: Path, *, create: bool = False) -> Iterator[Deployment]
     pepper = load_or_create_pepper(data / "pepper")
     engine = open_database(data / "control.sqlite")
     try:
-        yield Deployment(Registry(engine, pepper), VerdictStore(engine))
+        yield Deployment(engine, Registry(engine, pepper), VerdictStore(engine))
     finally:
         engine.dispose()
