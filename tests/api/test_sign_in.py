@@ -254,6 +254,13 @@ def test_a_session_ends_by_time_and_by_ending_its_operator(control: Control) -> 
     assert again.get("/v1/session").status_code == 200
     control.services.operators.end(me["operator"]["operator_id"], NOW)
     assert again.get("/v1/session").status_code == 401
+    assert sign_in(control, control.with_token(None)).json()["code"] == "no_operator"
+    # Somebody who comes back is another operator, and the session before stays over.
+    control.operator(Role.AUDITOR, name="ann@example.com")
+    back = control.with_token(None)
+    sign_in(control, back)
+    assert back.get("/v1/session").json()["operator"]["roles"] == ["auditor"]
+    assert again.get("/v1/session").status_code == 401
 
 
 def test_a_forged_cookie_opens_nothing(control: Control) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tiergate.api.idempotency import fingerprint
@@ -104,6 +104,8 @@ def endpoint(operation: Operation, services: Services) -> Callable[[Request], An
     async def run(request: Request) -> Response:
         try:
             return await _run(operation, services, request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except ProblemError as error:
             return operation.refuse(error)
         except TiergateError as error:

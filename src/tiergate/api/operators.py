@@ -22,6 +22,8 @@ from tiergate.parties.tokens import is_token, keyed_hash, new_token
 
 METADATA: Final = sa.MetaData()
 KIND: Final = "tgo"
+LONGEST: Final = 256
+"""Characters of a name."""
 LONGEST_US: Final = 366 * DAY
 """No token lives longer."""
 
@@ -89,11 +91,19 @@ _OPERATORS: Final = sa.Table(
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("operator_id", sa.String(64), nullable=False, unique=True),
-    sa.Column("name", sa.String(256), nullable=False, unique=True),
+    sa.Column("name", sa.String(256), nullable=False),
     sa.Column("organisation_id", sa.String(512), index=True),
     sa.Column("roles", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
+    # Somebody who left may come back, as another operator with nothing of what they had.
+    sa.Index(
+        "operators_name",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("ended_at is null"),
+        postgresql_where=sa.text("ended_at is null"),
+    ),
 )
 _TOKENS: Final = sa.Table(
     "operator_tokens",
@@ -170,9 +180,10 @@ class Operators:
         return None if row is None else _operator(row)
 
     def named(self, name: str) -> Operator | None:
-        """An operator by name, None for an unknown one."""
+        """The operator at work of this name, None when there is none."""
+        mine = sa.and_(_OPERATORS.c.name == name_of(name), _OPERATORS.c.ended_at.is_(None))
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_OPERATORS).where(_OPERATORS.c.name == name_of(name))).first()
+            row = connection.execute(sa.select(_OPERATORS).where(mine)).first()
         return None if row is None else _operator(row)
 
     def every(self) -> list[Operator]:
@@ -251,7 +262,7 @@ class Operators:
 def name_of(name: str) -> str:
     """A name as it is compared and kept. Raises `InputError` for an empty or overlong one."""
     kept = name.strip().lower()
-    if not 0 < len(kept) <= 256:
+    if not 0 < len(kept) <= LONGEST:
         raise InputError("an operator needs a name of 1 to 256 characters, such as an e-mail address")
     return kept
 

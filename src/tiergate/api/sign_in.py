@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 import sqlalchemy as sa
 
-from tiergate.api.operators import Operator, Operators
+from tiergate.api.operators import LONGEST, Operator, Operators
 from tiergate.api.problems import ProblemError
 from tiergate.api.settings import ControlSettings
 from tiergate.clock import HOUR, MINUTE, SECOND
@@ -164,8 +164,10 @@ class SignIn:
         )
         with self._engine.connect() as connection:
             operator_id = connection.execute(known).scalar()
-        operator = operators.get(operator_id) if operator_id is not None else self._first_time(claims, operators)
+        operator = operators.get(operator_id) if operator_id is not None else None
         if operator is None or operator.ended_at is not None:
+            operator = self._first_time(claims, operators)
+        if operator is None:
             raise ProblemError(
                 403, "no_operator", "nobody with this identity is an operator here", "ask an administrator to add you"
             )
@@ -176,12 +178,15 @@ class SignIn:
         # as when an address is given to a new person.
         if claims.get("email_verified") is not True or not isinstance(claims.get("email"), str):
             return None
-        operator = operators.named(claims["email"]) if claims["email"].strip() else None
-        if operator is None or operator.ended_at is not None:
+        operator = operators.named(claims["email"]) if 0 < len(claims["email"].strip()) <= LONGEST else None
+        if operator is None:
             return None
         row = {"issuer": self._issuer, "subject": str(claims["sub"])[:255], "operator_id": operator.operator_id}
+        before = sa.and_(_IDENTITIES.c.issuer == row["issuer"], _IDENTITIES.c.subject == row["subject"])
         try:
             with self._engine.begin() as connection:
+                # Of somebody who left and came back.
+                connection.execute(sa.delete(_IDENTITIES).where(before))
                 connection.execute(sa.insert(_IDENTITIES), row)
         except sa.exc.IntegrityError:
             return None

@@ -59,8 +59,8 @@ def add(
         if operator is None:
             operator = operators.add(name, list(roles), organisation, now_us)
             note(f"added `{operator.name}`, {operator.operator_id}")
-        elif (operator.roles, operator.organisation_id, operator.ended_at) != (roles, organisation, None):
-            raise InputError(f"`{operator.name}` is there with other roles, or ended: see `tiergate operators list`")
+        elif (operator.roles, operator.organisation_id) != (roles, organisation):
+            raise InputError(f"`{operator.name}` is there with other roles: see `tiergate operators list`")
         secret = operators.issue_token(operator.operator_id, now_us, lasts_us=days * DAY)[1] if days else None
     if as_json:
         say_json({"operator_id": operator.operator_id, "name": operator.name, "token": secret})
