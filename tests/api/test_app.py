@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import httpx2
 import msgspec
 import pytest
 from openapi_spec_validator import validate
@@ -171,3 +173,17 @@ def test_problems_are_as_rfc_9457_has_them(control: Control) -> None:
     assert problem["type"] == "urn:tiergate:problem:not_authenticated"
     assert problem.keys() >= {"type", "title", "status", "detail"}
     assert problem["status"] == 401
+
+
+def test_of_many_that_come_together_one_counts(control: Control) -> None:
+    _, secret = control.operator(Role.PROVISIONER)
+    clients = [control.with_token(secret) for _ in range(8)]
+
+    def post(client: httpx2.Client) -> int:
+        return client.post("/scim/v2/Users", json={"userName": "ann"}, headers={"idempotency-key": "k"}).status_code
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        said = list(pool.map(post, clients))
+    assert set(said) <= {201, 409}  # the first, or the same answer again; or under way
+    assert 201 in said
+    assert clients[0].get("/scim/v2/Users").json()["totalResults"] == 1
