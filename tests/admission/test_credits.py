@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,15 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.admission.parties import founded, in_memory, on_disk
 from tiergate.admission.credit_rows import BALANCES, ENTRIES, usd
 from tiergate.admission.credits import Credits
 from tiergate.errors import InputError, StateError
 
-POOL = 1_000
+POOL = 60
+"""Small, so that limits are met exactly as often as they are missed."""
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -32,8 +34,6 @@ def refusal(call: Callable[[], object]) -> str:
 
 class Money(RuleBasedStateMachine):
     """The store beside a model in plain dictionaries, where every rule of the module's text is one line."""
-
-    reservations = Bundle("reservations")
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +60,10 @@ class Money(RuleBasedStateMachine):
         self.state |= dict.fromkeys(over, "expired")
         return len(over)
 
+    @initialize(amount=st.integers(10, 40))
+    def begin(self, amount: int) -> None:
+        self.open_line(amount)
+
     @rule(amount=st.integers(1, POOL))
     def open_line(self, amount: int) -> None:
         def change() -> str:
@@ -73,8 +77,6 @@ class Money(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 9), amount=st.integers(0, POOL))
     def resize(self, n: int, amount: int) -> None:
-        if not self.committed:
-            return
         line = list(self.committed)[n % len(self.committed)]
         more = amount - self.committed[line]
 
@@ -91,8 +93,6 @@ class Money(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 9))
     def close(self, n: int) -> None:
-        if not self.committed:
-            return
         line = list(self.committed)[n % len(self.committed)]
         if line in self.closed:
             assert refusal(lambda: self.store.close_line(line, author="operator", now_us=self.now)) == "line_closed"
@@ -101,16 +101,13 @@ class Money(RuleBasedStateMachine):
             self.closed.add(line)
 
     @rule(
-        target=reservations,
         n=st.integers(0, 9),
-        amount=st.integers(1, POOL // 2),
+        amount=st.integers(1, 25),
         member=st.sampled_from(["ann", "bob"]),
         purpose=st.sampled_from(["p", "q"]),
-        lasts=st.integers(1, 20),
+        lasts=st.integers(1, 4),
     )
-    def reserve(self, n: int, amount: int, member: str, purpose: str, lasts: int) -> str:
-        if not self.committed:
-            return ""
+    def reserve(self, n: int, amount: int, member: str, purpose: str, lasts: int) -> None:
         line = list(self.committed)[n % len(self.committed)]
 
         def change() -> str:
@@ -129,13 +126,11 @@ class Money(RuleBasedStateMachine):
             made = change()
             self.held[made] = (line, f"{member} {purpose}", amount, self.now + lasts)
             self.state[made] = "open"
-            return made
-        return ""
 
-    @rule(which=reservations, cost=st.integers(0, POOL))
-    def settle(self, which: str, cost: int) -> None:
-        if not which:
-            return
+    @precondition(lambda self: self.held)
+    @rule(n=st.integers(0, 9), cost=st.integers(0, 40))
+    def settle(self, n: int, cost: int) -> None:
+        which = list(self.held)[-1 - n % len(self.held)]
         if self.state[which] in ("open", "expired"):
             line, _, amount, _ = self.held[which]
             back = amount if self.state[which] == "open" else 0
@@ -148,10 +143,10 @@ class Money(RuleBasedStateMachine):
         assert (made.cost, made.charged) == self.cost[which]
         assert self.store.settle(which, cost, now_us=self.now) == made == self.store.reservation(which)
 
-    @rule(which=reservations)
-    def release(self, which: str) -> None:
-        if not which:
-            return
+    @precondition(lambda self: self.held)
+    @rule(n=st.integers(0, 9))
+    def release(self, n: int) -> None:
+        which = list(self.held)[-1 - n % len(self.held)]
         if self.state[which] == "settled":
             assert refusal(lambda: self.store.release(which, now_us=self.now)) == "reservation_closed"
             return
@@ -163,7 +158,7 @@ class Money(RuleBasedStateMachine):
     def reclaim(self) -> None:
         assert self.store.reclaim(self.now) == self.expire()
 
-    @rule(passing=st.integers(1, 15))
+    @rule(passing=st.integers(1, 3))
     def wait(self, passing: int) -> None:
         self.now += passing
 
@@ -192,7 +187,7 @@ class Money(RuleBasedStateMachine):
         assert sum(row.spent for row in (*earlier, *later)) == sum(row.spent for row in rows)
 
 
-Money.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Money.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestMoney = Money.TestCase
 
 
@@ -282,6 +277,34 @@ def test_processes_that_settle_the_same_answer_charge_it_once_and_never_share_ou
     assert (store.balance(line.line_id).spent, store.statement([line.line_id])[-1].answers) == (70, 1)
     assert sum(carved) == 6 * 130
     assert sum(one.committed_micro_usd for one in store.lines("consortium")) == 880
+
+
+def spend_for_ever(folder: Path, line_id: str) -> None:
+    store = Credits(on_disk(folder))
+    while True:
+        spend_with(store, line_id, 0, 1_000)
+
+
+def test_a_process_that_is_killed_loses_nothing_and_holds_nothing_back(tmp_path: Path) -> None:
+    engine = on_disk(tmp_path)
+    founded(engine)
+    store = Credits(engine)
+    line_id = store.open_line("consortium", "acme", 10**9, author="operator", now_us=0).line_id
+    for _ in range(3):
+        spent = store.balance(line_id).spent
+        process = multiprocessing.get_context("spawn").Process(target=spend_for_ever, args=(tmp_path, line_id))
+        process.start()
+        give_up = time.monotonic() + 60
+        while store.balance(line_id).spent < spent + 100 and time.monotonic() < give_up:
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+        process.close()
+        assert store.balance(line_id).spent > spent
+        assert store.reclaim(10**12) <= 1
+        balance, rows = store.balance(line_id), store.statement([line_id])
+        assert balance.reserved == sum(row.reserved for row in rows) == 0
+        assert (balance.spent, balance.overrun) == (sum(row.spent for row in rows), sum(row.overrun for row in rows))
 
 
 def test_what_is_asked_for_wrongly_is_told_and_changes_nothing(tmp_path: Path) -> None:
