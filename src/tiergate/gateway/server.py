@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
 import uvloop
 
+from tiergate.admission.epochs import POLL_S, EpochFeed, Reading
 from tiergate.clock import SystemClock
-from tiergate.errors import SettingsError
+from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.app import Gateway
 from tiergate.gateway.calls import Services
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.snapshot import load
+from tiergate.gateway.snapshot import Snapshot, counters, load
+from tiergate.gateway.tiers import TierGate
 from tiergate.gateway.upstream import Upstream
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
@@ -25,7 +28,6 @@ from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.settings import Settings
 
-REFRESH_S = 1.0
 DRAIN_S = 20
 _log = logging.getLogger(__name__)
 
@@ -55,17 +57,33 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     )
     upstream = Upstream(settings)
     recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
-    snapshot = load(registry, store, clock.now_us(), None)
-    gateway = Gateway(Services(settings, upstream, recorder, clock), snapshot, settings.public_url or address)
+    feed = EpochFeed(lambda: counters(registry, store, settings.data), time.monotonic)
+
+    def fresh(current: Snapshot | None) -> tuple[Reading, Snapshot]:
+        reading = feed.ask()
+        if current is not None and not feed.is_news(reading):
+            return reading, current
+        return reading, load(registry, store, clock.now_us(), current, settings.data)
+
+    reading, snapshot = fresh(None)
+    feed.in_force(reading)
+    services = Services(settings, upstream, recorder, clock)
+    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed))
 
     async def refresh() -> None:
+        complaint = None
         while True:
-            await asyncio.sleep(REFRESH_S / 2)
+            await asyncio.sleep(POLL_S)
             try:
-                gateway.snapshot = await asyncio.to_thread(load, registry, store, clock.now_us(), gateway.snapshot)
+                reading, gateway.snapshot = await asyncio.to_thread(fresh, gateway.snapshot)
+                if gateway.snapshot.complaint is not None:
+                    raise InputError(gateway.snapshot.complaint)
+                feed.in_force(reading)
+                complaint = None
             except Exception as error:
                 # Whatever is wrong with the database or a row of it, the next verdict must find this loop alive.
-                _log.error("the control database cannot be read, its last state stays in force: %s", error)
+                if complaint != (complaint := str(error)):
+                    _log.error("changes cannot be read, the last state stays in force: %s", error)
 
     server = uvicorn.Server(
         uvicorn.Config(
