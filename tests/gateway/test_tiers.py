@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 import msgspec
 import openai
 import pytest
+from benchmarks.gateway_crash import gateway
 
 from tests.admission.at_random import right
 from tests.gateway.conftest import Customer, Deployed, deployed
@@ -51,8 +54,8 @@ def tiered(upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("tiered")
     (folder / "data").mkdir()
     (folder / "data" / FILE).write_text(MODELS)
-    with deployed(folder, upstream) as gateway:
-        yield gateway
+    with deployed(folder, upstream) as started:
+        yield started
 
 
 def refusal(customer: Customer, model: str, **more: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -143,8 +146,8 @@ def test_silence_closes_the_classified_tier_alone(
     data = tmp_path / "data"
     data.mkdir()
     (data / FILE).write_text(MODELS)
-    gateway = start(upstream)
-    customer = gateway.customer()
+    started = start(upstream)
+    customer = started.customer()
 
     def codes() -> list[str]:
         return [reason["code"] for reason in refusal(customer, "model-classified")[1]["tiergate"]["reasons"]]
@@ -166,7 +169,16 @@ def test_silence_closes_the_classified_tier_alone(
     while "state_not_current" in codes():
         assert time.monotonic() - mended < 5
         time.sleep(0.1)
-    assert gateway.output.read_text().count("models.toml") == 2
+    assert started.output.read_text().count("models.toml") == 2
+
+
+def test_a_gateway_does_not_start_on_a_wrong_file(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("models = 1")
+    command = [sys.executable, *gateway(tmp_path, "http://127.0.0.1:9")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "does not say which models there are" in " ".join(done.stderr.split())
+    assert "Unclosed" not in done.stderr
 
 
 CREDENTIAL = Credential(

@@ -36,7 +36,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
     """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
 
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
-    Raises `SettingsError` when the data folder or the address cannot be used.
+    Raises `SettingsError` when the data folder or the address cannot be used, `InputError` for a wrong `models.toml`.
     """
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -51,12 +51,6 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     address = f"http://{host}:{listener.getsockname()[1]}"
     engine = open_database(settings.data / "control.sqlite")
     registry, store, clock = Registry(engine), VerdictStore(engine), SystemClock()
-    sketcher = Sketcher(load_or_create_key(settings.data / "key"))
-    log = ExchangeLog.open(
-        settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
-    )
-    upstream = Upstream(settings)
-    recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
     feed = EpochFeed(lambda: counters(registry, store, settings.data), time.monotonic)
 
     def fresh(current: Snapshot | None) -> tuple[Reading, Snapshot]:
@@ -67,6 +61,12 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
 
     reading, snapshot = fresh(None)
     feed.in_force(reading)
+    sketcher = Sketcher(load_or_create_key(settings.data / "key"))
+    log = ExchangeLog.open(
+        settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
+    )
+    upstream = Upstream(settings)
+    recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
     services = Services(settings, upstream, recorder, clock)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed))
 
