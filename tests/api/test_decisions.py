@@ -39,6 +39,8 @@ def key(control: Control) -> Iterator[PublicKey]:
 def test_a_decision_gives_every_reason(control: Control, key: PublicKey) -> None:
     said = control.client(Role.AUDITOR).get("/v1/decisions/0").json()
     assert (said["record"]["reasons"], said["record"]["outcome"], said["overturned"]) == (REASONS, "DENY", False)
+    assert [gate["code"] for gate in said["gates"]] == REASONS
+    assert all(gate["text"] and gate["change"] and gate["appeal"] for gate in said["gates"])
     assert ORGANISATION not in str(said)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 
+from tiergate.admission.engine import NOT_PERMITTED, POLICY_ERROR, Engine, Gate
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
 from tiergate.api.problems import ProblemError, not_found
@@ -27,10 +29,13 @@ ORGANISATION: Final = "organisation"
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision of the log: ``record.reasons`` is every gate that failed. ``overturned``: an appeal undid it."""
+    """A decision of the log. ``gates``: every gate that failed, in words, with what would change it and whom to ask; in
+    the order of ``record.reasons``, without codes that the policies of today no longer have. ``overturned``: an appeal
+    undid it."""
 
     decision_id: str
     record: DecisionRecord
+    gates: list[Gate]
     overturned: bool
 
 
@@ -44,7 +49,9 @@ def explain(call: Call) -> Explained:
     decision_id = call.path("decision_id")
     record = decision_of(call, decision_id)
     overturned = call.services.appeals.overturned(decision_id)
-    return Explained(decision_id=decision_id, record=record, overturned=overturned)
+    known = _gates()
+    gates = [known[code] for code in record.reasons if code in known]
+    return Explained(decision_id=decision_id, record=record, gates=gates, overturned=overturned)
 
 
 def receipt(call: Call) -> Response:
@@ -52,6 +59,12 @@ def receipt(call: Call) -> Response:
     with _log(call) as log:
         _record(call, log, decision_id)
         return Response(make_receipt(log, int(decision_id)), media_type="application/json")
+
+
+@cache
+def _gates() -> dict[str, Gate]:
+    # Parsed once: the policies are part of the package.
+    return Engine().gates | {gate.code: gate for gate in (NOT_PERMITTED, POLICY_ERROR)}
 
 
 @contextmanager
