@@ -159,6 +159,7 @@ def test_a_person_signs_in_and_out(control: Control, provider: Provider, alg: st
         {"claims": {"nonce": "another"}},
         {"claims": {"nonce": None}},
         {"claims": {"aud": "somebody-else"}},
+        {"claims": {"aud": "somebody-else", "azp": "control"}},
         {"claims": {"aud": ["control", "somebody-else"], "azp": "somebody-else"}},
         {"claims": {"iss": "https://evil.example"}},
         {"claims": {"exp": NOW // 1_000_000 - 120}},
