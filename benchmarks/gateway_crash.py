@@ -31,6 +31,7 @@ from tiergate.clock import SystemClock
 from tiergate.ledger.log import INTERRUPTED, read_log
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
 
 CLIENTS = 8
 START_SECONDS = 20.0
@@ -86,7 +87,7 @@ def issue_keys(data: Path, count: int) -> list[str]:
     """Keys of ``count`` new accounts, `acct-0` and up."""
     data.mkdir(parents=True, exist_ok=True)
     engine = open_database(data / "control.sqlite")
-    registry, now = Registry(engine), SystemClock().now_us()
+    registry, now = Registry(engine, load_or_create_pepper(data / "pepper")), SystemClock().now_us()
     names = [f"acct-{number}" for number in range(count)]
     registry.add_accounts([{"account_id": name, "created_at": now} for name in names])
     keys = registry.issue_keys(names, "benchmark", now)

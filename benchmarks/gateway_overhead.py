@@ -26,6 +26,7 @@ from tiergate.gateway.snapshot import load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Figures = dict[str, float]
@@ -102,7 +103,8 @@ def look_up_us(folder: Path, accounts: int = 10_000) -> float:
     """Microseconds to find a key's credential and its account's verdict among ``accounts``, half under a verdict."""
     keys = issue_keys(folder, accounts)
     engine = open_database(folder / "control.sqlite")
-    registry, store, now = Registry(engine), VerdictStore(engine), SystemClock().now_us()
+    registry = Registry(engine, load_or_create_pepper(folder / "pepper"))
+    store, now = VerdictStore(engine), SystemClock().now_us()
     fields: dict[str, Any] = {
         "case_id": "case",
         "action": Action.WATCH,

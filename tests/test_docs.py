@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.detection.conftest import log_batches
+from tiergate.admission.engine import NOT_PERMITTED, POLICY_ERROR, Engine
 from tiergate.detection.cases import Case, tables
 from tiergate.detection.clusters import Holdings, describe
 from tiergate.detection.evidence import FAMILIES, gather
@@ -21,6 +22,7 @@ from tiergate.detection.intake import take_in
 from tiergate.detection.pivot import Synchrony
 from tiergate.detection.run import DetectionInputs, Parameters, run_detection
 from tiergate.detection.workload import WorkloadTest
+from tiergate.gateway.tiers import NOT_LISTED
 from tiergate.ledger.intents import CAPABILITIES
 from tiergate.ledger.sketches import PUBLIC_KEY
 from tiergate.records.refused import RefusedRows
@@ -31,6 +33,7 @@ from tiergate.simulation.world import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 DETECTION = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
+DECISIONS = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 CAMPAIGN = CampaignSpec(accounts=20, banned_on_day=5, ban_share=0.5, replaced_after_h=1)
 
@@ -89,11 +92,29 @@ def test_every_constant_that_is_named_has_the_value_that_is_given() -> None:
         assert hasattr(import_module(f"tiergate.detection.{module}"), name)
 
 
-def test_the_table_of_detection_names_every_module_and_no_other() -> None:
-    section = ARCHITECTURE.split("## Detection, step by step")[1].split("\n## ")[0]
+def test_the_table_of_gates_is_what_the_policies_say() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (REVIEW|DENY) \| (.*) \| (.*?) ?\| (.*) \| (.*) \|$", DECISIONS, re.MULTILINE)
+    gates = [*Engine().gates.values(), NOT_PERMITTED, POLICY_ERROR, NOT_LISTED]
+    assert rows == [
+        (gate.code, "REVIEW" if gate.missing else "DENY", gate.text, gate.missing or "", gate.change, gate.appeal)
+        for gate in gates
+    ]
+
+
+@pytest.mark.parametrize("folder", ["detection", "admission"])
+def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
+    headings = {
+        "detection": ("## Detection, step by step",),
+        "admission": (
+            "## Admission to a tier, step by step",
+            "## Admission, fact by fact",
+            "## Rules on who may be served",
+        ),
+    }[folder]
+    section = "\n".join(ARCHITECTURE.split(heading)[1].split("\n## ")[0] for heading in headings)
     rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"\w+", row)]
-    there = {path.stem for path in (ROOT / "src" / "tiergate" / "detection").glob("*.py")} - {"__init__"}
+    there = {path.stem for path in (ROOT / "src" / "tiergate" / folder).glob("*.py")} - {"__init__"}
     assert len(named) == len(set(named))
     assert set(named) == there
 
@@ -119,6 +140,17 @@ def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.parametrize("module", ["standing", "memberships", "purposes", "grants"])
+def test_every_code_of_admission_is_explained(module: str) -> None:
+    programmes = (ROOT / "docs" / "programmes.md").read_text(encoding="utf-8")
+    text = import_module(f"tiergate.admission.{module}").__doc__ or ""
+    codes = re.findall(
+        r"`(\w+)`", "".join(re.findall(r"^\|((?: *`\w+`,?)+) \|", text.split("| code |")[1], re.MULTILINE))
+    )
+    assert len(codes) > 3
+    assert [code for code in codes if f"`{code}`" not in programmes] == []
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -129,6 +161,9 @@ def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
         "docs/tables.md",
         "docs/decision-log.md",
         "docs/rule-packs.md",
+        "docs/programmes.md",
+        "docs/decisions.md",
+        "docs/control-api.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

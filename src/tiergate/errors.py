@@ -5,6 +5,7 @@
     TiergateError              something the user can act on; the command line prints it without a traceback
       ├── InputError           a file, folder or value handed to us is not what it claims (exit code 2)
       ├── SettingsError        a setting is missing or contradicts another (exit code 2)
+      ├── StateError           what is asked for does not fit how things stand; `code` names why (exit code 1)
       ├── LedgerError          a log cannot be written or read as it stands (exit code 1)
       │     └── ProofError     a proof, signature or record does not hold (exit code 1)
       └── UpstreamError        the model behind the gateway did not answer (HTTP 502 or 504)
@@ -31,6 +32,14 @@ class SettingsError(TiergateError):
     """A setting that is missing, malformed or contradicts another."""
 
     exit_code = 2
+
+
+class StateError(TiergateError):
+    """What is asked for does not fit how things stand. ``code`` names why, for programs."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LedgerError(TiergateError):

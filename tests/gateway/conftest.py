@@ -19,6 +19,7 @@ from tiergate.ledger.log import read_log
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
 
 UPSTREAM_KEY = "sk-upstream-must-stay-inside"
 ACCOUNTS = 60
@@ -115,7 +116,9 @@ def deployed(folder: Path, upstream: str, **settings: str) -> Iterator[Deployed]
     engine = open_database(data / "control.sqlite")
     environment = {f"TIERGATE_{name.upper()}": value for name, value in settings.items()}
     with serving(gateway(data, upstream), output, {"TIERGATE_UPSTREAM_API_KEY": UPSTREAM_KEY} | environment) as server:
-        yield Deployed(server, data, output, Registry(engine), VerdictStore(engine), keys)
+        yield Deployed(
+            server, data, output, Registry(engine, load_or_create_pepper(data / "pepper")), VerdictStore(engine), keys
+        )
     engine.dispose()
 
 

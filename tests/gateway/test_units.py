@@ -104,7 +104,7 @@ def test_no_budget_is_no_pass(rate: float | None) -> None:
 
 def test_a_snapshot_is_replaced_only_by_a_change(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "control.sqlite")
-    registry, store = Registry(engine), VerdictStore(engine)
+    registry, store = Registry(engine, b"p" * 32), VerdictStore(engine)
     registry.add_account({"account_id": "a", "created_at": 0})
     first = load(registry, store, 0, None)
     assert load(registry, store, 0, first) is first

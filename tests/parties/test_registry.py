@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 from tiergate.errors import InputError, SettingsError
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry, key_hash
+from tiergate.parties.tokens import is_token
 from tiergate.records.schema import ACCOUNT_SCHEMA
 
 NOW = 1_780_000_000_000_000
+PEPPER = bytes(range(32))
 
 
 @pytest.fixture
@@ -25,23 +28,60 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def registry(engine: sa.Engine) -> Registry:
-    registry = Registry(engine)
+    registry = Registry(engine, PEPPER)
     registry.add_account({"account_id": "a", "created_at": NOW, "plan": "free", "organization_id": "org"})
     return registry
 
 
+def hashed(key: str) -> str:
+    found = key_hash(key, PEPPER)
+    assert found is not None
+    return found
+
+
 def test_a_key_is_stored_as_its_hash_alone(registry: Registry, engine: sa.Engine, tmp_path: Path) -> None:
     key = registry.issue_key("a", "laptop", NOW)
-    assert key.startswith("tg_")
-    assert len(key) >= 45
+    assert is_token(key, "tg_live")
     (found,) = registry.credentials().items()
-    assert found[0] == key_hash(key)
+    assert found[0] == hashed(key)
     assert (found[1].account_id, found[1].organization_id, found[1].label) == ("a", "org", "laptop")
     assert (found[1].account_status, found[1].issued_at, found[1].revoked_at) == ("active", NOW, None)
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert key.encode() not in stored
-    assert key.removeprefix("tg_").encode() not in stored
-    assert key_hash(key).encode() in stored
+    assert key.removeprefix("tg_live_").encode() not in stored
+    assert hashed(key).encode() in stored
+
+
+def test_a_key_of_the_form_before_works_until_it_is_revoked(registry: Registry, engine: sa.Engine) -> None:
+    registry.issue_key("a", "old", NOW)
+    old = "tg_" + "aB3_-" * 8 + "xyz"
+    before = hashlib.blake2b(old.encode(), digest_size=32, person=b"tiergate-key").hexdigest()
+    with engine.begin() as connection:
+        connection.execute(sa.text("update credentials set key_hash = :hash"), {"hash": before})
+    assert registry.credentials()[hashed(old)].label == "old"
+    registry.revoke_keys("a", NOW + 1)
+    assert registry.credentials()[hashed(old)].revoked_at == NOW + 1
+
+
+def test_the_hash_of_a_key_needs_the_pepper(registry: Registry) -> None:
+    key = registry.issue_key("a", "x", NOW)
+    assert key_hash(key, bytes(32)) not in registry.credentials()
+
+
+@pytest.mark.parametrize("spoil", [lambda key: key[:-1] + "!", lambda key: key[:9] + "0" * 35, lambda key: key + "a"])
+def test_a_mistyped_key_is_refused_before_any_look_up(registry: Registry, spoil: Callable[[str], str]) -> None:
+    assert key_hash(spoil(registry.issue_key("a", "x", NOW)), PEPPER) is None
+
+
+def test_all_keys_of_an_account_are_revoked_together(registry: Registry) -> None:
+    registry.add_account({"account_id": "b", "created_at": NOW})
+    kept, _ = registry.issue_key("b", "x", NOW), [registry.issue_key("a", "x", NOW) for _ in range(3)]
+    assert len(registry.revoke_keys("a", NOW + 1)) == 3
+    before = registry.version()
+    assert registry.revoke_keys("a", NOW + 2) == registry.revoke_keys("ghost", NOW) == []
+    assert registry.version() == before
+    assert [one.revoked_at for one in registry.credentials().values() if one.account_id == "a"] == [NOW + 1] * 3
+    assert registry.credentials()[hashed(kept)].revoked_at is None
 
 
 def test_keys_are_unique(registry: Registry) -> None:
@@ -53,12 +93,12 @@ def test_keys_are_unique(registry: Registry) -> None:
 
 def test_revoking_is_for_good_and_for_one_key(registry: Registry) -> None:
     first, second = registry.issue_key("a", "one", NOW), registry.issue_key("a", "two", NOW)
-    number = registry.credentials()[key_hash(first)].credential_id
+    number = registry.credentials()[hashed(first)].credential_id
     before = registry.version()
     registry.revoke_key(number, NOW + 5)
     assert registry.version() > before
-    assert registry.credentials()[key_hash(first)].revoked_at == NOW + 5
-    assert registry.credentials()[key_hash(second)].revoked_at is None
+    assert registry.credentials()[hashed(first)].revoked_at == NOW + 5
+    assert registry.credentials()[hashed(second)].revoked_at is None
     for unknown in (number, "key_none"):
         with pytest.raises(InputError, match="no live key"):
             registry.revoke_key(unknown, NOW + 9)
@@ -67,7 +107,7 @@ def test_revoking_is_for_good_and_for_one_key(registry: Registry) -> None:
 def test_closing_an_account_shows_on_its_keys(registry: Registry) -> None:
     key = registry.issue_key("a", "one", NOW)
     registry.close_account("a", NOW + 1)
-    assert registry.credentials()[key_hash(key)].account_status == "closed"
+    assert registry.credentials()[hashed(key)].account_status == "closed"
     (row,) = registry.accounts_table().to_pylist()
     assert row["status"] == "closed"
     assert round(row["closed_at"].timestamp() * 1e6) == NOW + 1
@@ -101,8 +141,8 @@ def test_a_key_needs_an_account(registry: Registry) -> None:
 def test_a_second_process_sees_the_same(registry: Registry, tmp_path: Path) -> None:
     key = registry.issue_key("a", "one", NOW)
     other = open_database(tmp_path / "control.sqlite")
-    assert key_hash(key) in Registry(other).credentials()
-    assert Registry(other).version() == registry.version()
+    assert hashed(key) in Registry(other, PEPPER).credentials()
+    assert Registry(other, PEPPER).version() == registry.version()
     other.dispose()
 
 

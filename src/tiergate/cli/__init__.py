@@ -11,13 +11,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from tiergate.cli import (
+    appeals,
+    control,
+    credit,
     decisions,
     demo,
     detect,
+    grants,
     importing,
     keys,
+    members,
+    operators,
     packs,
     parties,
+    programmes,
+    purposes,
     redteam,
     respond,
     serve,
@@ -64,16 +72,24 @@ def _tiergate(
 
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("control")(control.control)
 app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
 app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
+app.add_typer(operators.app, name="operators")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
 app.add_typer(respond.app, name="respond")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(programmes.app, name="programme")
+app.add_typer(members.app, name="member")
+app.add_typer(purposes.app, name="purpose")
+app.add_typer(grants.app, name="grant")
+app.add_typer(credit.app, name="credit")
+app.add_typer(appeals.app, name="appeal")
 
 
 def main() -> NoReturn:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from tiergate.ledger.verdicts import VerdictStore
     from tiergate.parties.registry import Registry
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Accounts, keys and verdicts of one gateway."""
+    """Accounts, keys and verdicts of one gateway, and the database for what else is kept there."""
 
+    engine: sa.Engine
     registry: Registry
     verdicts: VerdictStore
 
@@ -33,9 +36,11 @@ def open_deployment(data: Path, *, create: bool = False) -> Iterator[Deployment]
     from tiergate.ledger.verdicts import VerdictStore
     from tiergate.parties.database import open_database
     from tiergate.parties.registry import Registry
+    from tiergate.parties.tokens import load_or_create_pepper
 
+    pepper = load_or_create_pepper(data / "pepper")
     engine = open_database(data / "control.sqlite")
     try:
-        yield Deployment(Registry(engine), VerdictStore(engine))
+        yield Deployment(engine, Registry(engine, pepper), VerdictStore(engine))
     finally:
         engine.dispose()

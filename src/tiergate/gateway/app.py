@@ -6,14 +6,16 @@ import time
 from contextlib import suppress
 
 from tiergate.admission.decision import INVALID_KEY, Decision, admit
-from tiergate.errors import LedgerError, UpstreamError
+from tiergate.admission.engine import TierDecision
+from tiergate.errors import InputError, LedgerError, UpstreamError
 from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
-from tiergate.gateway.chat import UNREADABLE, decode_request, error_body
+from tiergate.gateway.chat import UNREADABLE, decode_request, error_body, with_one_model
 from tiergate.gateway.limits import CaseBudgets
-from tiergate.gateway.notices import notice
+from tiergate.gateway.notices import gate_notice, notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, refuse, reply
 from tiergate.gateway.snapshot import Snapshot
+from tiergate.gateway.tiers import TierGate, details_of, message_of, status_of
 from tiergate.gateway.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
@@ -22,8 +24,9 @@ from tiergate.parties.registry import Credential
 class Gateway:
     """Serves requests from a snapshot of the control database that `snapshot` holds and its owner replaces."""
 
-    def __init__(self, services: Services, snapshot: Snapshot, public_url: str) -> None:
+    def __init__(self, services: Services, snapshot: Snapshot, public_url: str, tiers: TierGate) -> None:
         self.snapshot = snapshot
+        self._tiers = tiers
         self._services = services
         self._settings = services.settings
         self._public_url = public_url
@@ -41,6 +44,8 @@ class Gateway:
             await reply(send, 200, b'{"status":"ok"}')
         elif method == "GET" and path.startswith("/verdicts/"):
             await self._notice(scope, path.removeprefix("/verdicts/"), send)
+        elif method == "GET" and path.startswith("/decisions/"):
+            await self._gate_notice(scope, path.removeprefix("/decisions/"), send)
         else:
             await reply(send, 404, error_body(404, "not_found", f"there is no {method} {path[:200]} here"))
 
@@ -83,7 +88,31 @@ class Gateway:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
             await refuse(send, decision, link, call.id_header)
             return
+        tier = self._tiers.decide(
+            self.snapshot, credential, request.model, headers, decision.code, self._services.clock.now_us()
+        )
+        if tier is not None:
+            if not tier.allowed:
+                await self._refuse_tier(call, tier, send)
+                return
+            try:
+                body = with_one_model(body, request.model)
+            except InputError as error:
+                await reply(send, 400, error_body(400, "invalid_request", str(error)))
+                return
         await call.answer(scope["headers"], body, receive, send)
+
+    async def _refuse_tier(self, call: Call, tier: TierDecision, send: Send) -> None:
+        status, code = status_of(tier), tier.reasons[0].code
+        with suppress(LedgerError):
+            await call.record(status, finish_reason=code)
+        headers = [call.id_header]
+        if tier.fallback is not None:
+            headers.append((b"x-tiergate-fallback", tier.fallback.encode()))
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        body = error_body(status, code, message_of(tier), **details_of(tier, self._public_url))
+        await reply(send, status, body, headers)
 
     def _decide(self, credential: Credential) -> Decision:
         verdict = self.snapshot.verdict(credential.account_id, self._services.clock.now_us())
@@ -116,6 +145,15 @@ class Gateway:
             return
         as_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
         body, kind = notice(verdict, self._settings.appeal_contact, as_html=as_html)
+        await reply(send, 200, body, kind=kind)
+
+    async def _gate_notice(self, scope: Scope, code: str, send: Send) -> None:
+        gate = self._tiers.gate(code)
+        if gate is None:
+            await reply(send, 404, error_body(404, "no_such_notice", "no gate has this code"))
+            return
+        as_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+        body, kind = gate_notice(gate, self._settings.appeal_contact, as_html=as_html)
         await reply(send, 200, body, kind=kind)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tiergate.admission.decision import Decision
+from tiergate.errors import InputError
 
 Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that a column of the exchange log can hold."""
@@ -106,7 +107,22 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no such message."""
 
 decode_request = msgspec.json.Decoder(ChatRequest).decode
+_OTHER_MODELS: Final = ("models", "fallbacks")
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 decode_answer = msgspec.json.Decoder(ChatAnswer).decode
+
+
+def with_one_model(body: bytes, model: str) -> bytes:
+    """The body with its model said once, as we read it.
+
+    Upstreams differ in which of two `model` fields they take, and some take `Model` for it: what was judged must be
+    what is asked for. Raises `InputError` for fields by which some upstreams ask further models.
+    """
+    fields = {name: value for name, value in _decode_fields(body).items() if name.casefold() != "model"}
+    others = [name for name in fields if name.casefold() in _OTHER_MODELS]
+    if others:
+        raise InputError(f"`{others[0]}` would ask models that were not judged: leave it out")
+    return msgspec.json.encode({"model": model} | fields)
 
 
 def error_body(status: int, code: str, message: str, **details: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What a customer is told about a verdict: what happens, why, until when, and how to appeal."""
+"""What a customer is told about a verdict or a gate: what happens, why, until when, and how to appeal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from tiergate.admission.engine import Gate
 from tiergate.ledger.verdicts import Action, Verdict
 
 _WHAT: Final = {
@@ -16,10 +17,10 @@ _WHAT: Final = {
     Action.LIMIT: "Requests share a limited budget with the other accounts of the case.",
     Action.SUSPEND: "Requests are refused while the case is reviewed.",
 }
-_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Notice about your account</title>
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
 padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{margin:0}}</style>
-<h1>Notice about your account</h1><dl>{rows}</dl></html>"""
+<h1>{title}</h1><dl>{rows}</dl></html>"""
 
 
 def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:
@@ -33,13 +34,30 @@ def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[byt
         "case": verdict.case_id,
         "how_to_appeal": f"Write to {appeal_contact} and name the case. A person will look at it.",
     }
+    return _page("Notice about your account", facts, as_html=as_html)
+
+
+def gate_notice(gate: Gate, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:
+    """Body and content type of what a gate of the tiers refuses. It is the same for everybody."""
+    facts = {
+        "code": gate.code,
+        "reason": gate.text,
+        "what_is_missing": gate.missing or "nothing: what is known stands against it",
+        "what_would_change_it": gate.change,
+        "who_decides_an_appeal": gate.appeal,
+        "how_to_appeal": f"Write to {appeal_contact} with the exchange's id. A person will look at it.",
+    }
+    return _page("Why a request was refused", facts, as_html=as_html)
+
+
+def _page(title: str, facts: dict[str, str], *, as_html: bool) -> tuple[bytes, bytes]:
     if not as_html:
         return msgspec.json.encode(facts), b"application/json"
     rows = "".join(
         f"<dt>{html.escape(name.replace('_', ' ').capitalize())}</dt><dd>{html.escape(value)}</dd>"
         for name, value in facts.items()
     )
-    return _PAGE.format(rows=rows).encode(), b"text/html; charset=utf-8"
+    return _PAGE.format(title=title, rows=rows).encode(), b"text/html; charset=utf-8"
 
 
 def _day(time_us: int) -> str:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
 import uvloop
 
+from tiergate.admission.epochs import POLL_S, EpochFeed, Reading
 from tiergate.clock import SystemClock
-from tiergate.errors import SettingsError
+from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.app import Gateway
 from tiergate.gateway.calls import Services
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.snapshot import load
+from tiergate.gateway.snapshot import Snapshot, counters, load
+from tiergate.gateway.tiers import TierGate
 from tiergate.gateway.upstream import Upstream
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.settings import Settings
 
-REFRESH_S = 1.0
 DRAIN_S = 20
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
     """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
 
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
-    Raises `SettingsError` when the data folder or the address cannot be used.
+    Raises `SettingsError` when the data folder or the address cannot be used, `InputError` for a wrong `models.toml`.
     """
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -48,24 +51,41 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     engine = open_database(settings.data / "control.sqlite")
-    registry, store, clock = Registry(engine), VerdictStore(engine), SystemClock()
+    registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
+    store, clock = VerdictStore(engine), SystemClock()
+    feed = EpochFeed(lambda: counters(registry, store, settings.data), time.monotonic)
+
+    def fresh(current: Snapshot | None) -> tuple[Reading, Snapshot]:
+        reading = feed.ask()
+        if current is not None and not feed.is_news(reading):
+            return reading, current
+        return reading, load(registry, store, clock.now_us(), current, settings.data)
+
+    reading, snapshot = fresh(None)
+    feed.in_force(reading)
     sketcher = Sketcher(load_or_create_key(settings.data / "key"))
     log = ExchangeLog.open(
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
     )
     upstream = Upstream(settings)
     recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
-    snapshot = load(registry, store, clock.now_us(), None)
-    gateway = Gateway(Services(settings, upstream, recorder, clock), snapshot, settings.public_url or address)
+    services = Services(settings, upstream, recorder, clock)
+    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed))
 
     async def refresh() -> None:
+        complaint = None
         while True:
-            await asyncio.sleep(REFRESH_S / 2)
+            await asyncio.sleep(POLL_S)
             try:
-                gateway.snapshot = await asyncio.to_thread(load, registry, store, clock.now_us(), gateway.snapshot)
+                reading, gateway.snapshot = await asyncio.to_thread(fresh, gateway.snapshot)
+                if gateway.snapshot.complaint is not None:
+                    raise InputError(gateway.snapshot.complaint)
+                feed.in_force(reading)
+                complaint = None
             except Exception as error:
                 # Whatever is wrong with the database or a row of it, the next verdict must find this loop alive.
-                _log.error("the control database cannot be read, its last state stays in force: %s", error)
+                if complaint != (complaint := str(error)):
+                    _log.error("changes cannot be read, the last state stays in force: %s", error)
 
     server = uvicorn.Server(
         uvicorn.Config(

@@ -1,12 +1,14 @@
 """Who may ask: registered accounts and the API keys that belong to them.
 
-A key is 256 random bits behind the prefix `tg_`. It is shown once, when it is issued; what is stored is its
-BLAKE2b hash (RFC 7693). A fast hash is right here, unlike for passwords: 256 random bits cannot be guessed.
+A key is a token of the kind `tg_live` (`tiergate.parties.tokens`). It is shown once, when it is issued; what is stored
+is its hash under the deployment's pepper. Keys of the form before, `tg_` and 43 characters, work until they are
+revoked: of them an unkeyed BLAKE2b hash is stored, and nobody has the key to hash it anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,9 +19,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from tiergate.errors import InputError
+from tiergate.parties.tokens import is_token, keyed_hash, new_token
 from tiergate.records.schema import ACCOUNT_SCHEMA
 
 METADATA: Final = sa.MetaData()
+KIND: Final = "tg_live"
+_OLD_FORM: Final = re.compile(r"tg_[A-Za-z0-9_-]{43}")
 
 
 def _account_column(field: pa.Field) -> sa.Column[Any]:
@@ -54,15 +59,20 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: int | None
 
 
-def key_hash(key: str) -> str:
-    """What is stored of a key: BLAKE2b-256 in hexadecimal."""
-    return hashlib.blake2b(key.encode(), digest_size=32, person=b"tiergate-key").hexdigest()
+def key_hash(key: str, pepper: bytes) -> str | None:
+    """What is stored of a key, in hexadecimal; None for a text that cannot be one, such as one with a typing error."""
+    if is_token(key, KIND):
+        return keyed_hash(pepper, key)
+    if _OLD_FORM.fullmatch(key):
+        return hashlib.blake2b(key.encode(), digest_size=32, person=b"tiergate-key").hexdigest()
+    return None
 
 
 class Registry:
-    """Accounts and credentials in a database. Every method is one transaction."""
+    """Accounts and credentials in a database. Every method is one transaction. ``pepper``: see `tokens`."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, pepper: bytes) -> None:
+        self.pepper = pepper
         self._engine = engine
         METADATA.create_all(engine)
         with engine.begin() as connection:
@@ -94,6 +104,12 @@ class Registry:
             rows = connection.execute(sa.select(_ACCOUNTS).order_by(_ACCOUNTS.c.account_id)).mappings().all()
         return pa.Table.from_pylist([dict(row) for row in rows], ACCOUNT_SCHEMA)
 
+    def accounts_of(self, organisation_id: str) -> list[str]:
+        """Ids of an organisation's accounts."""
+        query = sa.select(_ACCOUNTS.c.account_id).where(_ACCOUNTS.c.organization_id == organisation_id)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query.order_by(_ACCOUNTS.c.account_id)).scalars())
+
     def close_account(self, account_id: str, now_us: int) -> None:
         """Close an account: its keys stop working. Raises `InputError` for an unknown one."""
         with self._engine.begin() as connection:
@@ -108,11 +124,11 @@ class Registry:
 
     def issue_keys(self, account_ids: Sequence[str], label: str, now_us: int) -> dict[str, str]:
         """Make one key for each account; see `issue_key`."""
-        keys = {account_id: f"tg_{secrets.token_urlsafe(32)}" for account_id in account_ids}
+        keys = {account_id: new_token(KIND) for account_id in account_ids}
         rows = [
             {
                 "credential_id": f"key_{secrets.token_hex(8)}",
-                "key_hash": key_hash(key),
+                "key_hash": keyed_hash(self.pepper, key),
                 "account_id": account_id,
                 "label": label,
                 "issued_at": now_us,
@@ -136,6 +152,16 @@ class Registry:
             if not connection.execute(sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)).rowcount:
                 raise InputError(f"no live key has the id `{credential_id}`")
             _changed(connection)
+
+    def revoke_keys(self, account_id: str, now_us: int) -> list[str]:
+        """Revoke all keys of an account; returns the ids of those that were live, none for an unknown account."""
+        live = sa.and_(_CREDENTIALS.c.account_id == account_id, _CREDENTIALS.c.revoked_at.is_(None))
+        with self._engine.begin() as connection:
+            change = sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)
+            revoked = list(connection.execute(change.returning(_CREDENTIALS.c.credential_id)).scalars())
+            if revoked:
+                _changed(connection)
+        return revoked
 
     def credentials(self) -> dict[str, Credential]:
         """All credentials, revoked ones too, by the hash of their key."""

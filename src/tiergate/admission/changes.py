@@ -1,0 +1,261 @@
+"""Every change to who may do what, appended: programmes, memberships, purposes, grants, lines and appeals.
+
+A row holds the whole new state of one subject, with author, time and reason. Nothing is updated in place: what holds is
+a subject's newest row, and the older rows say how it came about. Rows are numbered 1, 2, 3 ... in the order in which
+they were committed, so the last number is an epoch: who has read up to it has missed nothing.
+
+One row of `admission_epoch` is locked by every change, before anything is read. Changes are rare (people make them), so
+one at a time costs nothing, and a rule such as "two different reviewers" or "lines never exceed the pool" holds under
+any number of processes, on SQLite and PostgreSQL alike.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from tiergate.admission.turns import Turns
+from tiergate.errors import InputError, LedgerError
+
+METADATA: Final = sa.MetaData()
+ATTEMPTS: Final = 6
+"""How often a turn is waited for, `busy_timeout` each, before a database counts as stuck."""
+
+_EPOCH: Final = sa.Table(
+    "admission_epoch",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+_CHANGES: Final = sa.Table(
+    "admission_changes",
+    METADATA,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject_id", sa.String(64), nullable=False),
+    sa.Column("organisation_id", sa.String(512)),
+    sa.Column("holder_id", sa.String(512)),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("author", sa.String(256), nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Index("admission_changes_subject", "kind", "subject_id", "number"),
+    sa.Index("admission_changes_organisation", "kind", "organisation_id"),
+    sa.Index("admission_changes_holder", "kind", "holder_id"),
+)
+
+S = TypeVar("S", bound=msgspec.Struct)
+R = TypeVar("R")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One appended row. ``state``: the subject's whole state after it, as JSON. ``at_us``: microseconds, UTC."""
+
+    number: int
+    kind: str
+    subject_id: str
+    action: str
+    author: str
+    at_us: int
+    reason: str
+    state: str
+
+
+class Reading:
+    """States, read over one connection. See `Changes.reading`."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+
+    def current(self, kind: type[S], subject_id: str) -> S | None:
+        """The newest state of a subject."""
+        return _current(self.connection, kind, subject_id)
+
+    def every(self, kind: type[S], *, organisation_id: str | None = None, holder_id: str | None = None) -> list[S]:
+        """The newest state of every subject, or of those that belong to an organisation or a holder."""
+        return _every(self.connection, kind, organisation_id, holder_id)
+
+
+class Writing(Reading):
+    """One open change: what is read in it stays true until it ends. See `Changes.writing`."""
+
+    def __init__(self, connection: sa.Connection, author: str, now_us: int, last: int) -> None:
+        super().__init__(connection)
+        self.author = author
+        self.now_us = now_us
+        self.number = last
+
+    def put(self, subject_id: str, state: msgspec.Struct, action: str, reason: str = "") -> None:
+        """Append a state. Its ``organisation_id`` and ``holder_id``, where it has them, must never change."""
+        self.number += 1
+        row = {
+            "number": self.number,
+            "kind": _kind(type(state)),
+            "subject_id": subject_id,
+            "organisation_id": getattr(state, "organisation_id", None),
+            "holder_id": getattr(state, "holder_id", None),
+            "action": action,
+            "author": self.author,
+            "at_us": self.now_us,
+            "reason": reason,
+            "state": msgspec.json.encode(state).decode(),
+        }
+        self.connection.execute(sa.insert(_CHANGES), row)
+
+
+class Changes:
+    """Changes in a database. Any number of threads and processes may share it."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.turns = Turns(engine)
+        prepare(engine)
+
+    @contextmanager
+    def writing(self, author: str, now_us: int) -> Iterator[Writing]:
+        """A change that counts whole when the block ends well, and not at all otherwise.
+
+        Raises `InputError` without an author, `LedgerError` when the database stays busy.
+        """
+        if not named(author):
+            raise InputError("a change needs an author: say who makes it")
+        with self.turns.turn(), self.engine.connect() as connection:
+            _lock(connection)
+            last = int(connection.execute(sa.select(_EPOCH.c.count)).scalar_one())
+            writing = Writing(connection, author, now_us, last)
+            yield writing
+            if writing.number > last:
+                connection.execute(sa.update(_EPOCH).values(count=writing.number))
+            connection.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Several states over one connection, as of one moment."""
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "sqlite":
+                # The driver begins no transaction for reading by itself.
+                connection.exec_driver_sql("begin")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield Reading(connection)
+
+    def version(self) -> int:
+        """The number of the last change, 0 before the first: cheap to ask whether anything changed."""
+        with self.engine.connect() as connection:
+            return int(connection.execute(sa.select(_EPOCH.c.count)).scalar_one())
+
+    def current(self, kind: type[S], subject_id: str) -> S | None:
+        """The newest state of a subject, None for an unknown one."""
+        with self.engine.connect() as connection:
+            return _current(connection, kind, subject_id)
+
+    def every(self, kind: type[S], *, organisation_id: str | None = None) -> list[S]:
+        """The newest state of every subject of a kind, in the order they last changed."""
+        with self.engine.connect() as connection:
+            return _every(connection, kind, organisation_id, None)
+
+    def history(self, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
+        """All changes of a subject, oldest first."""
+        query = sa.select(*(_CHANGES.c[name] for name in Change.__struct_fields__)).order_by(_CHANGES.c.number)
+        query = query.where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
+        with self.engine.connect() as connection:
+            return [Change(**row) for row in connection.execute(query).mappings()]
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Make the tables that are missing. Takes a turn at writing only then."""
+
+    def make(connection: sa.Connection) -> None:
+        if engine.dialect.name == "sqlite":
+            # Two processes that open a new database together would both find no table and both make it.
+            connection.exec_driver_sql("begin immediate")
+        METADATA.create_all(connection)
+        if connection.execute(sa.select(_EPOCH.c.count)).first() is None:
+            connection.execute(sa.insert(_EPOCH).values(id=1, count=0))
+
+    if set(METADATA.tables) - set(sa.inspect(engine).get_table_names()):
+        patiently(engine, make)
+
+
+def patiently(engine: sa.Engine, work: Callable[[sa.Connection], R]) -> R:
+    """Run ``work`` as one transaction, again from the start when other writers took every turn.
+
+    SQLite gives turns to whoever polls at the right moment, so that one of many writers can wait long by bad luck.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except sa.exc.OperationalError as error:
+            _give_up(error, attempt)
+    raise AssertionError("unreachable")
+
+
+def _lock(connection: sa.Connection) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            connection.execute(sa.update(_EPOCH).values(count=_EPOCH.c.count))
+        except sa.exc.OperationalError as error:
+            connection.rollback()
+            _give_up(error, attempt)
+        else:
+            return
+
+
+def _give_up(error: sa.exc.OperationalError, attempt: int) -> None:
+    if "locked" not in str(error.orig):
+        raise error
+    if attempt + 1 == ATTEMPTS:
+        raise LedgerError("the control database stays busy: try again when fewer processes write to it") from error
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id without content: ``prefix`` and 64 random bits."""
+    return f"{prefix}_{secrets.token_hex(8)}"
+
+
+def named(who: str) -> str:
+    """A name as it is compared: two spellings of one name must not count as two people."""
+    return " ".join(unicodedata.normalize("NFKC", who).casefold().split())
+
+
+def same(who: str, *others: str | None) -> bool:
+    """Whether somebody is one of ``others``."""
+    return named(who) in {named(other) for other in others if other is not None}
+
+
+def sha256_of(text: str) -> str:
+    """A SHA-256 as 64 lower-case hexadecimal digits. Raises `InputError` when ``text`` is none."""
+    digits = text.strip().lower().removeprefix("sha256:")
+    if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise InputError(f"`{text}` is no SHA-256: give 64 hexadecimal digits, as `sha256sum` prints them")
+    return digits
+
+
+def _kind(kind: type[msgspec.Struct]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _current(connection: sa.Connection, kind: type[S], subject_id: str) -> S | None:
+    query = sa.select(_CHANGES.c.state).where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
+    state = connection.execute(query.order_by(_CHANGES.c.number.desc()).limit(1)).scalar()
+    return None if state is None else msgspec.json.decode(state, type=kind)
+
+
+def _every(connection: sa.Connection, kind: type[S], organisation_id: str | None, holder_id: str | None) -> list[S]:
+    newest = sa.select(sa.func.max(_CHANGES.c.number)).where(_CHANGES.c.kind == _kind(kind))
+    if organisation_id is not None:
+        newest = newest.where(_CHANGES.c.organisation_id == organisation_id)
+    if holder_id is not None:
+        newest = newest.where(_CHANGES.c.holder_id == holder_id)
+    query = sa.select(_CHANGES.c.state).where(_CHANGES.c.number.in_(newest.group_by(_CHANGES.c.subject_id)))
+    states = connection.execute(query.order_by(_CHANGES.c.number)).scalars()
+    decoder = msgspec.json.Decoder(kind)
+    return [decoder.decode(state) for state in states]

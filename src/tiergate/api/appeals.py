@@ -1,0 +1,125 @@
+"""Operations on appeals: file one, read where it stands, and decide it, two reviewers who had no part in it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from tiergate.admission.appeals import Against, Appeal, Outcome, notice
+from tiergate.admission.changes import same
+from tiergate.api.decisions import decision_of
+from tiergate.api.members import Given, Id, membership_of
+from tiergate.api.operations import Call, Operation
+from tiergate.api.operators import Permission
+from tiergate.api.paging import Page, PageQuery, page
+from tiergate.api.problems import ProblemError, not_found
+from tiergate.errors import InputError
+
+
+class NewAppeal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Contests a refusal, suspension or end of a membership, or a decision of the log by its number. ``evidence``:
+    SHA-256 of what backs it."""
+
+    against: Against
+    subject_id: Id
+    grounds: Given
+    evidence: Annotated[list[Id], msgspec.Meta(max_length=100)] = []
+
+
+class Ballot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One reviewer's vote, with the reason that the appellant reads."""
+
+    outcome: Outcome
+    reason: Given
+
+
+class AppealView(msgspec.Struct, frozen=True, kw_only=True):
+    """An appeal, and what the appellant reads of it everywhere."""
+
+    appeal: Appeal
+    notice: str
+
+
+def file(call: Call) -> AppealView:
+    asked: NewAppeal = call.body
+    if asked.against is Against.MEMBERSHIP:
+        membership_of(call, asked.subject_id)
+    else:
+        decision_of(call, asked.subject_id)
+    appeal = call.services.appeals.file(
+        asked.against,
+        asked.subject_id,
+        filed_by=call.operator.name,
+        grounds=asked.grounds,
+        now_us=call.now_us,
+        evidence=asked.evidence,
+    )
+    return _view(call, appeal)
+
+
+def list_appeals(call: Call) -> Page[Appeal]:
+    seen = [one for one in call.services.appeals.every() if _sees(call, one)]
+    return page(seen, lambda one: one.appeal_id, call.query)
+
+
+def get_appeal(call: Call) -> AppealView:
+    return _view(call, _appeal(call))
+
+
+def vote(call: Call) -> AppealView:
+    appeal, asked = _appeal(call), call.body
+    call.require_passkey()
+    done = call.services.appeals.decide(
+        appeal.appeal_id,
+        reviewer=call.operator.name,
+        outcome=asked.outcome,
+        reason=asked.reason,
+        now_us=call.now_us,
+    )
+    return _view(call, done)
+
+
+def _appeal(call: Call) -> Appeal:
+    appeal_id = call.path("appeal_id")
+    try:
+        appeal = call.services.appeals.get(appeal_id)
+    except InputError:
+        raise not_found("appeal", appeal_id) from None
+    if not _sees(call, appeal):
+        raise not_found("appeal", appeal_id)
+    return appeal
+
+
+def _sees(call: Call, appeal: Appeal) -> bool:
+    if call.operator.organisation_id is None or same(call.operator.name, appeal.filed_by):
+        return True
+    if appeal.against is not Against.MEMBERSHIP:
+        return False
+    try:
+        membership_of(call, appeal.subject_id)
+    except ProblemError:
+        return False
+    return True
+
+
+def _view(call: Call, appeal: Appeal) -> AppealView:
+    return AppealView(appeal=appeal, notice=notice(appeal, call.now_us))
+
+
+def _operation(method: str, path: str, name: str, summary: str, permission: Permission, **more: Any) -> Operation:
+    return Operation(
+        method=method, path=path, name=name, summary=summary, permission=permission, subject="appeals", **more
+    )
+
+
+OPERATIONS: Final = (
+    _operation("GET", "/v1/appeals", "list_appeals", "Appeals", Permission.READ,
+               handler=list_appeals, query=PageQuery, gives=Page[Appeal]),
+    _operation("POST", "/v1/appeals", "appeal", "Contest a membership's refusal or a decision", Permission.APPEAL,
+               handler=file, takes=NewAppeal, gives=AppealView, status=201),
+    _operation("GET", "/v1/appeals/{appeal_id}", "get_appeal", "An appeal, and its notice", Permission.READ,
+               handler=get_appeal, gives=AppealView),
+    _operation("POST", "/v1/appeals/{appeal_id}/votes", "vote", "Vote on an appeal", Permission.DECIDE_APPEAL,
+               handler=vote, takes=Ballot, gives=AppealView, step_up="always"),
+)  # fmt: skip

@@ -1,0 +1,100 @@
+"""What the operations of the control API work with: one deployment's stores, opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tiergate.admission.appeals import Appeals
+from tiergate.admission.grants import Grants
+from tiergate.admission.memberships import Memberships
+from tiergate.admission.programmes import Programmes
+from tiergate.admission.purposes import Purposes
+from tiergate.api.idempotency import KeptAnswers
+from tiergate.api.operators import Operators
+from tiergate.api.pack_proposals import Proposals
+from tiergate.api.passkeys import Passkeys
+from tiergate.api.people import People
+from tiergate.api.sessions import Sessions
+from tiergate.api.settings import ControlSettings
+from tiergate.api.sign_in import SignIn
+from tiergate.clock import Clock
+from tiergate.errors import SettingsError
+from tiergate.parties.database import open_database
+from tiergate.parties.registry import Registry
+from tiergate.parties.tokens import load_or_create_pepper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a handler may use. ``public_url`` is the address, without a path, that browsers see."""
+
+    settings: ControlSettings
+    clock: Clock
+    public_url: str
+    engine: sa.Engine
+    registry: Registry
+    operators: Operators
+    sessions: Sessions
+    passkeys: Passkeys
+    people: People
+    kept_answers: KeptAnswers
+    programmes: Programmes
+    memberships: Memberships
+    purposes: Purposes
+    grants: Grants
+    appeals: Appeals
+    proposals: Proposals
+    sign_in: SignIn | None
+
+    @property
+    def session_cookie(self) -> str:
+        """Name of the cookie. The prefix `__Host-` makes browsers bind it to this host and to https."""
+        return "__Host-tiergate" if self.secure else "tiergate"
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us by https."""
+        return self.public_url.startswith("https:")
+
+
+@contextmanager
+def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iterator[Services]:
+    """Open a deployment for the API. ``address`` is where it listens, for links when no public URL is set.
+
+    Raises `SettingsError` for a folder, database or pepper that cannot be used, or half a sign-in.
+    """
+    if (settings.oidc_issuer is None) != (settings.oidc_client_id is None):
+        raise SettingsError("sign-in needs both `oidc_issuer` and `oidc_client_id`")
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
+    pepper = load_or_create_pepper(settings.data / "pepper")
+    public_url = settings.public_url or address
+    engine = open_database(settings.data / "control.sqlite")
+    try:
+        yield Services(
+            settings=settings,
+            clock=clock,
+            public_url=public_url,
+            engine=engine,
+            registry=Registry(engine, pepper),
+            operators=Operators(engine, pepper),
+            sessions=Sessions(engine, pepper),
+            passkeys=Passkeys(engine, pepper, public_url),
+            people=People(engine),
+            kept_answers=KeptAnswers(engine),
+            programmes=Programmes(engine),
+            memberships=Memberships(engine),
+            purposes=Purposes(engine),
+            grants=Grants(engine),
+            appeals=Appeals(engine),
+            proposals=Proposals(engine),
+            sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
+        )
+    finally:
+        engine.dispose()

@@ -1,0 +1,111 @@
+"""`tiergate appeal`: what somebody holds against a decision, and what two others say to it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiergate.cli.options import Author, Data, Json, Reason, deployment, digest, now, show, who
+from tiergate.cli.terminal import counted, note
+
+if TYPE_CHECKING:
+    from tiergate.admission.appeals import Appeal
+
+app = typer.Typer(help="File and decide appeals.", rich_markup_mode=None, add_completion=False)
+
+
+class Kind(StrEnum):
+    """What can be appealed."""
+
+    DECISION = "decision"
+    MEMBERSHIP = "membership"
+
+
+def _line(one: Appeal) -> str:
+    from tiergate.admission.appeals import notice
+
+    state = "open" if one.outcome is None else one.outcome.value
+    return f"{one.appeal_id}  {state:<10}  {one.against.value} {one.subject_id}  {notice(one, now())}"
+
+
+@app.command("file")
+def file(
+    against: Annotated[Kind, typer.Argument(metavar="KIND", help="decision or membership.")],
+    subject: Annotated[str, typer.Argument(metavar="ID", help="Id of the decision or membership.")],
+    grounds: Annotated[str, typer.Option(metavar="TEXT", help="What is wrong with the decision.")],
+    evidence: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Evidence, or its SHA-256.")] = None,
+    decided_by: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Who made the decision; known for memberships.")
+    ] = None,
+    data: Data = Path("data"),
+    author: Author = None,
+    as_json: Json = False,
+) -> None:
+    """File an appeal against a decision, or a membership's refusal, suspension or end.
+
+    \b
+    Example:
+      tiergate appeal file membership mem_3f9a51c0de7b2846 --grounds "the review is attached" --evidence review.pdf
+    """
+    from tiergate.admission.appeals import Against, Appeals
+
+    with deployment(data) as opened:
+        filed = Appeals(opened.engine).file(
+            Against(against.value),
+            subject,
+            filed_by=who(author),
+            grounds=grounds,
+            evidence=[digest(one) for one in evidence or ()],
+            decided_by=decided_by or (),
+            now_us=now(),
+        )
+    show(filed, as_json, _line)
+
+
+@app.command("decide")
+def decide(
+    appeal: Annotated[str, typer.Argument(metavar="APPEAL", help="Id of the appeal.")],
+    overturn: Annotated[bool, typer.Option("--overturn/--uphold", help="What the reviewer says of the decision.")],
+    reason: Reason,
+    data: Data = Path("data"),
+    author: Author = None,
+    as_json: Json = False,
+) -> None:
+    """Vote on an appeal. Two reviewers who had no part in the decision overturn it.
+
+    \b
+    Example:
+      tiergate appeal decide app_3f9a51c0de7b2846 --overturn --reason "the review is in order" --author rita
+    """
+    from tiergate.admission.appeals import Appeals, Outcome
+
+    outcome = Outcome.OVERTURNED if overturn else Outcome.UPHELD
+    with deployment(data) as opened:
+        decided = Appeals(opened.engine).decide(
+            appeal, reviewer=who(author), outcome=outcome, reason=reason, now_us=now()
+        )
+    show(decided, as_json, _line)
+
+
+@app.command("list")
+def list_(
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose clock has run out.")] = False,
+    data: Data = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """List appeals, the one due first first.
+
+    \b
+    Example:
+      tiergate appeal list --overdue --data data
+    """
+    from tiergate.admission.appeals import Appeals
+
+    with deployment(data) as opened:
+        store = Appeals(opened.engine)
+        held = store.overdue(now()) if overdue else store.every()
+    show(held, as_json, _line)
+    note(counted(len(held), "appeal"))

@@ -1,0 +1,40 @@
+"""`tiergate control`: the control API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tiergate.cli.terminal import say
+from tiergate.errors import SettingsError
+
+
+def control(
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder, the gateway's.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
+    public_url: Annotated[str | None, typer.Option(metavar="URL", help="Address browsers reach it at.")] = None,
+) -> None:
+    """Run the control API: applications, grants, rule packs, appeals.
+
+    What is not given here comes from environment variables: TIERGATE_CONTROL_ and the option's name, and for sign-in
+    TIERGATE_CONTROL_OIDC_ISSUER, _OIDC_CLIENT_ID and _OIDC_CLIENT_SECRET.
+
+    \b
+    Example:
+      tiergate control --data data
+    """
+    from pydantic import ValidationError
+
+    from tiergate.api.server import serve_control
+    from tiergate.api.settings import ControlSettings
+
+    given: dict[str, Any] = {"data": data, "host": host, "port": port, "public_url": public_url}
+    try:
+        settings = ControlSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
+        raise SettingsError(f"{faults}; see `tiergate control --help`") from None
+    serve_control(settings, ready=lambda address: say(f"the control API listens on {address}; Ctrl-C ends it"))

@@ -1,0 +1,85 @@
+"""Options and values that commands about programmes and their members share."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tiergate.cli.terminal import say, say_json
+from tiergate.clock import DAY, SystemClock
+from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.cli.deployment import Deployment
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="The gateway's data folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Author = Annotated[str | None, typer.Option(metavar="NAME", help="Who does this; your login name if not given.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, in words that the member can read.")]
+Code = Annotated[str, typer.Option(metavar="CODE", help="Why, in one word for programs.")]
+Until = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Day it ends, UTC; 90 days if not given.")
+]
+
+
+def deployment(data: Path, *, create: bool = False) -> AbstractContextManager[Deployment]:
+    """The data folder, opened."""
+    from tiergate.cli.deployment import open_deployment
+
+    return open_deployment(data, create=create)
+
+
+def who(author: str | None) -> str:
+    """The author that was named, or the login name."""
+    return author or getpass.getuser()
+
+
+def now() -> int:
+    """Microseconds since the epoch, UTC."""
+    return SystemClock().now_us()
+
+
+def end_of(day: datetime | None, now_us: int, *, days: int = 90) -> int:
+    """The beginning of a day that was named, or in ``days`` days; microseconds, UTC."""
+    return now_us + days * DAY if day is None else int(day.replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def micro_usd(amount: str) -> int:
+    """Dollars as they are typed (`2500`, `0.000001`, `1,000`), as whole micro-dollars. Raises `InputError`."""
+    try:
+        # Nothing is rounded: an amount with more digits than are kept is no amount.
+        with localcontext(Context(prec=40, traps=[Inexact, InvalidOperation, Overflow])):
+            micro = Decimal(amount.replace(",", "").removeprefix("$")) * 1_000_000
+            if micro == micro.to_integral_value():
+                return int(micro)
+    except (ArithmeticError, ValueError):
+        pass
+    raise InputError(f"`{amount}` is no amount of dollars with at most six decimals")
+
+
+def digest(given: str) -> str:
+    """The SHA-256 of a file, or one that is given as such. Raises `InputError` when it is neither."""
+    if len(given) == 64 and not set(given.lower()) - set("0123456789abcdef"):
+        return given.lower()
+    if not Path(given).is_file():
+        raise InputError(f"`{given}` is neither a file nor a SHA-256")
+    return hashlib.sha256(Path(given).read_bytes()).hexdigest()
+
+
+def show(value: Any, as_json: bool, line: Callable[[Any], str]) -> None:
+    """A result, or each of several, as JSON or in a line for people."""
+    import msgspec
+
+    if as_json:
+        say_json(msgspec.to_builtins(value))
+    else:
+        for one in value if isinstance(value, list) else [value]:
+            say(line(one))

@@ -1,0 +1,85 @@
+"""Decisions of the log over the API: every reason, whose it is, its receipt, and what an appeal made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx2
+import pytest
+
+from tests.api.authenticator import Approver
+from tests.api.conftest import NOW, ORGANISATION, Control
+from tiergate.api.operators import Role
+from tiergate.errors import ProofError
+from tiergate.ledger.decision_log import DecisionLog
+from tiergate.ledger.decision_records import Decided
+from tiergate.ledger.notes import ED25519, PrivateKey, PublicKey
+from tiergate.ledger.receipts import verify_receipt
+
+REASONS = ["membership_not_active", "ownership_not_known"]
+
+
+def decided(organisation: str) -> Decided:
+    return Decided(
+        time_us=NOW, request="0" * 64, inputs="1" * 64, policy="p1", epoch=7, outcome="DENY", reasons=REASONS,
+        packs={"ofac_50": "1"}, personal={"organisation": organisation},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def key(control: Control) -> Iterator[PublicKey]:
+    made = PrivateKey("example.com/decisions", ED25519, bytes(32))
+    with closing(DecisionLog.open(control.services.settings.data / "decisions", origin="example.com/decisions")) as log:
+        log.append([decided(ORGANISATION), decided("org-two")])
+        log.sign(made, NOW)
+        yield made.public
+
+
+def test_a_decision_gives_every_reason(control: Control, key: PublicKey) -> None:
+    said = control.client(Role.AUDITOR).get("/v1/decisions/0").json()
+    assert (said["record"]["reasons"], said["record"]["outcome"], said["overturned"]) == (REASONS, "DENY", False)
+    assert [gate["code"] for gate in said["gates"]] == REASONS
+    assert all(gate["text"] and gate["change"] and gate["appeal"] for gate in said["gates"])
+    assert ORGANISATION not in str(said)
+
+
+def test_an_organisation_sees_its_own_decisions_alone(control: Control, key: PublicKey) -> None:
+    applicant = control.client(Role.APPLICANT)
+    assert applicant.get("/v1/decisions/0").status_code == 200
+    assert applicant.get("/v1/decisions/1").json() == applicant.get("/v1/decisions/2").json() | {
+        "detail": "no decision of yours is called `1`"
+    }
+    assert applicant.get("/v1/decisions/1/receipt").status_code == 404
+    filed = {"against": "decision", "subject_id": "1", "grounds": "g"}
+    assert applicant.post("/v1/appeals", json=filed).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["2", "-1", "00", "x", "٣", "9" * 30])
+def test_what_is_no_decision_is_not_found(control: Control, key: PublicKey, name: str) -> None:
+    assert control.client(Role.AUDITOR).get(f"/v1/decisions/{name}").status_code == 404
+
+
+def test_a_receipt_holds_without_the_log(control: Control, key: PublicKey) -> None:
+    receipt = control.client(Role.APPLICANT).get("/v1/decisions/0/receipt")
+    verified = verify_receipt(receipt.content, key)
+    assert verified.record.reasons == REASONS
+    spoilt = receipt.content.replace(b"DENY", b"ALLOW")
+    with pytest.raises(ProofError, match="was changed"):
+        verify_receipt(spoilt, key)
+
+
+def test_an_appeal_undoes_a_decision(control: Control, key: PublicKey) -> None:
+    applicant = control.client(Role.APPLICANT)
+    filed = applicant.post("/v1/appeals", json={"against": "decision", "subject_id": "0", "grounds": "we are members"})
+    appeal = filed.json()["appeal"]["appeal_id"]
+    for _ in range(2):
+        ballot = {"outcome": "overturned", "reason": "they are"}
+        voted = Approver(control, Role.REVIEWER).post(f"/v1/appeals/{appeal}/votes", ballot)
+        assert voted.status_code == 200, voted.text
+    assert applicant.get("/v1/decisions/0").json()["overturned"]
+
+
+def test_a_deployment_without_a_log_says_so(control: Control) -> None:
+    client: httpx2.Client = control.client(Role.AUDITOR)
+    assert client.get("/v1/decisions/0").json()["code"] == "no_decision_log"
