@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.detection.conftest import START, Platform, log_batches
-from tiergate.clock import DAY, HOUR
+from tests.detection.conftest import START, SUBJECTS, Platform, log_batches
+from tiergate.clock import DAY, HOUR, MINUTE
 from tiergate.detection.evidence import gather
 from tiergate.detection.intake import take_in
 from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_detection
@@ -218,3 +218,19 @@ def test_a_second_pool_is_known_by_its_first_exchange(tmp_path: Path) -> None:
     assert members["campaign"] >= 23
     assert members["second"] >= 18
     assert members["tool"] == members["office"] == 0
+
+
+def test_who_comes_with_the_same_instruction_and_subjects_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    made = platform(14)
+    asked = next(row["prompt_text"] for row in made.exchanges if made.population[row["account_id"]] == "campaign")
+    instruction = asked[: asked.index("Task:") + 6]
+    for number in range(25):
+        name = made.account("newcomer", created_at=START + 13 * DAY)
+        own = SUBJECTS[number % len(SUBJECTS)]
+        begin = 13 * DAY + int(made.rng.integers(20 * HOUR))
+        for turn in range(5):
+            text = f"{instruction}{made.words(own, 9)} {made.rng.integers(1 << 40):x}"
+            made.exchange(name, begin + turn * 2 * MINUTE, text, client_address=made.address())
+    members = found(run(log_batches(made.exchange_table()), made.account_table(), tmp_path), made)
+    assert members["campaign"] >= 23
+    assert members["newcomer"] == 0

@@ -134,19 +134,17 @@ def test_bursts_in_common_speak_against() -> None:
     assert found["bursts"].log_odds < -1.5
 
 
-def test_fillers_of_an_accounts_own_are_a_form_and_no_subject() -> None:
-    """A sender cannot make a dealt-out queue look personal by putting the same words of its own into each message."""
+def test_what_an_account_names_in_every_message_is_its_own_subject() -> None:
+    """Customers of one tool who name their own shop in each message are no queue, whatever else they are asked."""
     platform = Platform(9)
     platform.people("benign", 150)
     for _ in range(25):
-        name = platform.account("campaign")
-        fillers = " ".join("".join(word) for word in platform.rng.choice(list("etaoinshrdlu"), (4, 7)))
+        name = platform.account("shop")
+        own = " ".join("".join(word) for word in platform.rng.choice(list("etaoinshrdlu"), (4, 7)))
         for _ in range(30):
-            text = (
-                f"{fillers} {platform.words(str(platform.rng.choice(SUBJECTS)), 9)} {platform.rng.integers(1 << 40):x}"
-            )
+            text = f"{own} {platform.words(str(platform.rng.choice(SUBJECTS)), 9)} {platform.rng.integers(1 << 40):x}"
             platform.exchange(name, int(platform.rng.integers(14 * DAY)), text)
-    assert abs(measure(platform, "campaign")["subject"].value) < 0.3
+    assert measure(platform, "shop")["subject"].log_odds < 0
 
 
 def test_a_queue_padded_with_a_list_is_still_dealt_out() -> None:

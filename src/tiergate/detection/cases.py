@@ -19,7 +19,7 @@ from tiergate.detection.evidence import CAUSES, Evidence
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic
 from tiergate.detection.pivot import Synchrony
-from tiergate.detection.workload import Statistic
+from tiergate.detection.workload import LABEL_TESTS, Statistic
 from tiergate.ledger.intents import capability
 from tiergate.records.schema import TIME
 
@@ -285,9 +285,6 @@ def _sharing(one: Shared, members: int) -> str:
         f"{one.sharing:.0%} of the {members} accounts share their {one.kind} with others of the group; "
         f"the most common one is held by {one.holders} of them and by {one.rate:.2%} of all accounts"
     )
-
-
-LABEL_TESTS: Final = {"subject": "a subject", "minutes": "the same ten minutes"}
 
 
 def _tested(one: Statistic) -> str:

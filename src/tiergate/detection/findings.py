@@ -17,7 +17,7 @@ from tiergate.detection.intake import Traffic
 from tiergate.detection.links import Links
 from tiergate.detection.membership import LET_IN, admitted, membership, worded_anew
 from tiergate.detection.queues import instructions
-from tiergate.detection.workload import RATE_TESTS, Statistic, WorkloadTest
+from tiergate.detection.workload import LABEL_TESTS, RATE_TESTS, Statistic, WorkloadTest
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -125,8 +125,14 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
         return finding
     cluster, believed, rows = finding.cluster, finding.membership, finding.rows
     if finding.linked and not worded_anew(cluster, holdings):
-        started = traffic.time_us[traffic.rows_of[traffic.edge[:-1]]]
-        members, believed = admitted(cluster, holdings, started >= traffic.time_us[-1] - RECENT_US)
+        recent = traffic.time_us[traffic.rows_of[traffic.edge[:-1]]] >= traffic.time_us[-1] - RECENT_US
+        members, believed = admitted(cluster, holdings, recent)
+        come = recent[members] & ~np.isin(members, cluster.members)
+        if come.any():
+            sent = carrying.workload(cluster, holdings, test.rows_of(members[come]))
+            if any(one.log_odds < 0 for one in test.measure(sent) if one.name in LABEL_TESTS):
+                # They use the group's instruction, for subjects and in sittings of their own.
+                members, believed = members[~come], believed[~come]
         cluster = replace(cluster, members=members)
     if finding.linked:
         rows = carrying.workload(cluster, holdings, test.rows_of(cluster.members))

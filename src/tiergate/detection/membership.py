@@ -33,6 +33,10 @@ MOST_ODDITY: Final = 5.0
 LEAST_PIECES: Final = 2
 """Core tokens that a newcomer must hold to be taken for a member who had no time to show more: strangers share one."""
 
+EXCLUSIVE: Final = 0.9
+"""Share of earlier holders of so many who are members, from which an instruction is the group's own and no public one:
+from then on newcomers are judged by it."""
+
 MOST_BELIEVED: Final = 4.0
 """Nats that an instruction may say for an account's membership."""
 
@@ -199,11 +203,16 @@ def _family_odds(
     sharing = min(one.sharing, 0.98)
     fit = np.where(known(family, length), np.log1p(sharing * (top - 1)), 0.0)
     has = np.where(shared & profile.core[at], 1.0, 0.0)
-    oddity, pieces = _oddity(profile, has, length, np.isin(accounts, members))
-    if newcomer is not None:
-        # Of the instruction it must show some; it may have a client of its own.
-        oddity = np.where(newcomer & ((pieces >= LEAST_PIECES) | (family.name != "template")), 0.0, oddity)
-    return fit, oddity
+    member = np.isin(accounts, members)
+    oddity, pieces = _oddity(profile, has, length, member)
+    if newcomer is None:
+        return fit, oddity
+    # Of the instruction it must show some, if that is the group's own; it may have a client of its own.
+    showing = pieces >= LEAST_PIECES
+    earlier = member[showing & ~newcomer]
+    own = family.name != "template" or (len(earlier) > 0 and earlier.mean() >= EXCLUSIVE)
+    excused = newcomer & (showing | (family.name != "template")) if own else np.zeros(len(accounts), bool)
+    return fit, np.where(excused, 0.0, oddity)
 
 
 def _oddity(profile: _Profile, has: F64, length: I64, member: npt.NDArray[np.bool_]) -> tuple[F64, F64]:

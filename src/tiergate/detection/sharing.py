@@ -20,9 +20,6 @@ F64 = npt.NDArray[np.float64]
 UNKNOWN: Final = 10.0
 """Standard error of a ratio that nothing is known of."""
 
-LEAST_FORM: Final = 3
-"""Exchanges of a label that must carry an item for it to be a form."""
-
 INFORMED: Final = 10.0
 """Expected shared pairs from which an account's own ratio weighs no more."""
 
@@ -30,13 +27,11 @@ INFORMED: Final = 10.0
 @dataclass(frozen=True, slots=True)
 class Features:
     """Feature items of all exchanges, row ``r`` having ``code[start[r]:start[r + 1]]``; those in more than a share
-    ``common`` of a group's exchanges are left out, and a label's own that are in more than a share ``form`` of its
-    exchanges: what nearly every message carries, a signature or a filler, is a form and no subject."""
+    ``common`` of a group's exchanges are left out."""
 
     start: Ints
     code: I32 | I64
     common: float
-    form: float = 1.0
 
 
 def sharing(feature: Features, rows: I64, label: I64) -> tuple[F64, F64, F64, F64]:
@@ -54,8 +49,6 @@ def sharing(feature: Features, rows: I64, label: I64) -> tuple[F64, F64, F64, F6
     pair, own = np.unique(pair, return_counts=True)
     of_label, item = np.divmod(pair, len(times))
     volume = np.bincount(dense, minlength=labels).astype(np.float64)
-    subject = own <= np.maximum(feature.form * volume[of_label], LEAST_FORM)
-    own, of_label, item = own[subject], of_label[subject], item[subject]
     same = np.bincount(of_label, own * (own - 1.0) / 2, labels).astype(np.float64)
     different = np.bincount(of_label, own * (times[item] - own), labels).astype(np.float64)
     return same, volume * (volume - 1) / 2, different, volume * (len(rows) - volume)

@@ -50,9 +50,6 @@ BIN_US: Final = 10 * MINUTE
 COMMON_SHARE: Final = 0.2
 """Words in a fifth of the pooled messages belong to the template, not to what was filled in."""
 
-FORM_SHARE: Final = 0.6
-"""Words in three of five of an account's messages are its form, whatever filled them in."""
-
 DEALING_SLACK: Final = 0.2
 """Standard deviation allowed around 0 beyond counting error: real dispatchers are not perfectly random."""
 
@@ -67,6 +64,9 @@ DEALT: Final = {"subject": 0.85, "minutes": 0.5, "messages": 0.98}
 """How many campaigns deal out each feature by lot, by judgement: some give each account its own subjects, or hours of a
 person; hardly any has each account repeat the others' messages. A feature that is not dealt out costs a group the log
 of the remainder and no more, since hiding it is what a careful campaign would do."""
+
+LABEL_TESTS: Final = {"subject": "a subject", "minutes": "the same ten minutes"}
+"""Statistics that may speak for and against, and what two exchanges share there."""
 
 RATE_TESTS: Final = ("hand-over", "variance")
 """Statistics that speak by rates alone, whatever the label tests can tell on a platform."""
@@ -160,7 +160,7 @@ class WorkloadTest:
         # Exchanges without a message have a feature each of their own.
         message = np.where(traffic.prompt >= 0, traffic.prompt, traffic.rows + every[:-1])
         self._features = {
-            "subject": Features(traffic.words.start, traffic.words.code, COMMON_SHARE, FORM_SHARE),
+            "subject": Features(traffic.words.start, traffic.words.code, COMMON_SHARE),
             "minutes": Features(every, traffic.time_us // BIN_US - traffic.time_us[0] // BIN_US, 1.1),
             "messages": Features(every, message, 1.1),
         }
