@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tiergate", deadline=None)  # how fast a busy machine is decides no test
+settings.load_profile("tiergate")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
