@@ -8,7 +8,7 @@ make a new fact and raise the epoch (`tiergate.admission.epochs`).
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -23,6 +23,8 @@ RETENTION_RANK: Final[dict[str | None, int]] = {"zero": 0, "sketches": 1, "text"
 Tier = Literal["classified", "commodity", "open"]
 
 TIER_RANK: Final[dict[str, int]] = {"classified": 2, "commodity": 1, "open": 0}
+
+Price = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 FOREVER: Final = 2**63 - 1
 """The end of a span that has none: the largest time that a policy can hold."""
@@ -102,7 +104,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's tier and what its row asks: the active rule packs for organisations and persons, and retention."""
+    """A model's tier and what its row asks: the active rule packs for organisations and persons, and retention.
+
+    Prices are micro-dollars for a million tokens, None where the row has none; no gate reads them.
+    """
 
     model: str
     tier: Tier
@@ -110,6 +115,8 @@ class ModelFact(msgspec.Struct, frozen=True, kw_only=True):
     organisation_packs: tuple[str, ...] = ()
     person_packs: tuple[str, ...] = ()
     retention_needed: Retention = "zero"
+    input_price: Price | None = None
+    output_price: Price | None = None
 
 
 class RequestFact(msgspec.Struct, frozen=True, kw_only=True):
