@@ -27,14 +27,14 @@ MANY: Final = 50
 """From so many subjects on, all states are read at once instead of one by one."""
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Proof(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A second proof. ``digest``: SHA-256 in hexadecimal, of the certificate in DER, or of the sign-in's subject."""
 
     kind: ProofKind
     digest: str
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True, tag="holder", forbid_unknown_fields=True):
+class Holder(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="holder", forbid_unknown_fields=True):
     """Who holds the account or credential ``subject_id``.
 
     ``person_id`` beside ``workload_id`` is who answers for the workload. ``employer_id`` is the organisation's own id
@@ -51,7 +51,9 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, tag="holder", forbid_unk
     retention: Retention | None = None
 
 
-class HeldStatement(msgspec.Struct, frozen=True, kw_only=True, tag="person_class", forbid_unknown_fields=True):
+class HeldStatement(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="person_class", forbid_unknown_fields=True
+):
     """A statement on file. ``public_key``: the issuer's key that its signature was found to fit."""
 
     signed: SignedStatement

@@ -36,7 +36,7 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Name = Annotated[str, msgspec.Meta(pattern=_ORGANISATION)]
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Statement(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What an issuer signs.
 
     ``subject`` is a random id without content, `per_` and 32 hexadecimal digits. ``value`` answers the pack's
@@ -59,7 +59,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return PREFIX + rfc8785.dumps(msgspec.to_builtins(self))
 
 
-class SignedStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignedStatement(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A statement with its Ed25519 signature, 64 bytes in base64url."""
 
     statement: Statement
@@ -163,7 +163,7 @@ def verify(
     return told
 
 
-class PersonClass(msgspec.Struct, frozen=True, kw_only=True):
+class PersonClass(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What statements say of a person under a pack. ``value`` None: nothing that counts. ``refused``: codes of
     statements that did not count, sorted. ``expires_at``: until when ``value`` holds, by whom: ``issuer``."""
 

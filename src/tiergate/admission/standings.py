@@ -13,6 +13,7 @@ is for no purpose.
 from __future__ import annotations
 
 import bisect
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ from tiergate.admission.standing import Membership, State
 from tiergate.parties.registry import Credential
 
 KINDS: Final = (Programme, Membership, Purpose, Grant, Holder, HeldStatement, HeldIssuer)
+_NONE: Final[dict[str, ClassFact]] = {}
 PARTIES: Final = "parties.sqlite"
 
 
@@ -77,6 +79,20 @@ class Standings:
         """
         # Half an update would be neither the old state nor the new one: whatever fails, all is read again.
         state, self._state = self._state, None
+        collecting = gc.isenabled()
+        # Hundreds of thousands of facts are made at once and kept: looking for garbage among them takes longer than
+        # making them.
+        gc.disable()
+        try:
+            return self._updated(state, credentials, listed, now_us, touched)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _updated(
+        self, state: _State | None, credentials: Mapping[str, Credential], listed: Models, now_us: int,
+        touched: Iterable[Credential] | None,
+    ) -> Known:  # fmt: skip
         binding = binding_on(self._activations, self._packs, day_of(now_us))
         models = binding.models(listed)
         verdicts = self._ownership.judge(binding.ownership_packs(models), binding.day, now_us)
@@ -123,12 +139,14 @@ class _State:
         self._issuers: dict[str, TrustedIssuer] = {}
         self._barred: dict[str, dict[str, Verdict3]] = {}
         self._shared: dict[str, tuple[dict[str, PurposeFact], dict[str | None, tuple[MembershipFact, ...]]]] = {}
+        self._classed: dict[str, tuple[str, dict[str, ClassFact]]] = {}
         self._stale: set[str] = set()
         self._all_stale = False
 
     def bind(self, binding: Binding) -> None:
         """Read statements by these packs."""
-        self._all_stale |= binding.packs != self._binding.packs
+        if binding.packs != self._binding.packs:
+            self._classed, self._all_stale = {}, True
         self._binding = binding
 
     def meet(self, credentials: Iterable[Credential]) -> None:
@@ -150,6 +168,7 @@ class _State:
             elif isinstance(one, HeldStatement):
                 person = one.signed.statement.subject
                 self._statements[person][statement_key(one.signed)] = one
+                self._classed.pop(person, None)
                 self._stale |= self._of_person[person]
             elif isinstance(one, Grant):
                 held = self._grants[one.holder_kind.value, one.holder_id]
@@ -171,7 +190,7 @@ class _State:
             elif isinstance(one, HeldIssuer):
                 self._held_issuers[one.issuer.issuer] = one
                 self._issuers = trusted(list(self._held_issuers.values()))
-                self._all_stale = True
+                self._classed, self._all_stale = {}, True
 
     def renew(self, barred: dict[str, dict[str, Verdict3]], now_us: int) -> set[str]:
         """Make standings anew where they may have changed; returns those that did."""
@@ -181,7 +200,7 @@ class _State:
                 self._stale |= self._of_organisation[organisation] | self._of_employer[organisation]
         if self.due and self.due[0] <= now_us:
             # A time at which some fact changes by itself.
-            self._shared, self.due, self._all_stale = {}, [], True
+            self._shared, self._classed, self.due, self._all_stale = {}, {}, [], True
         stale = self._credentials.keys() if self._all_stale else self._stale & self._credentials.keys()
         changed = set()
         for name in stale:
@@ -324,7 +343,15 @@ class _State:
         person, employer = holder.person_id, holder.employer_id
         held = self._statements.get(person) if person else None
         if not held or person is None or employer is None:
-            return {}
+            return _NONE
+        known = self._classed.get(person)
+        if known is None or known[0] != employer:
+            known = self._classed[person] = employer, self._class_facts(held, person, employer, now_us)
+        return known[1]
+
+    def _class_facts(
+        self, held: dict[str, HeldStatement], person: str, employer: str, now_us: int
+    ) -> dict[str, ClassFact]:
         by_pack: defaultdict[tuple[str, int], list[HeldStatement]] = defaultdict(list)
         for one in held.values():
             issuer = self._issuers.get(one.signed.statement.issuer)

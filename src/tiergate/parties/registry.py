@@ -56,7 +56,7 @@ _LOG: Final = sa.Table(
 """What each change touched: an account's keys, or none but those that are numbered above the row before."""
 
 
-class Credential(msgspec.Struct, frozen=True, kw_only=True):
+class Credential(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An API key without its secret. ``account_status`` is the account's (`active`, `suspended`, `closed`)."""
 
     credential_id: str
