@@ -1,4 +1,4 @@
-"""A researcher who has everything gets through a running gateway; without any one fact the code of that fact is told."""
+"""A researcher who has everything gets through a running gateway; without any one fact its code is told."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def _people(started: Running) -> Iterator[Person]:
 def test_who_has_everything_gets_through_and_pays_what_was_used(
     open_tier: Running, someone: Callable[[], Person]
 ) -> None:
-    person, credits = someone(), Credits(open_tier.world.engine)
-    before = credits.balance(open_tier.world.line_id).spent
+    person, lines = someone(), Credits(open_tier.world.engine)
+    before = lines.balance(open_tier.world.line_id).spent
     status, answer, headers = open_tier.ask(person)
     assert status == 200, answer
     used = answer["usage"]
     due = -(-(used["prompt_tokens"] * 3_000_000 + used["completion_tokens"] * 15_000_000) // 1_000_000)
-    balance = credits.balance(open_tier.world.line_id)
+    balance = lines.balance(open_tier.world.line_id)
     assert (balance.spent - before, balance.reserved) == (due, 0)
     index = int(headers["x-tiergate-decision-id"])
     with closing(DecisionReader(open_tier.world.data / "decisions")) as log:
@@ -114,14 +114,14 @@ def test_who_has_everything_gets_through_and_pays_what_was_used(
 
 
 def test_a_streamed_answer_is_paid_for_too(open_tier: Running, someone: Callable[[], Person]) -> None:
-    person, credits = someone(), Credits(open_tier.world.engine)
-    before = credits.balance(open_tier.world.line_id).spent
+    person, lines = someone(), Credits(open_tier.world.engine)
+    before = lines.balance(open_tier.world.line_id).spent
     body = {"model": CLOSED, "messages": [{"role": "user", "content": "hm"}], "max_tokens": 10, "stream": True}
     headers = person.headers() | {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"}
     address = f"{open_tier.servers[0].address}/v1/chat/completions"
     with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)) as answer:
         assert answer.read().rstrip().endswith(b"[DONE]")
-    balance = credits.balance(open_tier.world.line_id)
+    balance = lines.balance(open_tier.world.line_id)
     assert balance.spent > before
     assert balance.reserved == 0
 
@@ -162,9 +162,9 @@ def test_who_is_not_known_is_refused_and_uses_the_lower_tier(open_tier: Running)
 
 
 def test_an_answer_that_costs_more_than_is_left_is_refused(open_tier: Running) -> None:
-    person, credits = open_tier.world.of("eligible")[-1], Credits(open_tier.world.engine)
+    person, lines = open_tier.world.of("eligible")[-1], Credits(open_tier.world.engine)
     assert open_tier.codes(person, max_tokens=1_000_000) == ["credit_exhausted"]
-    assert credits.balance(open_tier.world.line_id).reserved == 0
+    assert lines.balance(open_tier.world.line_id).reserved == 0
 
 
 def test_a_revoked_grant_is_refused_within_a_second(open_tier: Running, someone: Callable[[], Person]) -> None:
