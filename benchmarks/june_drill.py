@@ -172,7 +172,7 @@ def judge(seen: list[Seen], workers: int, began_s: float, committed_s: float) ->
     served_late = [one for one in closed if one.served and one.sent_s > live[one.worker]]
     promised = [one for one in closed if one.served and one.sent_s > committed_s + PROMISED_S]
     refused = [one for one in seen if one.group == "eligible" and not one.served]
-    early = [one for one in closed if not one.served and one.sent_s < began_s]
+    early = [one for one in closed if not one.served and one.done_s < began_s]
     commodity = [one for one in seen if one.group == "commodity"]
     return {
         "seconds_to_live": {

@@ -1,21 +1,24 @@
 """Credit around a request: reserved before the upstream is asked, settled by what it used, released when it fails.
 
-Each step writes to the control database and may wait for others' turns at it, so it runs in threads of its own.
+Each step writes to the control database and waits for other processes' turns at it and for the disk, so a thread of its
+own does it, for all requests that wait at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
+
+import sqlalchemy as sa
 
 from tiergate.admission.credits import Credits
 from tiergate.admission.known_facts import GrantFact, ModelFact, Standing
 from tiergate.clock import Clock
-from tiergate.errors import InputError, LedgerError, StateError
+from tiergate.errors import LedgerError, StateError, TiergateError
 from tiergate.gateway.chat import ChatRequest, Usage
 
 R = TypeVar("R")
@@ -26,7 +29,7 @@ OUTPUT_PRICE: Final = 75_000_000
 OUTPUT_TOKENS: Final = 4_096
 """Tokens of an answer to set credit aside for, where the request sets no limit."""
 
-THREADS: Final = 8
+Work = Callable[[sa.Connection], object]
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +69,10 @@ class Charge:
         due = self._micro_usd
         if usage is not None and known:
             due = cost(self._model, max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))
-        await self._till.run(lambda now_us: self._till.credits.settle(self._reservation_id, due, now_us=now_us))
+        try:
+            await self._till.settle(self._reservation_id, due)
+        except StateError as error:
+            raise LedgerError(f"an answer cannot be charged: {error}") from error
 
     async def release(self) -> None:
         """Give it back, as there was no answer."""
@@ -74,27 +80,33 @@ class Charge:
             return
         self._closed = True
         try:
-            await self._till.run(lambda now_us: self._till.credits.release(self._reservation_id, now_us=now_us))
-        except LedgerError as error:
+            await self._till.release(self._reservation_id)
+        except TiergateError as error:
             _log.error("credit is given back when its time is up: %s", error)
 
 
 class Till:
-    """Credit lines as the gateway uses them."""
+    """Credit lines as the gateway uses them: what waits together is written as one transaction, by one thread."""
 
-    def __init__(self, credits: Credits, clock: Clock) -> None:  # noqa: A002
+    def __init__(self, credits: Credits, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:  # noqa: A002
         self.credits = credits
         self._clock = clock
-        self._threads = ThreadPoolExecutor(THREADS, "tiergate-credit")
+        self._loop = loop
+        self._pending: list[tuple[Work, asyncio.Future[object]]] = []
+        self._mutex = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write_all, name="tiergate-credit", daemon=True)
+        self._thread.start()
 
     async def covers(self, grant: GrantFact | None, micro_usd: int) -> bool | None:
         """Whether a grant's line has so much left; None where that is not known. Nothing is set aside."""
         if grant is None or grant.credit_line is None:
             return None
-        line = grant.credit_line
         try:
-            balance = await self.run(lambda _now_us: self.credits.balance(line))
-        except (InputError, LedgerError):
+            balance = await asyncio.to_thread(self.credits.balance, grant.credit_line)
+        except Exception as error:
+            _log.error("a balance cannot be read: %s", error)
             return None
         return not balance.closed and balance.available >= micro_usd
 
@@ -105,25 +117,76 @@ class Till:
         line, member = grant.credit_line, standing.workload_id or standing.person_id
         if line is None or member is None:
             return None
-        take = partial(self.credits.reserve, line, micro_usd, member_id=member, purpose_id=purpose)
+        now_us = self._clock.now_us()
+        work = self.credits.reserving(line, micro_usd, member_id=member, purpose_id=purpose, now_us=now_us)
         try:
-            made = await self.run(lambda now_us: take(now_us=now_us))
+            made = await self.write(work)
+            if made is None:
+                # Credit of requests that never ended may still be set aside there.
+                again = partial(self.credits.reserve, line, micro_usd, member_id=member, purpose_id=purpose)
+                made = await asyncio.to_thread(again, now_us=now_us)
         except StateError:
             return False
-        except (InputError, LedgerError) as error:
+        except Exception as error:
             _log.error("credit cannot be set aside: %s", error)
             return None
         return Charge(self, made.reservation_id, model, micro_usd)
 
-    async def run(self, work: Callable[[int], R]) -> R:
-        """Run ``work`` in a thread. Raises what it raises, and `LedgerError` for whatever else went wrong in it."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._clock.now_us()))
-        except (InputError, LedgerError, StateError):
-            raise
-        except Exception as error:
-            raise LedgerError(f"the credit lines cannot be used: {type(error).__name__}: {error}") from error
+    async def settle(self, reservation_id: str, micro_usd: int) -> None:
+        """Charge ``micro_usd``. Raises `LedgerError` when it cannot be written."""
+        await self.write(self.credits.settling(reservation_id, micro_usd, now_us=self._clock.now_us()))
 
-    def close(self) -> None:
-        """Wait for what is under way."""
-        self._threads.shutdown()
+    async def release(self, reservation_id: str) -> None:
+        """Give a reservation back. Raises `LedgerError` when it cannot be written."""
+        await self.write(self.credits.releasing(reservation_id, now_us=self._clock.now_us()))
+
+    async def write(self, work: Callable[[sa.Connection], R]) -> R:
+        """The result of ``work`` once it is written. Raises what it raises, and `LedgerError` for all else."""
+        future: asyncio.Future[object] = self._loop.create_future()
+        with self._mutex:
+            if self._stop.is_set():
+                raise LedgerError("the credit lines are closed")
+            self._pending.append((work, future))
+        self._wake.set()
+        return cast("R", await future)
+
+    async def close(self) -> None:
+        """Write what waits."""
+        with self._mutex:
+            self._stop.set()
+        self._wake.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _write_all(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            with self._mutex:
+                batch, self._pending = self._pending, []
+            if not batch and self._stop.is_set():
+                return
+            if batch:
+                self._write(batch)
+                if self._stop.is_set():
+                    self._wake.set()
+
+    def _write(self, batch: list[tuple[Work, asyncio.Future[object]]]) -> None:
+        results: list[object]
+        try:
+            results = self.credits.together([work for work, _ in batch])
+        except Exception as error:
+            # This thread must outlive any one request, or none would ever be paid again.
+            _log.error("credit cannot be written: %s", error)
+            failure = LedgerError(f"the credit lines cannot be used: {type(error).__name__}: {error}")
+            results = [failure] * len(batch)
+        self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], results)
+
+
+def _settle(futures: list[asyncio.Future[object]], results: list[object]) -> None:
+    for future, result in zip(futures, results, strict=True):
+        if future.done():
+            continue  # its request was cancelled meanwhile: what it set aside runs out by itself
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -76,4 +76,4 @@ class ClassifiedTier:
     async def close(self) -> None:
         """Write what waits."""
         await self._writer.close()
-        self._till.close()
+        await self._till.close()

@@ -77,8 +77,9 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     upstream = Upstream(settings)
     recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
     services = Services(settings, upstream, recorder, clock)
-    writer = DecisionWriter(settings.data, settings.log_name, key, clock, asyncio.get_running_loop())
-    classified = ClassifiedTier(Till(Credits(engine), clock), writer)
+    loop = asyncio.get_running_loop()
+    writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
+    classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified)
 
     async def refresh() -> None:
