@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="Address customers reach us at, for links in answers.")
     appeal_contact: str = Field("your provider's support", description="Whom a customer turns to about a verdict.")
 
+    packs: Path | None = Field(None, description="Folder of rule packs of your own, added to ours.")
+    log_name: str = Field("tiergate", description="Name of the decision log when it is made, as example.com/decisions.")
+
     upstream_url: str = Field(description="API that answers, up to and with /v1.")
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body; above it 413.")
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
-        [], description="Networks whose X-Forwarded-For and X-JA4 are believed."
+        [], description="Networks whose X-Forwarded-For, X-JA4 and X-Tiergate-Client-Cert are believed."
     )
     replay_clock: bool = Field(False, description="Let trusted proxies set the time of a request (simulations only).")
 

@@ -192,12 +192,12 @@ def test_who_has_all_facts_gets_through_and_credit_is_asked_each_time() -> None:
     credit: list[bool | None] = [True, False, None, True]
     feed = EpochFeed(lambda: (1,), lambda: 0.0)
     feed.in_force(feed.ask())
-    tiers = TierGate(feed, lambda *_: credit.pop(0))
+    tiers = TierGate(feed)
     snapshot = Snapshot(b"", (1,), {}, {}, {}, Models({model.model: model}), {standing.credential_id: standing})
     headers = {b"x-tiergate-project": b"project_1", b"x-tiergate-purpose": b"defence", b"x-tiergate-asset": b"asset_1"}
     outcomes = []
-    for _ in range(4):
-        decision = tiers.decide(snapshot, CREDENTIAL, model.model, headers, "allowed", request.now_us)
+    for has in credit:
+        decision = tiers.decide(snapshot, CREDENTIAL, model.model, headers, "allowed", request.now_us, credit=has)
         assert decision is not None
         outcomes.append(decision.outcome.value)
     assert outcomes == ["allow", "deny", "review", "allow"]
@@ -205,10 +205,10 @@ def test_who_has_all_facts_gets_through_and_credit_is_asked_each_time() -> None:
 
 def test_a_gateway_that_heard_nothing_is_unavailable_for_the_classified_tier() -> None:
     standing, model, request = right()
-    tiers = TierGate(EpochFeed(lambda: (1,), lambda: 0.0), lambda *_: True)
+    tiers = TierGate(EpochFeed(lambda: (1,), lambda: 0.0))
     snapshot = Snapshot(b"", (1,), {}, {}, {}, Models({model.model: model}), {standing.credential_id: standing})
     headers = {b"x-tiergate-project": b"project_1", b"x-tiergate-purpose": b"defence", b"x-tiergate-asset": b"asset_1"}
-    decision = tiers.decide(snapshot, CREDENTIAL, model.model, headers, "allowed", request.now_us)
+    decision = tiers.decide(snapshot, CREDENTIAL, model.model, headers, "allowed", request.now_us, credit=True)
     assert decision is not None
     assert status_of(decision) == 503
     # A credential without a standing is one of which nothing is known.

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
+from operator import or_
 from typing import Final, TypeVar
 
 import msgspec
@@ -94,20 +96,28 @@ class Writing(Reading):
 
     def put(self, subject_id: str, state: msgspec.Struct, action: str, reason: str = "") -> None:
         """Append a state. Its ``organisation_id`` and ``holder_id``, where it has them, must never change."""
-        self.number += 1
-        row = {
-            "number": self.number,
-            "kind": _kind(type(state)),
-            "subject_id": subject_id,
-            "organisation_id": getattr(state, "organisation_id", None),
-            "holder_id": getattr(state, "holder_id", None),
-            "action": action,
-            "author": self.author,
-            "at_us": self.now_us,
-            "reason": reason,
-            "state": msgspec.json.encode(state).decode(),
-        }
-        self.connection.execute(sa.insert(_CHANGES), row)
+        self.put_all([(subject_id, state)], action, reason)
+
+    def put_all(self, states: Sequence[tuple[str, msgspec.Struct]], action: str, reason: str = "") -> None:
+        """Append states of many subjects at once; see `put`."""
+        first, self.number = self.number + 1, self.number + len(states)
+        rows = [
+            {
+                "number": number,
+                "kind": _kind(type(state)),
+                "subject_id": subject_id,
+                "organisation_id": getattr(state, "organisation_id", None),
+                "holder_id": getattr(state, "holder_id", None),
+                "action": action,
+                "author": self.author,
+                "at_us": self.now_us,
+                "reason": reason,
+                "state": msgspec.json.encode(state).decode(),
+            }
+            for number, (subject_id, state) in enumerate(states, first)
+        ]
+        if rows:
+            self.connection.execute(sa.insert(_CHANGES), rows)
 
 
 class Changes:
@@ -145,6 +155,21 @@ class Changes:
             else:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield Reading(connection)
+
+    def since(self, number: int, kinds: Sequence[type[msgspec.Struct]]) -> tuple[int, list[msgspec.Struct]]:
+        """The number of the last change, and the states of ``kinds`` that were put after change ``number``, oldest
+        first. From 0 on each subject's newest state alone: older ones no longer count."""
+        decoder = msgspec.json.Decoder(reduce(or_, kinds))
+        query = sa.select(_CHANGES.c.state).where(_CHANGES.c.kind.in_([_kind(kind) for kind in kinds]))
+        if number:
+            query = query.where(_CHANGES.c.number > number)
+        else:
+            newest = sa.select(sa.func.max(_CHANGES.c.number)).group_by(_CHANGES.c.kind, _CHANGES.c.subject_id)
+            query = query.where(_CHANGES.c.number.in_(newest))
+        with self.reading() as reading:
+            last = int(reading.connection.execute(sa.select(_EPOCH.c.count)).scalar_one())
+            states = reading.connection.execute(query.order_by(_CHANGES.c.number)).scalars()
+            return last, [decoder.decode(state) for state in states]
 
     def version(self) -> int:
         """The number of the last change, 0 before the first: cheap to ask whether anything changed."""

@@ -48,7 +48,7 @@ from tiergate.admission.credit_rows import (
 )
 from tiergate.admission.programmes import Programme, programme_in
 from tiergate.clock import MINUTE
-from tiergate.errors import InputError, StateError
+from tiergate.errors import InputError, StateError, TiergateError
 
 R = TypeVar("R")
 RESERVATION_LASTS: Final = 15 * MINUTE
@@ -153,6 +153,34 @@ class Credits:
 
         Raises `StateError`: `insufficient_credit`, `line_closed`; `InputError` for an unknown line.
         """
+        take = self.reserving(
+            line_id, micro_usd, member_id=member_id, purpose_id=purpose_id, now_us=now_us, author=author,
+            lasts_us=lasts_us,
+        )  # fmt: skip
+        made = self._run(take) or (self._run(take) if self.reclaim(now_us, line_id=line_id) else None)
+        if made is not None:
+            return made
+        balance = self.balance(line_id)
+        if balance.closed:
+            raise StateError(f"the credit line `{line_id}` is closed", code="line_closed")
+        raise StateError(
+            f"the credit line `{line_id}` has {usd(balance.available)} left, and up to {usd(micro_usd)} is asked for",
+            code="insufficient_credit",
+        )
+
+    def reserving(
+        self,
+        line_id: str,
+        micro_usd: int,
+        *,
+        member_id: str,
+        purpose_id: str,
+        now_us: int,
+        author: str = "gateway",
+        lasts_us: int = RESERVATION_LASTS,
+    ) -> Callable[[sa.Connection], Reservation | None]:
+        """A reservation as work for `together`; it gives None where so much is not available, or the line is closed or
+        unknown, without looking for reservations whose time is up."""
         whole(micro_usd, "a reservation", least=1)
         made = Reservation(
             reservation_id=new_id("res"),
@@ -164,24 +192,32 @@ class Credits:
             expires_at_us=now_us + lasts_us,
         )
 
-        def take(connection: sa.Connection) -> bool:
+        def take(connection: sa.Connection) -> Reservation | None:
             fits = BALANCES.c.committed - BALANCES.c.reserved - BALANCES.c.spent >= micro_usd
             change = sa.update(BALANCES).where(BALANCES.c.line_id == line_id, fits, ~BALANCES.c.closed)
             if not connection.execute(change.values(reserved=BALANCES.c.reserved + micro_usd)).rowcount:
-                return False
+                return None
             connection.execute(sa.insert(RESERVATIONS), msgspec.structs.asdict(made))
             enter(connection, "reserve", author, now_us, reservation=made, reserved=micro_usd)
-            return True
-
-        if self._run(take) or (self.reclaim(now_us, line_id=line_id) and self._run(take)):
             return made
-        balance = self.balance(line_id)
-        if balance.closed:
-            raise StateError(f"the credit line `{line_id}` is closed", code="line_closed")
-        raise StateError(
-            f"the credit line `{line_id}` has {usd(balance.available)} left, and up to {usd(micro_usd)} is asked for",
-            code="insufficient_credit",
-        )
+
+        return take
+
+    def together(self, works: Sequence[Callable[[sa.Connection], object]]) -> list[object]:
+        """Several reservations, settlements and releases as one transaction: a disk syncs no more often for many than
+        for one. Gives the result of each, or the error that it raised before it wrote anything.
+        """
+
+        def each(connection: sa.Connection) -> list[object]:
+            results: list[object] = []
+            for work in works:
+                try:
+                    results.append(work(connection))
+                except TiergateError as error:
+                    results.append(error)
+            return results
+
+        return self._run(each)
 
     def settle(self, reservation_id: str, cost_micro_usd: int, *, now_us: int, author: str = "gateway") -> Reservation:
         """Charge what an answer cost. May be repeated with the same cost.
@@ -189,6 +225,12 @@ class Credits:
         Raises `StateError` `reservation_closed` when it was released, or settled at another cost; `InputError` for an
         unknown one.
         """
+        return self._run(self.settling(reservation_id, cost_micro_usd, now_us=now_us, author=author))
+
+    def settling(
+        self, reservation_id: str, cost_micro_usd: int, *, now_us: int, author: str = "gateway"
+    ) -> Callable[[sa.Connection], Reservation]:
+        """A settlement as work for `together`."""
         cost = whole(cost_micro_usd, "a cost")
 
         def charge(connection: sa.Connection) -> Reservation:
@@ -217,13 +259,19 @@ class Credits:
             enter(connection, "settle", author, now_us, reservation=held, reserved=-back, spent=charged, overrun=over)
             return msgspec.structs.replace(held, charged=charged)
 
-        return self._run(charge)
+        return charge
 
     def release(self, reservation_id: str, *, now_us: int, author: str = "gateway") -> Reservation:
         """Give a reservation back, as there was no answer. May be repeated, and comes too late without harm.
 
         Raises `StateError` `reservation_closed` when it was settled, `InputError` for an unknown one.
         """
+        return self._run(self.releasing(reservation_id, now_us=now_us, author=author))
+
+    def releasing(
+        self, reservation_id: str, *, now_us: int, author: str = "gateway"
+    ) -> Callable[[sa.Connection], Reservation]:
+        """A release as work for `together`."""
 
         def give_back(connection: sa.Connection) -> Reservation:
             held = close(connection, reservation_id, "open", state="released")
@@ -235,7 +283,7 @@ class Credits:
             free(connection, [held], "release", author, now_us)
             return held
 
-        return self._run(give_back)
+        return give_back
 
     def reclaim(self, now_us: int, *, line_id: str | None = None, author: str = "gateway") -> int:
         """Free every reservation whose time is up, or those of one line; returns how many."""

@@ -74,7 +74,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     assets: tuple[Asset, ...] = ()
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True, tag="grant", forbid_unknown_fields=True):
+class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="grant", forbid_unknown_fields=True):
     """A grant for ``from_us`` <= time < ``to_us``. ``epoch`` is the number of the change that made it what it is: a
     token that was issued under an older epoch no longer counts."""
 

@@ -3,12 +3,13 @@
 Whoever keeps a fact maps it to these shapes; a decision does no I/O. Ids are content-free. Times are whole
 microseconds since the epoch, UTC; a span holds its start and not its end. None, or a key that is not there, always
 means that the fact is not known, and is never an allow. Containers belong to the fact: do not change them afterwards,
-make a new fact and raise the epoch (`tiergate.admission.epochs`).
+make a new fact and raise the epoch (`tiergate.admission.epochs`). There are hundreds of thousands of them and they hold
+no cycles, so the garbage collector is told to leave them alone (`gc=False`).
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -24,11 +25,13 @@ Tier = Literal["classified", "commodity", "open"]
 
 TIER_RANK: Final[dict[str, int]] = {"classified": 2, "commodity": 1, "open": 0}
 
+Price = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
 FOREVER: Final = 2**63 - 1
 """The end of a span that has none: the largest time that a policy can hold."""
 
 
-class MembershipFact(msgspec.Struct, frozen=True, kw_only=True):
+class MembershipFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Membership of a programme. Only the state `active` counts; ``terms_accepted``: of the version in force."""
 
     programme: str
@@ -36,7 +39,7 @@ class MembershipFact(msgspec.Struct, frozen=True, kw_only=True):
     terms_accepted: bool
 
 
-class ClassFact(msgspec.Struct, frozen=True, kw_only=True):
+class ClassFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A person's signed class under one rule pack, from an issuer that the pack trusts, until it expires."""
 
     value: Literal["eligible", "ineligible"]
@@ -44,7 +47,7 @@ class ClassFact(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int
 
 
-class PurposeFact(msgspec.Struct, frozen=True, kw_only=True):
+class PurposeFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A purpose that is allowed, and the assets that it is authorised for.
 
     ``asset_needed`` is False only for a purpose that is about no asset at all; ``ends_us`` None does not end.
@@ -55,7 +58,7 @@ class PurposeFact(msgspec.Struct, frozen=True, kw_only=True):
     ends_us: int | None = None
 
 
-class GrantFact(msgspec.Struct, frozen=True, kw_only=True):
+class GrantFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a programme grants to one person or one workload, in one project. A grant to neither grants nothing."""
 
     grant_id: str
@@ -71,7 +74,7 @@ class GrantFact(msgspec.Struct, frozen=True, kw_only=True):
     credit_line: str | None = None
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything known about who holds a credential.
 
     :param credential_bound: presented together with a second proof (sign-in, client certificate) that belongs to it.
@@ -101,8 +104,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention | None = None
 
 
-class ModelFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's tier and what its row asks: the active rule packs for organisations and persons, and retention."""
+class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A model's tier and what its row asks: the active rule packs for organisations and persons, and retention.
+
+    Prices are micro-dollars for a million tokens, None where the row has none; no gate reads them.
+    """
 
     model: str
     tier: Tier
@@ -110,9 +116,11 @@ class ModelFact(msgspec.Struct, frozen=True, kw_only=True):
     organisation_packs: tuple[str, ...] = ()
     person_packs: tuple[str, ...] = ()
     retention_needed: Retention = "zero"
+    input_price: Price | None = None
+    output_price: Price | None = None
 
 
-class RequestFact(msgspec.Struct, frozen=True, kw_only=True):
+class RequestFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One request.
 
     :param account: the code of `tiergate.admission.decision.admit`; anything but `allowed` refuses.

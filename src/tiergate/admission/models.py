@@ -8,6 +8,8 @@
     organisation_packs = ["pack_50_percent"]
     person_packs = ["pack_residence"]
     retention_needed = "sketches"        # zero (the default), sketches or text
+    input_price = 15_000_000             # micro-dollars for a million tokens; the default
+    output_price = 75_000_000
 
     [models."frontier-small"]
     tier = "commodity"

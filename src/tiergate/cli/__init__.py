@@ -12,12 +12,14 @@ import typer
 
 from tiergate.cli import (
     appeals,
+    classes,
     control,
     credit,
     decisions,
     demo,
     detect,
     grants,
+    holders,
     importing,
     keys,
     members,
@@ -87,6 +89,8 @@ app.add_typer(decisions.app, name="decisions")
 app.add_typer(programmes.app, name="programme")
 app.add_typer(members.app, name="member")
 app.add_typer(purposes.app, name="purpose")
+app.add_typer(holders.app, name="holders")
+app.add_typer(classes.app, name="classes")
 app.add_typer(grants.app, name="grant")
 app.add_typer(credit.app, name="credit")
 app.add_typer(appeals.app, name="appeal")

@@ -16,6 +16,7 @@ def serve(
     upstream: Annotated[str | None, typer.Option(metavar="URL", help="API that answers, up to and with /v1.")] = None,
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
+    packs: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule packs of your own.")] = None,
     retention: Annotated[str | None, typer.Option(metavar="text|sketches", help="What is kept of a prompt.")] = None,
 ) -> None:
     """Run the gateway in front of an API.
@@ -34,6 +35,7 @@ def serve(
 
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
+        "packs": packs,
     }  # fmt: skip
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -10,12 +10,14 @@ from tiergate.admission.engine import TierDecision
 from tiergate.errors import InputError, LedgerError, UpstreamError
 from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
-from tiergate.gateway.chat import UNREADABLE, decode_request, error_body, with_one_model
+from tiergate.gateway.charging import Charge
+from tiergate.gateway.chat import UNREADABLE, ChatRequest, decode_request, error_body, with_one_model
+from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.notices import gate_notice, notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, refuse, reply
 from tiergate.gateway.snapshot import Snapshot
-from tiergate.gateway.tiers import TierGate, details_of, message_of, status_of
+from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
 from tiergate.gateway.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
@@ -24,8 +26,11 @@ from tiergate.parties.registry import Credential
 class Gateway:
     """Serves requests from a snapshot of the control database that `snapshot` holds and its owner replaces."""
 
-    def __init__(self, services: Services, snapshot: Snapshot, public_url: str, tiers: TierGate) -> None:
+    def __init__(
+        self, services: Services, snapshot: Snapshot, public_url: str, tiers: TierGate, classified: ClassifiedTier
+    ) -> None:
         self.snapshot = snapshot
+        self._classified = classified
         self._tiers = tiers
         self._services = services
         self._settings = services.settings
@@ -88,25 +93,53 @@ class Gateway:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
             await refuse(send, decision, link, call.id_header)
             return
-        tier = self._tiers.decide(
-            self.snapshot, credential, request.model, headers, decision.code, self._services.clock.now_us()
-        )
-        if tier is not None:
-            if not tier.allowed:
-                await self._refuse_tier(call, tier, send)
-                return
+        charge: Charge | None = None
+        if self.snapshot.models.tiers_in_force:
             try:
                 body = with_one_model(body, request.model)
             except InputError as error:
                 await reply(send, 400, error_body(400, "invalid_request", str(error)))
                 return
-        await call.answer(scope["headers"], body, receive, send)
+            try:
+                tier, charge = await self._tier(call, credential, request, headers, decision.code, body)
+            except LedgerError:
+                await call.refuse_unrecorded(send)
+                return
+            if not tier.allowed:
+                await self._refuse_tier(call, tier, send)
+                return
+        await call.answer(scope["headers"], body, receive, send, charge)
+
+    async def _tier(
+        self, call: Call, credential: Credential, request: ChatRequest, headers: dict[bytes, bytes], code: str,
+        body: bytes,
+    ) -> tuple[TierDecision, Charge | None]:  # fmt: skip
+        """The tier's decision; for the classified tier it is on record, and paid for."""
+        certificate, name = call.caller.client_certificate, request.model
+        model = self.snapshot.models.by_name.get(name)
+        if model is None:
+            return NOT_LISTED_DECISION, None
+        at_first = model
+
+        def judge(credit: bool | None) -> Ruling:
+            # By the facts of this moment, which may have changed since the request came.
+            snapshot, now_us = self.snapshot, self._services.clock.now_us()
+            listed = snapshot.models.by_name.get(name, at_first)
+            return self._tiers.rule(
+                snapshot, credential, listed, headers, code, now_us, certificate=certificate, credit=credit
+            )
+
+        if model.tier != "classified":
+            return judge(None).decision, None
+        admitted = await self._classified.decide(judge, request, body, call.exchange_id)
+        call.headers.append((b"x-tiergate-decision-id", admitted.decision_id.encode()))
+        return admitted.decision, admitted.charge
 
     async def _refuse_tier(self, call: Call, tier: TierDecision, send: Send) -> None:
         status, code = status_of(tier), tier.reasons[0].code
         with suppress(LedgerError):
             await call.record(status, finish_reason=code)
-        headers = [call.id_header]
+        headers = [*call.headers]
         if tier.fallback is not None:
             headers.append((b"x-tiergate-fallback", tier.fallback.encode()))
         if status == 503:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tiergate.admission.holders import fingerprint_of
 from tiergate.settings import Settings
 
 Headers = dict[bytes, bytes]
@@ -14,12 +15,14 @@ Headers = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``replayed_us``: time that a trusted proxy gave the request, microseconds since the epoch."""
+    """``replayed_us``: time that a trusted proxy gave the request, microseconds since the epoch.
+    ``client_certificate``: SHA-256 of the certificate that a trusted proxy verified, 64 small digits."""
 
     address: str | None
     user_agent: str | None
     tls_fingerprint: str | None
     replayed_us: int | None
+    client_certificate: str | None = None
 
 
 class CallerReader:
@@ -36,7 +39,8 @@ class CallerReader:
         if peer is None or not self._is_trusted(peer):
             return Caller(peer, agent, None, None)
         time = _microseconds(_text(headers, b"x-tiergate-time")) if self._replay else None
-        return Caller(self._forwarded(scope["headers"]) or peer, agent, _text(headers, b"x-ja4"), time)
+        address, certificate = self._forwarded(scope["headers"]) or peer, _certificate(scope["headers"])
+        return Caller(address, agent, _text(headers, b"x-ja4"), time, certificate)
 
     def _forwarded(self, headers: list[tuple[bytes, bytes]]) -> str | None:
         """The rightmost address that is not one of our proxies: what is left of it the client may have made up.
@@ -68,6 +72,12 @@ def presented_key(headers: Headers) -> str | None:
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     return _text(headers, b"x-api-key")
+
+
+def _certificate(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The fingerprint in the one header of its name. Of two, one may be the client's own: then none counts."""
+    values = [value for name, value in headers if name == b"x-tiergate-client-cert"]
+    return fingerprint_of(values[0].decode("latin-1")[:256]) if len(values) == 1 else None
 
 
 def _text(headers: Headers, name: bytes) -> str | None:

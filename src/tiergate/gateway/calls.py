@@ -20,6 +20,7 @@ import msgspec
 from tiergate.clock import Clock
 from tiergate.errors import LedgerError, UpstreamError
 from tiergate.gateway.callers import Caller
+from tiergate.gateway.charging import Charge
 from tiergate.gateway.chat import UNREADABLE, ChatAnswer, ChatRequest, Usage, decode_answer, error_body
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
@@ -57,7 +58,12 @@ class Call:
         started = services.clock.now_us() if caller.replayed_us is None else caller.replayed_us
         # Sortable by time, with 80 random bits: unique without asking anybody.
         self._id = f"ex_{services.clock.now_us() // 1000:012x}{secrets.token_hex(10)}"
+        self.exchange_id = self._id
+        self.caller = caller
         self.id_header = (b"x-tiergate-exchange-id", self._id.encode())
+        self.headers = [self.id_header]
+        """What goes out with every answer."""
+        self._charge: Charge | None = None
         limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
         self._exchange = Exchange(
             exchange_id=self._id,
@@ -88,8 +94,20 @@ class Call:
         fields |= {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
         await self._services.recorder.record(msgspec.structs.replace(self._exchange, **fields))
 
-    async def answer(self, headers: RawHeaders, body: bytes, receive: Receive, send: Send) -> None:
-        """Ask the upstream and pass its answer on, recording it whatever happens."""
+    async def refuse_unrecorded(self, send: Send) -> None:
+        """Refuse what could not be written down first."""
+        message = "the decision on this request could not be recorded, so it is refused"
+        with suppress(LedgerError):
+            await self.record(503, finish_reason="decision_not_recorded")
+        await reply(
+            send, 503, error_body(503, "decision_not_recorded", message), [*self.headers, (b"retry-after", b"1")]
+        )
+
+    async def answer(
+        self, headers: RawHeaders, body: bytes, receive: Receive, send: Send, charge: Charge | None = None
+    ) -> None:
+        """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it."""
+        self._charge = charge
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             async with AsyncExitStack() as stack:
@@ -103,12 +121,14 @@ class Call:
                     await self._whole(answer, gone, send)
         except UpstreamError as error:
             await self.record(error.status, finish_reason="upstream_error")
-            await reply(send, error.status, error_body(error.status, "upstream_error", str(error)), [self.id_header])
+            await reply(send, error.status, error_body(error.status, "upstream_error", str(error)), self.headers)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
-            await reply(send, 503, error_body(503, "not_recorded", message), [self.id_header])
+            await reply(send, 503, error_body(503, "not_recorded", message), self.headers)
         finally:
             gone.cancel()
+            if charge is not None:
+                await charge.release()
 
     async def _gone(self) -> ClientGoneError:
         """Record that the caller hung up before anything was sent."""
@@ -129,11 +149,12 @@ class Call:
         await self.record(
             answer.status, finish_reason=finish, response_model=read.model, response_text=text, **_tokens(read.usage)
         )
-        await reply(send, answer.status, body, [*returned_headers(answer), self.id_header], kind=None)
+        await self._settle(answer.status, read.usage)
+        await reply(send, answer.status, body, [*returned_headers(answer), *self.headers], kind=None)
 
     async def _stream(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
         await self._services.recorder.begin(self._exchange)
-        headers = [*returned_headers(answer), (b"cache-control", b"no-store"), self.id_header]
+        headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         reader = AnswerReader(keep_text=self._keep_text)
         finish, recorded = None, False
@@ -158,6 +179,11 @@ class Call:
             raise ClientGoneError
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _settle(self, status: int, usage: Usage | None) -> None:
+        """Charge an answer before it is whole in the caller's hands. An error of the upstream's costs nothing."""
+        if self._charge is not None and status < 400:
+            await self._charge.settle(usage)
+
     async def _record_stream(self, status: int, reader: AnswerReader, finish: str | None) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
@@ -168,6 +194,7 @@ class Call:
                 response_text=reader.text,
                 **_tokens(reader.usage),
             )
+            await self._settle(status, reader.usage)
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error

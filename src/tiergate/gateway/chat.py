@@ -51,6 +51,7 @@ class ChatRequest(msgspec.Struct):
     temperature: float | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
+    n: Count | None = None
     tools: list[Tool] | None = None
     user: str | None = None
 

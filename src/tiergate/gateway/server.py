@@ -12,11 +12,16 @@ from contextlib import suppress
 import uvicorn
 import uvloop
 
+from tiergate.admission.credits import Credits
 from tiergate.admission.epochs import POLL_S, EpochFeed, Reading
+from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.app import Gateway
 from tiergate.gateway.calls import Services
+from tiergate.gateway.charging import Till
+from tiergate.gateway.classified import ClassifiedTier
+from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.snapshot import Snapshot, counters, load
 from tiergate.gateway.tiers import TierGate
@@ -53,24 +58,29 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     engine = open_database(settings.data / "control.sqlite")
     registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
     store, clock = VerdictStore(engine), SystemClock()
-    feed = EpochFeed(lambda: counters(registry, store, settings.data), time.monotonic)
+    facts = Standings(engine, settings.data, settings.packs)
+    feed = EpochFeed(lambda: counters(registry, store, settings.data, facts, clock.now_us()), time.monotonic)
 
     def fresh(current: Snapshot | None) -> tuple[Reading, Snapshot]:
         reading = feed.ask()
         if current is not None and not feed.is_news(reading):
             return reading, current
-        return reading, load(registry, store, clock.now_us(), current, settings.data)
+        return reading, load(registry, store, clock.now_us(), current, settings.data, facts)
 
     reading, snapshot = fresh(None)
     feed.in_force(reading)
-    sketcher = Sketcher(load_or_create_key(settings.data / "key"))
+    key = load_or_create_key(settings.data / "key")
+    sketcher = Sketcher(key)
     log = ExchangeLog.open(
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
     )
     upstream = Upstream(settings)
     recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
     services = Services(settings, upstream, recorder, clock)
-    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed))
+    loop = asyncio.get_running_loop()
+    writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
+    classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
+    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified)
 
     async def refresh() -> None:
         complaint = None
@@ -111,6 +121,7 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
             await refreshing
+        await classified.close()
         await recorder.close()
         await upstream.close()
         engine.dispose()

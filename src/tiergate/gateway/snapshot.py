@@ -7,13 +7,16 @@ Reading it costs a dictionary look-up. It is replaced as a whole, at most a seco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from tiergate.admission.epochs import Counters
+from tiergate.admission.holders import Proof
 from tiergate.admission.known_facts import Standing
 from tiergate.admission.models import FILE, Models, fingerprint, read_models
+from tiergate.admission.standings import Known
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Verdict, VerdictStore
 from tiergate.parties.registry import Credential, Registry, key_hash
@@ -25,6 +28,8 @@ class Snapshot:
 
     ``notices``: verdicts in force by their id. Where tiers are in force, ``standings`` of every credential by its id,
     and ``epochs``: a number that is another one whenever the models or that credential's standing changed.
+    ``proofs``: second proofs by credential. ``listed``: the models as the file has them, and ``models`` with the packs
+    that bind them. ``facts_epoch``: the number of the last change of admission that is in it.
     ``complaint``: why `models.toml` could not be taken over, None when it was.
     """
 
@@ -36,6 +41,9 @@ class Snapshot:
     models: Models = field(default_factory=lambda: Models({}))
     standings: dict[str, Standing] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    listed: Models = field(default_factory=lambda: Models({}))
+    facts_epoch: int = 0
     number: int = 1
     complaint: str | None = None
 
@@ -55,12 +63,30 @@ class Snapshot:
         return verdict
 
 
-Standings = Callable[[Iterable[Credential]], dict[str, Standing]]
-"""What is known of who holds each credential, by its id."""
+class Facts(Protocol):
+    """What is known of who holds each credential: `tiergate.admission.standings.Standings`, or `Bare`."""
+
+    def version(self, now_us: int) -> tuple[int, ...]: ...
+
+    def update(
+        self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None
+    ) -> Known: ...
+
+
+class Bare:
+    """Facts that know no more than the registry does: no second proof, no holder, no membership."""
+
+    def version(self, _now_us: int) -> tuple[int, ...]:
+        return ()
+
+    def update(
+        self, credentials: Mapping[str, Credential], listed: Models, _now_us: int, _touched: Iterable[Credential] | None
+    ) -> Known:
+        return Known(listed, bare_standings(credentials.values()), {}, None, 0)
 
 
 def bare_standings(credentials: Iterable[Credential]) -> dict[str, Standing]:
-    """Standings that know no more than the registry does: no second proof, no holder, no membership."""
+    """Standings from the registry alone."""
     return {
         credential.credential_id: Standing(
             credential_id=credential.credential_id,
@@ -72,9 +98,12 @@ def bare_standings(credentials: Iterable[Credential]) -> dict[str, Standing]:
     }
 
 
-def counters(registry: Registry, store: VerdictStore, data: Path | None) -> Counters:
+def counters(
+    registry: Registry, store: VerdictStore, data: Path | None, facts: Facts | None = None, now_us: int = 0
+) -> Counters:
     """Numbers of which one differs whenever a snapshot would."""
-    return registry.version(), store.version(), None if data is None else fingerprint(data / FILE)
+    own = registry.version(), store.version(), None if data is None else fingerprint(data / FILE)
+    return own if facts is None else own + facts.version(now_us)
 
 
 def load(
@@ -83,45 +112,76 @@ def load(
     now_us: int,
     current: Snapshot | None,
     data: Path | None = None,
-    standings: Standings = bare_standings,
+    facts: Facts | None = None,
 ) -> Snapshot:
     """The present state, or ``current`` when nothing changed since. ``data`` is the folder with `models.toml`.
 
     A file that is wrong, gone or half written must neither open a tier nor keep a revocation from being obeyed: the
     models stay as they were, and the snapshot has a complaint. Raises `InputError` when there are none yet.
     """
-    versions = counters(registry, store, data)
+    facts = facts or Bare()
+    versions = counters(registry, store, data, facts, now_us)
     if current is not None and current.versions == versions:
         return current
-    models, complaint = _models(data, current)
-    verdicts = store.in_force(now_us)
-    notices = {verdict.verdict_id: verdict for verdict in verdicts.values()}
-    credentials = registry.credentials()
-    held = standings(credentials.values()) if models.tiers_in_force else {}
-    number = 1
+    listed, complaint = _models(data, current)
+    verdicts, notices = _verdicts(store, now_us, current, versions)
+    credentials, touched = _credentials(registry, current, versions)
+    number = 1 if current is None else current.number + 1
+    kept = Snapshot(registry.pepper, versions, credentials, verdicts, notices, listed, number=number, listed=listed)
+    if not listed.tiers_in_force:
+        return replace(kept, complaint=complaint)
+    # Facts that were not asked for the last snapshot missed what was touched then.
+    asked_before = current is not None and current.models.tiers_in_force
+    known = facts.update(credentials, listed, now_us, touched if asked_before else None)
+    models, held = known.models, known.standings
     epochs = dict.fromkeys(held, number)
-    if current is not None:
-        number = current.number + 1
-        epochs = dict.fromkeys(held, number)
-        if models is current.models:
+    if current is not None and list(current.models.by_name.items()) == list(models.by_name.items()):
+        models = current.models
+        epochs = current.epochs | dict.fromkeys(known.changed or (), number)
+        if known.changed is None:
             # What did not change stays the same object, so that its cached decisions still hold.
+            epochs = dict.fromkeys(held, number)
             for name in held.keys() & current.standings.keys():
                 if held[name] == current.standings[name]:
                     held[name], epochs[name] = current.standings[name], current.epochs[name]
-    return Snapshot(registry.pepper, versions, credentials, verdicts, notices, models, held, epochs, number, complaint)
+    return replace(
+        kept, models=models, standings=held, epochs=epochs, proofs=known.proofs, facts_epoch=known.epoch,
+        complaint=complaint,
+    )  # fmt: skip
+
+
+def _verdicts(
+    store: VerdictStore, now_us: int, current: Snapshot | None, versions: Counters
+) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+    if current is not None and current.versions[1] == versions[1]:
+        return current.verdicts, current.notices
+    verdicts = store.in_force(now_us)
+    return verdicts, {verdict.verdict_id: verdict for verdict in verdicts.values()}
+
+
+def _credentials(
+    registry: Registry, current: Snapshot | None, versions: Counters
+) -> tuple[dict[str, Credential], Iterable[Credential] | None]:
+    """Credentials by hash, and those that are new or changed; None for all."""
+    if current is not None and current.versions[0] == versions[0]:
+        return current.credentials, ()
+    since = None if current is None or current.versions[0] is None else registry.credentials_since(current.versions[0])
+    if current is None or since is None:
+        return registry.credentials(), None
+    return current.credentials | since, since.values()
 
 
 def _models(data: Path | None, current: Snapshot | None) -> tuple[Models, str | None]:
-    """Models in force, the same object where nothing changed, and what is wrong with the file."""
+    """Models that the file lists, the same object where nothing changed, and what is wrong with the file."""
     try:
         models = Models({}) if data is None else read_models(data / FILE)
     except InputError as error:
         if current is None:
             raise
-        return current.models, str(error)
+        return current.listed, str(error)
     if current is None:
         return models, None
-    if current.models.tiers_in_force and not models.tiers_in_force:
-        return current.models, f"`{FILE}` tells no tiers apart any more: restart the gateway if that is meant"
-    same = list(current.models.by_name.items()) == list(models.by_name.items())
-    return current.models if same else models, None
+    if current.listed.tiers_in_force and not models.tiers_in_force:
+        return current.listed, f"`{FILE}` tells no tiers apart any more: restart the gateway if that is meant"
+    same = list(current.listed.by_name.items()) == list(models.by_name.items())
+    return current.listed if same else models, None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+import hmac
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
-from tiergate.admission.cache import DecisionCache
+import msgspec
+
+from tiergate.admission.cache import CAPACITY, DecisionCache
 from tiergate.admission.engine import NOT_PERMITTED, POLICY_ERROR, Engine, Gate, Outcome, Reason, TierDecision
 from tiergate.admission.epochs import EpochFeed
-from tiergate.admission.known_facts import ModelFact, RequestFact, Standing
+from tiergate.admission.holders import Proof
+from tiergate.admission.known_facts import ModelFact, PurposeFact, RequestFact, Standing
+from tiergate.admission.purposes import AssetKind, asset, covers
+from tiergate.errors import InputError
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.parties.registry import Credential
 
@@ -24,24 +30,34 @@ NOT_LISTED: Final = Gate(
     change="ask a model that is listed under the very name that is listed",
     appeal="the provider",
 )
-_NOT_LISTED: Final = TierDecision(outcome=Outcome.DENY, reasons=(Reason(gate=NOT_LISTED, about=()),))
-
-Credit = Callable[[Standing, ModelFact, str | None], bool | None]
-"""Whether the credit of a standing covers a request to a model in a project; None where that is not known."""
+NOT_LISTED_DECISION: Final = TierDecision(outcome=Outcome.DENY, reasons=(Reason(gate=NOT_LISTED, about=()),))
 
 
-def credit_not_known(_standing: Standing, _model: ModelFact, _project: str | None) -> None:
-    """No credit line can be asked."""
+class Asked(NamedTuple):
+    """A request as it was judged, and what it said of itself."""
+
+    fact: RequestFact
+    claims: dict[str, str]
+
+
+class Ruling(NamedTuple):
+    """A decision with all that it was made from."""
+
+    decision: TierDecision
+    standing: Standing
+    model: ModelFact
+    asked: Asked
+    epoch: int
 
 
 class TierGate:
     """Judges requests by the snapshot's models and standings, each decision once as long as it holds."""
 
-    def __init__(self, feed: EpochFeed, credit: Credit = credit_not_known) -> None:
+    def __init__(self, feed: EpochFeed) -> None:
         engine = Engine()
         self._cache = DecisionCache(engine)
         self._feed = feed
-        self._credit = credit
+        self._bound: dict[str, tuple[Standing, Standing]] = {}
         self._gates = engine.gates | {gate.code: gate for gate in (NOT_LISTED, NOT_PERMITTED, POLICY_ERROR)}
 
     def decide(
@@ -52,28 +68,66 @@ class TierGate:
         headers: dict[bytes, bytes],
         account: str,
         now_us: int,
+        *,
+        certificate: str | None = None,
+        credit: bool | None = None,
     ) -> TierDecision | None:
         """The decision, or None where this deployment tells no tiers apart. ``account``: the code of `admit`."""
         if not snapshot.models.tiers_in_force:
             return None
         model = snapshot.models.by_name.get(model_name)
         if model is None:
-            return _NOT_LISTED
-        standing = snapshot.standings.get(credential.credential_id) or _nothing_known(credential)
-        epoch = snapshot.epochs.get(credential.credential_id, 0)
-        project = _claim(headers, b"x-tiergate-project")
+            return NOT_LISTED_DECISION
+        made = self.rule(snapshot, credential, model, headers, account, now_us, certificate=certificate, credit=credit)
+        return made.decision
+
+    def rule(
+        self,
+        snapshot: Snapshot,
+        credential: Credential,
+        model: ModelFact,
+        headers: dict[bytes, bytes],
+        account: str,
+        now_us: int,
+        *,
+        certificate: str | None = None,
+        credit: bool | None = None,
+    ) -> Ruling:
+        """The decision on a listed model, with what it rests on.
+
+        :param certificate: fingerprint of the client's certificate, from a trusted proxy.
+        :param credit: whether the grant's credit line covers the request, None where that is not known.
+        """
+        name = credential.credential_id
+        standing = snapshot.standings.get(name) or _nothing_known(credential)
+        if _belongs(certificate, snapshot.proofs.get(name)):
+            standing = self._with_proof(standing)
+        epoch = snapshot.epochs.get(name, 0)
+        claims = {kind: value for kind in _CLAIMS if (value := _claim(headers, kind)) is not None}
+        purpose = claims.get("purpose")
         request = RequestFact(
-            model=model_name,
+            model=model.model,
             surface=SURFACE,
             now_us=now_us,
             account=account,
             current=self._feed.is_current(),
-            project=project,
-            purpose=_claim(headers, b"x-tiergate-purpose"),
-            asset=_claim(headers, b"x-tiergate-asset"),
-            credit_available=self._credit(standing, model, project),
+            project=claims.get("project"),
+            purpose=purpose,
+            asset=_authorised(standing.purposes.get(purpose or ""), claims.get("asset")),
+            credit_available=credit,
         )
-        return self._cache.decide(standing, model, request, epoch, snapshot.models.offers)
+        decision = self._cache.decide(standing, model, request, epoch, snapshot.models.offers)
+        return Ruling(decision, standing, model, Asked(request, claims), snapshot.facts_epoch)
+
+    def _with_proof(self, standing: Standing) -> Standing:
+        """The standing with the second proof that came along: the same object each time, for the cache."""
+        held = self._bound.get(standing.credential_id)
+        if held is None or held[0] is not standing:
+            if len(self._bound) >= CAPACITY:
+                self._bound.clear()
+            held = standing, msgspec.structs.replace(standing, credential_bound=True)
+            self._bound[standing.credential_id] = held
+        return held[1]
 
     def gate(self, code: str) -> Gate | None:
         """The gate that a link in a refusal names."""
@@ -115,7 +169,31 @@ def message_of(decision: TierDecision) -> str:
     return first.gate.text + (f"; and {len(more)} more, see `tiergate.reasons`" if more else "")
 
 
-def _claim(headers: dict[bytes, bytes], name: bytes) -> str | None:
+_CLAIMS: Final = ("project", "purpose", "asset")
+
+
+def _claim(headers: dict[bytes, bytes], kind: str) -> str | None:
     """What the request says of itself; it selects among what was granted and grants nothing."""
-    value = headers.get(name)
+    value = headers.get(b"x-tiergate-" + kind.encode())
     return None if value is None else value.decode("latin-1")[:LONGEST_CLAIM]
+
+
+def _belongs(certificate: str | None, proof: Proof | None) -> bool:
+    """Whether a certificate is the one that is bound to the key. No two digests are told apart by the time it takes."""
+    if certificate is None or proof is None or proof.kind != "client_certificate":
+        return False
+    return hmac.compare_digest(certificate.encode(), proof.digest.encode())
+
+
+def _authorised(purpose: PurposeFact | None, named: str | None) -> str | None:
+    """The asset of the purpose that covers the one that was named, such as `*.example.org`; else the name itself."""
+    if purpose is None or named is None or named in purpose.assets:
+        return named
+    for kind in AssetKind:
+        with suppress(InputError):
+            wanted = asset(kind, named)
+            for held in purpose.assets:
+                with suppress(InputError):
+                    if covers(asset(kind, held), wanted):
+                        return held
+    return named

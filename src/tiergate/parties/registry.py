@@ -24,6 +24,7 @@ from tiergate.records.schema import ACCOUNT_SCHEMA
 
 METADATA: Final = sa.MetaData()
 KIND: Final = "tg_live"
+_MOST_TOUCHED: Final = 500
 _OLD_FORM: Final = re.compile(r"tg_[A-Za-z0-9_-]{43}")
 
 
@@ -45,9 +46,17 @@ _CREDENTIALS: Final = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
 )
 _CHANGES: Final = sa.Table("registry_changes", METADATA, sa.Column("count", sa.Integer, nullable=False))
+_LOG: Final = sa.Table(
+    "registry_log",
+    METADATA,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("account_id", sa.String(512)),
+    sa.Column("last_number", sa.Integer, nullable=False),
+)
+"""What each change touched: an account's keys, or none but those that are numbered above the row before."""
 
 
-class Credential(msgspec.Struct, frozen=True, kw_only=True):
+class Credential(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An API key without its secret. ``account_status`` is the account's (`active`, `suspended`, `closed`)."""
 
     credential_id: str
@@ -116,7 +125,7 @@ class Registry:
             change = sa.update(_ACCOUNTS).where(_ACCOUNTS.c.account_id == account_id)
             if not connection.execute(change.values(status="closed", closed_at=now_us)).rowcount:
                 raise InputError(f"no account is called `{account_id}`")
-            _changed(connection)
+            _changed(connection, account_id)
 
     def issue_key(self, account_id: str, label: str, now_us: int) -> str:
         """Make a key for an account and return it, for the only time. Raises `InputError` for an unknown account."""
@@ -149,9 +158,11 @@ class Registry:
         """Revoke a key for good. Raises `InputError` for an unknown or already revoked one."""
         with self._engine.begin() as connection:
             live = sa.and_(_CREDENTIALS.c.credential_id == credential_id, _CREDENTIALS.c.revoked_at.is_(None))
-            if not connection.execute(sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)).rowcount:
+            change = sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us).returning(_CREDENTIALS.c.account_id)
+            account_id = connection.execute(change).scalar()
+            if account_id is None:
                 raise InputError(f"no live key has the id `{credential_id}`")
-            _changed(connection)
+            _changed(connection, account_id)
 
     def revoke_keys(self, account_id: str, now_us: int) -> list[str]:
         """Revoke all keys of an account; returns the ids of those that were live, none for an unknown account."""
@@ -160,26 +171,28 @@ class Registry:
             change = sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)
             revoked = list(connection.execute(change.returning(_CREDENTIALS.c.credential_id)).scalars())
             if revoked:
-                _changed(connection)
+                _changed(connection, account_id)
         return revoked
 
     def credentials(self) -> dict[str, Credential]:
         """All credentials, revoked ones too, by the hash of their key."""
-        joined = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
-        query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(joined)
         with self._engine.connect() as connection:
-            return {
-                row.key_hash: Credential(
-                    credential_id=row.credential_id,
-                    account_id=row.account_id,
-                    organization_id=row.organization_id,
-                    account_status=row.status,
-                    label=row.label,
-                    issued_at=row.issued_at,
-                    revoked_at=row.revoked_at,
-                )
-                for row in connection.execute(query)
-            }
+            return _credentials(connection, None)
+
+    def credentials_since(self, version: int) -> dict[str, Credential] | None:
+        """Credentials that changed or came after ``version``; None where that is not known, and all must be read."""
+        log = sa.select(_LOG).where(_LOG.c.version >= version).order_by(_LOG.c.version)
+        with self._engine.connect() as connection:
+            rows = connection.execute(log).all()
+            now = int(connection.execute(sa.select(_CHANGES.c.count)).scalar_one())
+            # Whatever another release changed without telling shows as a gap.
+            if [row.version for row in rows] != list(range(version, now + 1)):
+                return None
+            touched = {row.account_id for row in rows[1:] if row.account_id is not None}
+            if len(touched) > _MOST_TOUCHED:
+                return None
+            new = _CREDENTIALS.c.number > rows[0].last_number
+            return _credentials(connection, sa.or_(new, _CREDENTIALS.c.account_id.in_(touched)))
 
     def version(self) -> int:
         """A number that grows with every change: cheap to ask whether anything changed."""
@@ -187,8 +200,29 @@ class Registry:
             return int(connection.execute(sa.select(_CHANGES.c.count)).scalar_one())
 
 
-def _changed(connection: sa.Connection) -> None:
-    connection.execute(sa.update(_CHANGES).values(count=_CHANGES.c.count + 1))
+def _credentials(connection: sa.Connection, which: sa.ColumnElement[bool] | None) -> dict[str, Credential]:
+    joined = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
+    query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(joined)
+    return {
+        row.key_hash: Credential(
+            credential_id=row.credential_id,
+            account_id=row.account_id,
+            organization_id=row.organization_id,
+            account_status=row.status,
+            label=row.label,
+            issued_at=row.issued_at,
+            revoked_at=row.revoked_at,
+        )
+        for row in connection.execute(query if which is None else query.where(which))
+    }
+
+
+def _changed(connection: sa.Connection, account_id: str | None = None) -> None:
+    count = connection.execute(
+        sa.update(_CHANGES).values(count=_CHANGES.c.count + 1).returning(_CHANGES.c.count)
+    ).scalar_one()
+    last = connection.execute(sa.select(sa.func.max(_CREDENTIALS.c.number))).scalar() or 0
+    connection.execute(sa.insert(_LOG).values(version=count, account_id=account_id, last_number=last))
 
 
 def _account_row(account: dict[str, Any]) -> dict[str, Any]:

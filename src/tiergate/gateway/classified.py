@@ -1,0 +1,79 @@
+"""A request to the classified tier, from the facts to a decision that is paid for and on record.
+
+Everything but credit is judged first. Who passes has credit set aside and is judged again by the facts of that moment;
+who does not is told about credit too. The decision is then written, and only then acted upon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tiergate.admission.engine import TierDecision
+from tiergate.admission.facts import closest_grant
+from tiergate.errors import LedgerError
+from tiergate.gateway.charging import Charge, Till, estimate
+from tiergate.gateway.chat import ChatRequest
+from tiergate.gateway.deciding import DecisionWriter, Judged
+from tiergate.gateway.tiers import Ruling
+
+
+class Admitted(NamedTuple):
+    """A decision on record, by ``decision_id``, and the credit that is set aside where it allows."""
+
+    decision: TierDecision
+    decision_id: str
+    charge: Charge | None
+
+
+class ClassifiedTier:
+    """Decides requests to classified models."""
+
+    def __init__(self, till: Till, writer: DecisionWriter) -> None:
+        self._till = till
+        self._writer = writer
+
+    async def decide(
+        self, judge: Callable[[bool | None], Ruling], request: ChatRequest, body: bytes, exchange_id: str
+    ) -> Admitted:
+        """Decide one request. ``judge`` gives the ruling of this moment, for whether credit covers the request.
+
+        Raises `LedgerError` when the decision cannot be recorded: then nothing may be answered.
+        """
+        ruling = judge(True)
+        charge: Charge | bool | None = None
+        micro_usd = estimate(ruling.model, request, len(body))
+        grant = closest_grant(ruling.standing, ruling.model, ruling.asked.fact)
+        if ruling.decision.allowed and grant is not None:
+            charge = await self._till.reserve(grant, ruling.standing, ruling.model, grant.purposes[-1], micro_usd)
+            ruling = judge(True if isinstance(charge, Charge) else charge)
+        elif not ruling.decision.allowed:
+            ruling = judge(await self._till.covers(grant, micro_usd))
+        held = charge if isinstance(charge, Charge) else None
+        try:
+            same = ruling.decision.grant_id == (grant.grant_id if grant else None)
+            if ruling.decision.allowed and not (held and same):
+                # The facts changed meanwhile, and the request now rests on a grant that nothing was set aside from.
+                ruling = judge(None)
+            decision_id = await self._writer.write(self._judged(ruling, body, exchange_id))
+        except BaseException:
+            if held is not None:
+                await held.release()
+            raise
+        if not ruling.decision.allowed and held is not None:
+            await held.release()
+            held = None
+        return Admitted(ruling.decision, decision_id, held)
+
+    def _judged(self, ruling: Ruling, body: bytes, exchange_id: str) -> Judged:
+        if not ruling.decision.reasons and not ruling.decision.allowed:
+            raise LedgerError("a refusal without a reason is not recorded")
+        return Judged(
+            ruling.decision, ruling.standing, ruling.model, ruling.epoch, exchange_id, self._writer.digest(body),
+            ruling.asked.claims, ruling.asked.fact.now_us,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Write what waits."""
+        await self._writer.close()
+        await self._till.close()

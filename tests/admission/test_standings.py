@@ -1,0 +1,162 @@
+"""Standings kept up change by change are those that are made of everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from benchmarks.june_world import CLOSED, CLOSED_COMMODITY, ISSUER, World, build
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.grants import Grants
+from tiergate.admission.holders import Holder, Holders, PersonClasses
+from tiergate.admission.memberships import Memberships
+from tiergate.admission.models import read_models
+from tiergate.admission.person_classes import TrustedIssuer, public_key_text
+from tiergate.admission.programmes import Programmes
+from tiergate.admission.purposes import Purposes
+from tiergate.admission.rule_packs import find_pack, load_packs
+from tiergate.admission.standings import Known, Standings
+from tiergate.clock import DAY, HOUR, SystemClock
+
+SIZES = {"eligible": 3, "ineligible": 2, "not_attested": 2, "commodity": 1}
+
+
+class Kept:
+    """Standings that are kept up, beside those that are made anew each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world: World = build(folder / "data", SIZES)
+        self.now_us = SystemClock().now_us()
+        self.standings = self._standings()
+        self._registered = self.world.registry.version()
+        self.known = self.standings.update(self._credentials(), self._listed(), self.now_us, None)
+
+    def look(self, after_us: int = 0) -> Known:
+        """What is known after what has changed, compared with what is made of everything."""
+        self.now_us += after_us
+        touched = self.world.registry.credentials_since(self._registered)
+        assert touched is not None
+        self._registered = self.world.registry.version()
+        before, asked = self.known.standings, (self._credentials(), self._listed(), self.now_us)
+        self.known = self.standings.update(*asked, touched.values())
+        whole = self._standings().update(*asked, None)
+        assert self.known.standings == whole.standings
+        assert self.known.proofs == whole.proofs
+        assert self.known.models.by_name == whole.models.by_name
+        assert self.known.changed is not None
+        for name, standing in self.known.standings.items():
+            assert (standing is not before.get(name)) == (name in self.known.changed)
+        return self.known
+
+    def _standings(self) -> Standings:
+        return Standings(self.world.engine, self.world.data, self.world.data / "packs")
+
+    def _credentials(self) -> dict[str, Any]:
+        return self.world.registry.credentials()
+
+    def _listed(self) -> Any:
+        return read_models(self.world.data / "models.toml")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    made = Kept(tmp_path)
+    yield made
+    made.world.engine.dispose()
+
+
+def test_nothing_changes_without_a_change(kept: Kept) -> None:
+    assert kept.look().changed == set()
+
+
+def test_each_change_reaches_whom_it_concerns(kept: Kept) -> None:
+    world, now_us = kept.world, kept.now_us
+    admitted = {one.account_id for one in world.people if one.group != "commodity"}
+    first = world.of("eligible")[0]
+    Grants(world.engine).revoke(world.grants[first.person_id], author="op", reason="r", now_us=now_us)
+    (name,) = kept.look().changed or ()
+    assert kept.known.standings[name].grants == ()
+    (customer,) = world.of("commodity")
+    holder = Holder(subject="account", subject_id=customer.account_id, organisation_id="org_b", workload_id="w")
+    Holders(world.engine).set(holder, author="ann", now_us=now_us)
+    (name,) = kept.look().changed or ()
+    assert kept.known.standings[name].organisation_id == "org_b"
+    world.registry.revoke_key(name, now_us)
+    assert kept.look().changed == {name}
+    world.registry.issue_key(first.account_id, "second", now_us)
+    assert len(kept.look().changed or ()) == 1
+    Memberships(world.engine).suspend(world.membership_id, author="rob", code="c", reason="r", now_us=now_us)
+    assert len(kept.look().changed or ()) == len(admitted) + 1
+    (purpose,) = Purposes(world.engine).every()
+    Purposes(world.engine).withdraw(purpose.purpose_id, author="op", now_us=now_us)
+    kept.look()
+    assert {grant.purposes for one in kept.known.standings.values() for grant in one.grants} == {()}
+
+
+def test_an_issuer_that_is_not_trusted_or_has_another_key_attests_nothing(kept: Kept) -> None:
+    classes, now_us = PersonClasses(kept.world.engine), kept.now_us
+    assert sum(bool(one.person_classes) for one in kept.known.standings.values()) == 5
+    held = classes.issuers()[ISSUER]
+    classes.distrust(ISSUER, author="op", now_us=now_us)
+    assert len(kept.look().changed or ()) == 5
+    assert not any(one.person_classes for one in kept.known.standings.values())
+    classes.trust(held, author="op", now_us=now_us)
+    assert len(kept.look().changed or ()) == 5
+    other = public_key_text(Ed25519PrivateKey.generate())
+    changed = TrustedIssuer(issuer=ISSUER, public_key=other, organisations=held.organisations)
+    classes.trust(changed, author="op", now_us=now_us)
+    assert len(kept.look().changed or ()) == 5
+
+
+def test_another_employer_of_record_is_attested_by_nobody(kept: Kept) -> None:
+    person = kept.world.of("eligible")[0]
+    holders = Holders(kept.world.engine)
+    held = holders.get("account", person.account_id)
+    holders.set(msgspec.structs.replace(held, employer_id="org_c"), author="ann", now_us=kept.now_us)
+    (name,) = kept.look().changed or ()
+    assert kept.known.standings[name].person_classes == {}
+
+
+def test_an_account_of_one_organisation_is_not_lent_anothers_membership(kept: Kept) -> None:
+    kept.world.registry.add_account({"account_id": "theirs", "created_at": 0, "organization_id": "org_b"})
+    kept.world.registry.issue_key("theirs", "x", 0)
+    holder = Holder(subject="account", subject_id="theirs", organisation_id="org_a", person_id="per_" + "1" * 32)
+    Holders(kept.world.engine).set(holder, author="ann", now_us=kept.now_us)
+    (name,) = kept.look().changed or ()
+    standing = kept.known.standings[name]
+    assert (standing.organisation_id, standing.memberships, standing.grants) == (None, (), ())
+
+
+def test_terms_that_fall_due_are_seen_without_any_change(kept: Kept) -> None:
+    Programmes(kept.world.engine).publish_terms(
+        "circle", "2", "ab" * 32, accept_by_us=kept.now_us + HOUR, author="op", now_us=kept.now_us
+    )
+    kept.look()
+    before = kept.standings.version(kept.now_us)
+    assert kept.standings.version(kept.now_us + HOUR) != before
+    assert len(kept.look(HOUR).changed or ()) == 7
+
+
+def test_an_active_pack_asks_of_the_models_it_names_and_leaves_standings_alone(kept: Kept) -> None:
+    before = kept.standings.version(kept.now_us)
+    kept.world.activate()
+    assert kept.standings.version(kept.now_us) != before
+    models = kept.look().models.by_name
+    assert kept.known.changed == set()
+    assert [name for name, one in models.items() if one.person_packs == ("june_order@2",)] == [CLOSED, CLOSED_COMMODITY]
+
+
+def test_a_pack_of_ownership_leaves_everybody_not_known_where_there_are_no_facts(kept: Kept) -> None:
+    pack = find_pack(load_packs(), "ofac_50")
+    ActivationStore(kept.world.engine).record(
+        pack, "activate", day=day_of(kept.now_us), names=("A", "B"), reason="r", now_us=kept.now_us
+    )
+    assert len(kept.look().changed or ()) == 7
+    said = [one.organisation_verdicts for one in kept.known.standings.values() if one.organisation_id]
+    assert said == [{pack.name: "not_known"}] * 7
+    assert kept.look(2 * DAY).changed == set()

@@ -1,0 +1,77 @@
+"""Holders and classes from the command line: what is set is shown, and what is wrong is one line and a code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from benchmarks.june_world import build, statement
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
+
+from tiergate.admission.person_classes import public_key_text
+from tiergate.cli import app
+from tiergate.clock import SystemClock
+from tiergate.errors import InputError, StateError
+
+PERSON = "per_" + "0a" * 16
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    build(tmp_path / "data", {"eligible": 1, "not_attested": 1}).engine.dispose()
+    return tmp_path / "data"
+
+
+def run(*arguments: str | Path) -> Any:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def test_a_holder_is_set_shown_and_listed(data: Path) -> None:
+    fields = ("--organisation", "org_a", "--person", PERSON, "--employer", "org_a", "--keeps", "sketches")
+    made = run("holders", "set", "key_1", "--credential", *fields, "--certificate", "AB:" * 31 + "AB", "--data", data)
+    assert made["proof"] == {"kind": "client_certificate", "digest": "ab" * 32}
+    assert run("holders", "show", "key_1", "--credential", "--data", data) == made
+    assert len(run("holders", "list", "--data", data)) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--organisation", " ", "--person", "p"), ("--organisation", "o"), ("--organisation", "o", "--certificate", "x")],
+)
+def test_a_holder_that_cannot_be_is_refused(data: Path, wrong: tuple[str, ...]) -> None:
+    with pytest.raises(InputError):
+        run("holders", "set", "acct-9", *wrong, "--data", data)
+
+
+def test_a_key_stays_with_its_organisation(data: Path) -> None:
+    with pytest.raises(StateError) as refused:
+        run("holders", "set", "eligible-0", "--organisation", "org_b", "--person", PERSON, "--data", data)
+    assert refused.value.code == "other_organisation"
+
+
+def test_statements_are_taken_all_or_none_and_only_from_who_is_trusted(data: Path, tmp_path: Path) -> None:
+    world = build(tmp_path / "other", {"not_attested": 2})
+    key, file, now_us = Ed25519PrivateKey.generate(), tmp_path / "told.jsonl", SystemClock().now_us()
+    told = [statement(person, "eligible", world.pack, key, now_us) for person in world.people]
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, told)))
+    submit = ("classes", "submit", file, "--packs", data / "packs", "--data", data)
+    with pytest.raises(InputError, match="signature"):
+        run(*submit)
+    issuers = tmp_path / "issuers.toml"
+    issuers.write_text(
+        f'[[issuers]]\nissuer = "org_a-hr"\npublic_key = "{public_key_text(key)}"\norganisations = ["org_a"]\n'
+    )
+    assert [one["issuer"] for one in run("classes", "issuers", "--trust", issuers, "--data", data)] == ["org_a-hr"]
+    assert run(*submit) == {"statements": 2, "new": 2}
+    assert run(*submit) == {"statements": 2, "new": 0}
+    assert run("classes", "issuers", "--distrust", "org_a-hr", "--data", data) == []
+    with pytest.raises(InputError, match="no trusted issuer"):
+        run(*submit)
+    world.engine.dispose()

@@ -1,0 +1,233 @@
+"""A researcher who has everything gets through a running gateway; without any one fact its code is told."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from benchmarks.gateway_crash import Server, gateway, serving
+from benchmarks.june_world import CLOSED, CLOSED_COMMODITY, COMMODITY, HEADERS, Person, World, build
+
+from tiergate.admission.credits import Credits
+from tiergate.admission.grants import Grants
+from tiergate.admission.holders import Holders
+from tiergate.admission.memberships import Memberships
+from tiergate.clock import SystemClock
+from tiergate.ledger.checkpoints import load_private_key
+from tiergate.ledger.decision_reader import DecisionReader, scan, verify_log
+
+now_us = SystemClock().now_us
+LINE = 1_000_000
+
+
+class Running:
+    """Gateways on one data folder."""
+
+    def __init__(self, world: World, servers: list[Server]) -> None:
+        self.world, self.servers = world, servers
+
+    def ask(
+        self, person: Person, model: str = CLOSED, worker: int = 0, headers: dict[str, str] | None = None, **more: Any
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        body = {"model": model, "messages": [{"role": "user", "content": "hm"}], "max_tokens": 100} | more
+        given = person.headers() if headers is None else headers
+        given = given | {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"}
+        address = f"{self.servers[worker].address}/v1/chat/completions"
+        asked = urllib.request.Request(address, json.dumps(body).encode(), given)
+        try:
+            with urllib.request.urlopen(asked, timeout=20) as answer:
+                return answer.status, json.loads(answer.read()), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read()), dict(error.headers)
+
+    def codes(self, person: Person, model: str = CLOSED, **more: Any) -> list[str]:
+        status, body, _ = self.ask(person, model, **more)
+        return [] if status == 200 else [one["code"] for one in body["error"]["tiergate"]["reasons"]]
+
+    def until(self, codes: list[str], person: Person, model: str = CLOSED, worker: int = 0, limit_s: float = 1) -> None:
+        """Wait until a request is refused with ``codes``: what is asked after the limit must be."""
+        changed = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            if self.codes(person, model, worker=worker) == codes:
+                return
+            assert asked - changed < limit_s
+
+
+@contextmanager
+def running(folder: Path, upstream: str, workers: int, **sizes: int) -> Iterator[Running]:
+    world = build(folder / "data", sizes, line_micro_usd=LINE)
+    settings = {"TIERGATE_TRUSTED_PROXIES": "127.0.0.0/8", "TIERGATE_PACKS": str(folder / "data" / "packs")}
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(serving(gateway(world.data, upstream), folder / f"gateway-{number}", settings))
+            for number in range(workers)
+        ]
+        yield Running(world, servers)
+    world.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def open_tier(upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("admitted"), upstream, 1, eligible=12, commodity=1) as started:
+        yield started
+
+
+@pytest.fixture
+def someone(open_tier: Running) -> Callable[[], Person]:
+    return lambda: next(_people(open_tier))
+
+
+_taken: dict[int, Iterator[Person]] = {}
+
+
+def _people(started: Running) -> Iterator[Person]:
+    return _taken.setdefault(id(started), iter(started.world.of("eligible")))
+
+
+def test_who_has_everything_gets_through_and_pays_what_was_used(
+    open_tier: Running, someone: Callable[[], Person]
+) -> None:
+    person, lines = someone(), Credits(open_tier.world.engine)
+    before = lines.balance(open_tier.world.line_id).spent
+    status, answer, headers = open_tier.ask(person)
+    assert status == 200, answer
+    used = answer["usage"]
+    due = -(-(used["prompt_tokens"] * 3_000_000 + used["completion_tokens"] * 15_000_000) // 1_000_000)
+    balance = lines.balance(open_tier.world.line_id)
+    assert (balance.spent - before, balance.reserved) == (due, 0)
+    index = int(headers["x-tiergate-decision-id"])
+    with closing(DecisionReader(open_tier.world.data / "decisions")) as log:
+        record = log.record(index)
+        assert (record.outcome, record.reasons) == ("ALLOW", [])
+        openings = {one.field: msgspec.json.decode(one.value) for one in log.openings(index)}
+    assert openings["person"] == person.person_id
+    assert openings["exchange"] == headers["x-tiergate-exchange-id"]
+
+
+def test_a_streamed_answer_is_paid_for_too(open_tier: Running, someone: Callable[[], Person]) -> None:
+    person, lines = someone(), Credits(open_tier.world.engine)
+    before = lines.balance(open_tier.world.line_id).spent
+    body = {"model": CLOSED, "messages": [{"role": "user", "content": "hm"}], "max_tokens": 10, "stream": True}
+    headers = person.headers() | {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"}
+    address = f"{open_tier.servers[0].address}/v1/chat/completions"
+    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)) as answer:
+        assert answer.read().rstrip().endswith(b"[DONE]")
+    balance = lines.balance(open_tier.world.line_id)
+    assert balance.spent > before
+    assert balance.reserved == 0
+
+
+@pytest.mark.parametrize(
+    ("without", "code"),
+    [
+        ("x-tiergate-project", "project_missing"),
+        ("x-tiergate-purpose", "purpose_missing"),
+        ("x-tiergate-asset", "asset_missing"),
+        ("x-tiergate-client-cert", "credential_not_bound"),
+    ],
+)
+def test_each_header_that_is_missing_has_its_code(open_tier: Running, without: str, code: str) -> None:
+    person = open_tier.world.of("eligible")[-1]
+    headers = {name: value for name, value in person.headers().items() if name != without}
+    assert open_tier.codes(person, headers=headers) == [code]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("x-tiergate-project", "blue", "grant_other_project"),
+        ("x-tiergate-purpose", "attack", "purpose_not_allowed"),
+        ("x-tiergate-asset", "www.example.com", "asset_not_authorised"),
+        ("x-tiergate-client-cert", "ab" * 32, "credential_not_bound"),
+    ],
+)
+def test_each_header_that_is_wrong_has_its_code(open_tier: Running, name: str, value: str, code: str) -> None:
+    person = open_tier.world.of("eligible")[-1]
+    assert open_tier.codes(person, headers=person.headers() | {name: value})[0] == code
+
+
+def test_who_is_not_known_is_refused_and_uses_the_lower_tier(open_tier: Running) -> None:
+    (customer,) = open_tier.world.of("commodity")
+    assert "caller_not_known" in open_tier.codes(customer)
+    assert open_tier.ask(customer, COMMODITY)[0] == 200
+
+
+def test_an_answer_that_costs_more_than_is_left_is_refused(open_tier: Running) -> None:
+    person, lines = open_tier.world.of("eligible")[-1], Credits(open_tier.world.engine)
+    assert open_tier.codes(person, max_tokens=1_000_000) == ["credit_exhausted"]
+    assert lines.balance(open_tier.world.line_id).reserved == 0
+
+
+def test_a_revoked_grant_is_refused_within_a_second(open_tier: Running, someone: Callable[[], Person]) -> None:
+    person = someone()
+    assert open_tier.codes(person) == []
+    grant = open_tier.world.grants[person.person_id]
+    Grants(open_tier.world.engine).revoke(grant, author="op", reason="left", now_us=now_us())
+    open_tier.until(["no_grant", "credit_not_known"], person)
+
+
+def test_a_changed_holder_is_another_one_within_a_second(open_tier: Running, someone: Callable[[], Person]) -> None:
+    person, holders = someone(), Holders(open_tier.world.engine)
+    held = holders.get("account", person.account_id)
+    assert open_tier.codes(person) == []
+    holders.set(msgspec.structs.replace(held, proof=None), author="ann", now_us=now_us())
+    open_tier.until(["credential_not_bound"], person)
+    holders.set(msgspec.structs.replace(held, retention=None), author="ann", now_us=now_us())
+    open_tier.until([], person)
+    holders.set(msgspec.structs.replace(held, person_id="per_" + "0" * 32), author="ann", now_us=now_us())
+    open_tier.until(["no_grant", "credit_not_known"], person)
+
+
+def test_the_order_closes_the_models_it_names_for_all_who_are_not_attested(upstream: str, tmp_path: Path) -> None:
+    sizes = {"eligible": 3, "ineligible": 3, "not_attested": 3, "commodity": 1}
+    with running(tmp_path, upstream, 2, **sizes) as started:
+        world = started.world
+        (eligible, *_), (ineligible, *_), (missing, *_), (customer,) = map(world.of, sizes)
+        for worker in (0, 1):
+            for person in (eligible, ineligible, missing):
+                assert started.codes(person, worker=worker) == []
+            assert started.codes(customer, CLOSED_COMMODITY, worker=worker) == []
+        world.activate()
+        for worker in (0, 1):
+            started.until(["person_ineligible"], ineligible, worker=worker)
+            assert started.codes(missing, worker=worker) == ["person_class_missing"]
+            assert started.codes(customer, CLOSED_COMMODITY, worker=worker) == ["person_class_missing"]
+            assert started.codes(eligible, worker=worker) == []
+            assert started.codes(eligible, CLOSED_COMMODITY, worker=worker) == []
+            assert started.codes(customer, COMMODITY, worker=worker) == []
+        Memberships(world.engine).suspend(
+            world.membership_id, author="rob", code="late", reason="late", now_us=now_us()
+        )
+        started.until(["membership_not_active"], eligible)
+        asked = 2 * 3 + 2 * 3
+    found = 0
+    for folder in (world.data / "decisions", world.data / "decisions" / "worker-2"):
+        with closing(DecisionReader(folder)) as log:
+            key = load_private_key(world.data / "decisions.key", log.origin).public
+            verified = verify_log(log, key=key)
+            assert verified.signed == verified.records
+            outcomes = [record.outcome for _, record in scan(log, key=key)]
+        found += len(outcomes)
+        assert outcomes.count("ALLOW") >= 4
+        assert outcomes.count("DENY") >= 1
+    assert found >= asked
+
+
+def test_a_log_that_cannot_be_written_refuses(upstream: str, tmp_path: Path) -> None:
+    with running(tmp_path, upstream, 1, eligible=1) as started:
+        (person,) = started.world.of("eligible")
+        (started.world.data / "decisions").write_text("in the way")
+        status, body, _ = started.ask(person)
+        assert (status, body["error"]["code"]) == (503, "decision_not_recorded")
+        balance = Credits(started.world.engine).balance(started.world.line_id)
+        assert (balance.reserved, balance.spent) == (0, 0)
+        assert started.ask(person, COMMODITY, headers=HEADERS)[0] == 200
