@@ -198,6 +198,9 @@ def judge(seen: list[Seen], workers: int, began_s: float, committed_s: float) ->
             group: dict(Counter("served" if one.served else "+".join(one.codes) for one in after if one.group == group))
             for group in GROUPS
         },
+        "refused_before_activation": dict(
+            Counter(f"{one.group}: {'+'.join(one.codes)}" for one in seen if not one.served and one.done_s < began_s)
+        ),
         "commodity_ms": {
             when: _waits([one for one in commodity if (one.sent_s > began_s) == late])
             for when, late in (("before", False), ("after", True))

@@ -69,6 +69,9 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
 
     reading, snapshot = fresh(None)
     feed.in_force(reading)
+    # Reading everything can take longer than facts count as present: look again, which is quick, before serving.
+    reading, snapshot = fresh(snapshot)
+    feed.in_force(reading)
     key = load_or_create_key(settings.data / "key")
     sketcher = Sketcher(key)
     log = ExchangeLog.open(
