@@ -45,8 +45,7 @@ RECENT_US: Final = 2 * DAY
 """Before the end of the log: whose first exchange came later has just come."""
 
 LEAST_OF_WORKLOAD: Final = 0.25
-"""Times the median member's share of exchanges that are the workload which a member of a group needs whose
-instruction is worded anew each time."""
+"""Times the median member's share of exchanges that are the workload which a member needs."""
 
 MOSTLY: Final = 0.5
 """Share of a group's members among another's from which it is the same group."""
@@ -145,8 +144,8 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
     known = np.append(accounts, -1)[at] == cluster.members
     odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
     kept = odds > 0
-    if worded_anew(cluster, holdings):
-        # Where no piece of an instruction tells who has it, one phrase in common does not make an account a member.
+    if finding.linked:
+        # One phrase in common, of a list that both were made from, does not make an account a member.
         share = shares(traffic.account[rows], traffic.account[test.rows_of(cluster.members)])
         kept &= share >= LEAST_OF_WORKLOAD * float(np.median(share))
     members = cluster.members[kept]
