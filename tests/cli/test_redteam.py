@@ -37,7 +37,7 @@ def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) 
     assert "attacking: 100%" in done.stderr
     rows = list(csv.DictReader((tmp_path / "rt" / "redteam.csv").read_text().splitlines()))
     assert [(row["exchanges"], row["control"]) for row in rows[:2]] == [("60", "none"), ("60", "rate_limit")]
-    assert len(rows) == 6
+    assert len(rows) == 7
     whole = json.loads((tmp_path / "rt" / "redteam.json").read_text())
     assert whole["simulated"] is True
     assert whole["setting"]["account_a_day"] == 20

@@ -64,7 +64,7 @@ def figure(results: Sequence[Assessment], out: Path) -> Path | None:
         drawing = Figure(figsize=(6.4, 3.6), layout="constrained")
         FigureCanvasSVG(drawing)
         axes = drawing.subplots()
-        for control, marker in zip(Control, "osD^vx", strict=True):
+        for control, marker in zip(Control, "osD^vxP", strict=True):
             some = [one for one in results if one.control is control and one.usd_per_exchange]
             cost = [one.usd_per_exchange["mode"] for one in some]
             axes.plot([one.exchanges for one in some], cost, marker=marker, label=str(control).replace("_", " "))
