@@ -33,7 +33,7 @@ TELLING: Final = 10.0
 """Times as often as everybody's exchanges carry such a phrase or word that members' must."""
 
 WORKLOAD_SHARE: Final = 0.2
-"""Share of the median member's exchanges that must come from their common template for it to be their workload."""
+"""Share of members' exchanges that must come from their common template for it to be their workload."""
 
 
 class Carrying:
@@ -53,11 +53,9 @@ class Carrying:
         send, if only once each; all of theirs otherwise.
         """
         tokens = telling_tokens(cluster, holdings, "template", COMMON_TOKEN)
-        account = self._traffic.account
         for look in (self.pieces, partial(self.pieces, anew=True), self._phrases):
             found = look(tokens, rows)
-            # The median account decides: heavy ones, who may not belong, do not outvote the others.
-            if len(rows) and np.median(shares(account[found], account[rows])) >= WORKLOAD_SHARE:
+            if len(found) and len(found) >= WORKLOAD_SHARE * len(rows):
                 return found
         return rows
 

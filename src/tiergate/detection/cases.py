@@ -26,8 +26,8 @@ from tiergate.records.schema import TIME
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-OPENING_CONFIDENCE: Final = 0.4
-"""A finding becomes a case, to be watched, when it is about as likely as not."""
+OPENING_CONFIDENCE: Final = 0.5
+"""A finding becomes a case, to be watched, when it is more likely than not."""
 
 ACTING_Q: Final = 0.05
 SURE: Final = 0.95
