@@ -14,9 +14,13 @@ import pytest
 
 from tests.detection.conftest import START, SUBJECTS, Platform, log_batches
 from tiergate.clock import DAY, HOUR, MINUTE
+from tiergate.detection.cases import opens
+from tiergate.detection.description import Cluster
 from tiergate.detection.evidence import gather
+from tiergate.detection.findings import Finding
 from tiergate.detection.intake import take_in
 from tiergate.detection.run import DetectionInputs, Parameters, RunSummary, run_detection
+from tiergate.detection.workload import Statistic
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY, Sketcher
 from tiergate.records.refused import RefusedRows
@@ -234,3 +238,12 @@ def test_who_comes_with_the_same_instruction_and_subjects_of_its_own_is_left_alo
     members = found(run(log_batches(made.exchange_table()), made.account_table(), tmp_path), made)
     assert members["campaign"] >= 23
     assert members["newcomer"] == 0
+
+
+@pytest.mark.parametrize(("workload", "power", "expected"), [(3.1, 1.0, True), (2.9, 1.0, False), (0.0, 0.0, True)])
+def test_what_is_more_likely_an_ordinary_group_opens_no_case_where_the_tests_can_tell(
+    workload: float, power: float, expected: bool
+) -> None:
+    linked = Cluster(np.arange(30), {}, 3.0, 0.0, 6.0)
+    told = [Statistic("subject", 0.1, 0.1, 2.0, 0.3, workload)]
+    assert opens(Finding(linked, np.ones(30), np.arange(9), told, 11.0, power), 0.49) is expected

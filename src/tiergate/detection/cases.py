@@ -26,8 +26,8 @@ from tiergate.records.schema import TIME
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-OPENING_CONFIDENCE: Final = 0.5
-"""A finding becomes a case, to be watched, when it is more likely than not."""
+OPENING_CONFIDENCE: Final = 0.4
+"""A finding becomes a case, to be watched, when it is about as likely as not, and see `opens`."""
 
 ACTING_Q: Final = 0.05
 SURE: Final = 0.95
@@ -89,6 +89,13 @@ CASE_EXCHANGES_SCHEMA: Final = pa.schema(
 )
 CHARGED: Final = 0.5
 """Probability from which an exchange of a member is charged to the case."""
+
+
+def opens(finding: Finding, confidence: float) -> bool:
+    """Whether a finding becomes a case. Where the tests of its workload have full power to answer, their answer must be
+    for a queue: what is linked and more likely an ordinary group is not put before a person."""
+    answered = finding.power == 1
+    return finding.score > 0 and confidence >= OPENING_CONFIDENCE and (finding.queue > 0 or not answered)
 
 
 @dataclass(frozen=True, slots=True)

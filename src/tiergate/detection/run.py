@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import tiergate
 from tiergate.detection.carrying import Carrying
-from tiergate.detection.cases import CHARGED, OPENING_CONFIDENCE, Case, exchange_table, name_case, tables
+from tiergate.detection.cases import CHARGED, Case, exchange_table, name_case, opens, tables
 from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
@@ -205,7 +205,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
     cases: list[Case] = []
     taken = np.zeros(accounts, bool)
     for found, chance in zip(findings, calibrate(findings, decoys, rounds, platform.share), strict=True):
-        if found.score <= 0 or chance.confidence < OPENING_CONFIDENCE:
+        if not opens(found, chance.confidence):
             continue
         one = grown(found, holdings, carrying, traffic, test)
         if taken[one.cluster.members].mean() >= MOSTLY:
