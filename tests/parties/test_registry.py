@@ -150,3 +150,10 @@ def test_a_second_process_sees_the_same(registry: Registry, tmp_path: Path) -> N
 def test_a_database_that_cannot_be_opened_is_a_sentence(where: str) -> None:
     with pytest.raises(SettingsError, match="cannot open the control database"):
         open_database(where)
+
+
+def test_a_lost_pepper_is_not_replaced_unnoticed(engine: sa.Engine) -> None:
+    Registry(engine, bytes(32))
+    Registry(engine, bytes(32))
+    with pytest.raises(SettingsError, match="restore it from a backup"):
+        Registry(engine, b"x" * 32)

@@ -8,6 +8,7 @@ revoked: of them an unkeyed BLAKE2b hash is stored, and nobody has the key to ha
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import sqlalchemy as sa
 
-from tiergate.errors import InputError
+from tiergate.errors import InputError, SettingsError
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 from tiergate.records.schema import ACCOUNT_SCHEMA
 
@@ -56,6 +57,10 @@ _LOG: Final = sa.Table(
 """What each change touched: an account's keys, or none but those that are numbered above the row before."""
 
 
+_PEPPER: Final = sa.Table("registry_pepper", METADATA, sa.Column("told_by", sa.String(64), primary_key=True))
+"""What a fixed word hashes to under the pepper: tells a lost pepper from the right one, and nothing of it."""
+
+
 class Credential(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An API key without its secret. ``account_status`` is the account's (`active`, `suspended`, `closed`)."""
 
@@ -78,15 +83,26 @@ def key_hash(key: str, pepper: bytes) -> str | None:
 
 
 class Registry:
-    """Accounts and credentials in a database. Every method is one transaction. ``pepper``: see `tokens`."""
+    """Accounts and credentials in a database. Every method is one transaction. ``pepper``: see `tokens`.
+
+    Raises `SettingsError` for another pepper than the database's hashes were made under.
+    """
 
     def __init__(self, engine: sa.Engine, pepper: bytes) -> None:
         self.pepper = pepper
         self._engine = engine
         METADATA.create_all(engine)
+        told_by = keyed_hash(pepper, "pepper")
         with engine.begin() as connection:
             if connection.execute(sa.select(_CHANGES.c.count)).first() is None:
                 connection.execute(sa.insert(_CHANGES).values(count=0))
+            known = connection.execute(sa.select(_PEPPER.c.told_by)).scalar()
+            if known is None:
+                connection.execute(sa.insert(_PEPPER).values(told_by=told_by))
+        if not hmac.compare_digest(known or told_by, told_by):
+            raise SettingsError(
+                "the file `pepper` is not the one that this database's keys are stored under: restore it from a backup"
+            )
 
     def add_account(self, account: dict[str, Any]) -> None:
         """Register one account; see `add_accounts`."""
