@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,11 @@ def test_a_child_is_gone_after_a_failure_too(tmp_path: Path) -> None:
 
 
 def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
-    start = time.monotonic()
     with (
         pytest.raises(TiergateError, match=r"the gateway ended while it started \(exit code 3\): no room"),
         server("gateway", ["-c", "print('no room'); raise SystemExit(3)"], port=free_port(), log=tmp_path / "log"),
     ):
         pass
-    assert time.monotonic() - start < 10
 
 
 def test_a_child_does_not_see_the_settings_of_the_one_who_runs_it(

@@ -23,6 +23,8 @@ from tiergate.parties.tokens import load_or_create_pepper
 
 UPSTREAM_KEY = "sk-upstream-must-stay-inside"
 ACCOUNTS = 60
+GIVE_UP_S = 30.0
+"""When a test stops waiting for what must come. How soon it comes is measured in `benchmarks/`, on a quiet machine."""
 
 
 def now_us() -> int:
@@ -101,7 +103,7 @@ class Deployed:
 
     def row_where(self, account_id: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The one row that fits, waiting for it: a caller who hung up is recorded when that is noticed."""
-        give_up = time.monotonic() + 8
+        give_up = time.monotonic() + GIVE_UP_S
         while not (found := [row for row in self.rows(account_id) if fits(row)]):
             assert time.monotonic() < give_up, self.rows(account_id)
             time.sleep(0.05)

