@@ -84,13 +84,16 @@ class Carrying:
         code = part.code[runs(part.start[rows], length)].astype(np.int64)
         owner = np.unique(self._traffic.account[rows], return_inverse=True)[1]
         accounts = int(owner.max(initial=-1)) + 1
-        pair = np.unique(code * accounts + np.repeat(owner, length))
-        senders = np.bincount(pair // accounts, minlength=part.distinct)
         inside = np.bincount(code, minlength=part.distinct)
         outside = max(self._traffic.rows - len(rows), 1)
         usual = (everywhere - inside + 0.5) / outside
-        ours = (senders >= max(3, COMMON_PHRASE * accounts)) & (inside >= TELLING * usual * len(rows))
-        return ours & worth_naming(inside, usual, len(rows), part.distinct)
+        needed = max(3, COMMON_PHRASE * accounts)
+        ours = (inside >= needed) & (inside >= TELLING * usual * len(rows))
+        ours &= worth_naming(inside, usual, len(rows), part.distinct)
+        # Senders are counted of those alone that pass all else: there are millions of others.
+        held = ours[code]
+        pair = np.unique(code[held] * accounts + np.repeat(owner, length)[held])
+        return ours & (np.bincount(pair // accounts, minlength=part.distinct) >= needed)
 
 
 def _carried(part: Ragged, wanted: npt.NDArray[np.bool_], rows: I64) -> F64:
