@@ -29,6 +29,10 @@ COMMON_TOKEN: Final = 0.3
 COMMON_PHRASE: Final = 0.1
 """Share of members who send a phrase or word, if only once, for it to be the group's."""
 
+FEWEST_SENDERS: Final = 3
+"""Members that must be such a share. Smaller groups have no phrases: what three of a dozen send alike, among all that
+they send, is found because they do, and passes for a queue."""
+
 TELLING: Final = 10.0
 """Times as often as everybody's exchanges carry such a phrase or word that members' must."""
 
@@ -80,14 +84,15 @@ class Carrying:
 
     def _telling(self, part: Ragged, everywhere: I64, rows: I64) -> npt.NDArray[np.bool_]:
         """Which codes (distinct,) of ``part`` tell ``rows`` from all others."""
-        length = np.diff(part.start)[rows]
-        code = part.code[runs(part.start[rows], length)].astype(np.int64)
         owner = np.unique(self._traffic.account[rows], return_inverse=True)[1]
         accounts = int(owner.max(initial=-1)) + 1
+        if (needed := COMMON_PHRASE * accounts) < FEWEST_SENDERS:
+            return np.zeros(part.distinct, bool)
+        length = np.diff(part.start)[rows]
+        code = part.code[runs(part.start[rows], length)].astype(np.int64)
         inside = np.bincount(code, minlength=part.distinct)
         outside = max(self._traffic.rows - len(rows), 1)
         usual = (everywhere - inside + 0.5) / outside
-        needed = max(3, COMMON_PHRASE * accounts)
         ours = (inside >= needed) & (inside >= TELLING * usual * len(rows))
         ours &= worth_naming(inside, usual, len(rows), part.distinct)
         # Senders are counted of those alone that pass all else: there are millions of others.
