@@ -22,11 +22,11 @@ OF_QUEUE = 999
 
 
 def camouflaged(wordings: list[str]) -> Platform:
-    """People, and 20 accounts of which each sends as much talk of its own as exchanges of a queue, which are told by
+    """People, and 30 accounts of which each sends as much talk of its own as exchanges of a queue, which are told by
     their output tokens."""
     platform = Platform(3)
     platform.people("benign", 120)
-    for _ in range(20):
+    for _ in range(30):
         name = platform.account("campaign")
         own = SUBJECTS[platform.rng.integers(len(SUBJECTS))]
         for number in range(24):
