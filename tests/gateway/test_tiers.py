@@ -230,6 +230,12 @@ def test_the_model_that_was_judged_is_the_only_one_in_the_body(body: bytes) -> N
     assert pairs == [("model", "b"), ("messages", [])]
 
 
+@pytest.mark.parametrize("field", ["models", "Fallbacks", "context_window_fallbacks", "extra_body", "Max_Tokens", "N"])
+def test_what_asks_another_model_or_is_read_under_another_spelling_is_refused(field: str) -> None:
+    with pytest.raises(InputError, match=f"`{field}`"):
+        with_one_model(json.dumps({"model": "a", "messages": [], field: 9}).encode(), "a")
+
+
 def test_all_else_in_a_body_stays_as_it_came() -> None:
     rest = b'"messages":[{"role":"user","content":"\\u00fc \\"model\\": 1.50"}],"seed":12345678901234567890'
     assert with_one_model(b'{"model": "m", ' + rest + b"}", "m") == b'{"model":"m",' + rest + b"}"
