@@ -22,6 +22,9 @@ from tiergate.admission.purposes import Purposes
 from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.admission.standings import Known, Standings
 from tiergate.clock import DAY, HOUR, SystemClock
+from tiergate.parties.database import open_database
+from tiergate.parties.fact_rows import Listing, Party, fact_key, party_id, shown_id
+from tiergate.parties.facts import FactStore
 
 SIZES = {"eligible": 3, "ineligible": 2, "not_attested": 2, "commodity": 1}
 
@@ -160,3 +163,40 @@ def test_a_pack_of_ownership_leaves_everybody_not_known_where_there_are_no_facts
     said = [one.organisation_verdicts for one in kept.known.standings.values() if one.organisation_id]
     assert said == [{pack.name: "not_known"}] * 7
     assert kept.look(2 * DAY).changed == set()
+
+
+def test_a_listing_that_begins_or_ends_by_itself_is_obeyed_from_then_on(kept: Kept) -> None:
+    later, since, until = (party_id("own", name) for name in ("later", "since", "until"))
+    begin, end = kept.now_us + HOUR, kept.now_us + 2 * HOUR
+    facts = open_database(kept.world.data / "parties.sqlite")
+    FactStore(facts).add(
+        [
+            *(Party(key=one, party=one, name="party") for one in (later, since, until)),
+            Listing(key=fact_key("1"), party=since, list="SDN"),
+            Listing(key=fact_key("2"), party=later, list="SDN", valid_from_us=begin),
+            Listing(key=fact_key("3"), party=until, list="SDN", valid_to_us=end),
+        ],
+        source="list",
+        now_us=kept.now_us,
+    )
+    facts.dispose()
+    for number, one in enumerate((later, since, until)):
+        kept.world.registry.add_account(
+            {"account_id": f"acct-{number}", "created_at": 0, "organization_id": shown_id(one)}
+        )
+        kept.world.registry.issue_key(f"acct-{number}", "x", 0)
+    pack = find_pack(load_packs(), "ofac_50")
+    ActivationStore(kept.world.engine).record(
+        pack, "activate", day=day_of(kept.now_us), names=("A", "B"), reason="r", now_us=kept.now_us
+    )
+
+    def said(after_us: int) -> list[str]:
+        before, asked = kept.standings.version(kept.now_us), kept.standings.version(kept.now_us + after_us)
+        assert (before != asked) == bool(after_us)
+        by_party = {one.organisation_id: one.organisation_verdicts for one in kept.look(after_us).standings.values()}
+        return [by_party[shown_id(one)][pack.name] for one in (later, since, until)]
+
+    kept.look()
+    assert said(0) == ["no", "yes", "yes"]
+    assert said(HOUR) == ["yes", "yes", "yes"]
+    assert said(HOUR) == ["yes", "yes", "no"]

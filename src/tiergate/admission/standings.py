@@ -68,7 +68,7 @@ class Standings:
         """Numbers of which one differs whenever `update` would find something."""
         passed = bisect.bisect_right(self._state.due, now_us) if self._state else 0
         stores = (self._changes.version(), self._activations.epoch(), self._ownership.version())
-        return (*stores, day_of(now_us).toordinal(), passed)
+        return (*stores, day_of(now_us).toordinal(), passed, self._ownership.passed(now_us))
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None
