@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,33 @@ def test_an_upstream_that_breaks_off_does_not_pass_for_a_whole_answer(start: Cal
             list(customer.ask(stream=True))
         thread.join()
     assert gateway.rows(customer.account_id)[0]["finish_reason"] == "upstream_broke_off"
+
+
+def test_callers_share_no_idempotency_key_and_the_body_is_called_what_it_is(start: Callable[..., Deployed]) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Upstream(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            seen.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with HTTPServer(("127.0.0.1", 0), Upstream) as upstream:
+        thread = threading.Thread(target=upstream.serve_forever)
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{upstream.server_port}")
+        one, other = gateway.customer(), gateway.customer()
+        for customer in (one, other, one):
+            odd = {"Idempotency-Key": "job-1", "Content-Type": "text/plain; charset=utf-7"}
+            assert post(gateway, customer, question(), odd)[0] == 200
+        upstream.shutdown()
+        thread.join()
+    first, second, third = (headers["idempotency-key"] for headers in seen)
+    assert first == third != second
+    assert {headers["content-type"] for headers in seen} == {"application/json"}
 
 
 def test_too_many_at_once_are_asked_to_come_back(start: Callable[..., Deployed], slow_upstream: str) -> None:

@@ -111,7 +111,8 @@ class Call:
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             async with AsyncExitStack() as stack:
-                call = self._services.upstream.call("POST", "/chat/completions", headers, body)
+                account = self._exchange.account_id
+                call = self._services.upstream.call("POST", "/chat/completions", headers, body, account)
                 answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
                 if answer is None:
                     raise await self._gone()
