@@ -39,6 +39,7 @@ from tiergate.ledger.notes import (
     ED25519,
     PrivateKey,
     PublicKey,
+    SignatureLine,
     merged,
     parse_note,
     parse_public_key,
@@ -362,3 +363,9 @@ def test_cosignatures_are_kept_for_what_the_log_holds(tmp_path: Path) -> None:
     other = sign_checkpoint(LOG_KEY, 8, leaf_hash(b"other"))
     with pytest.raises(ProofError, match="not of what"):
         add_cosignatures(tmp_path / "log", other, [line], LOG_KEY.public)
+    # A line under the log's own name would take the place of its signature, and no receipt would hold any more.
+    own = LOG_KEY.public
+    kept = (tmp_path / "log" / "cosigned").read_bytes()
+    with pytest.raises(ProofError, match="does not fit"):
+        add_cosignatures(tmp_path / "log", second.checkpoint, [SignatureLine(own.name, own.key_id, bytes(64))], own)
+    assert (tmp_path / "log" / "cosigned").read_bytes() == kept
