@@ -118,6 +118,7 @@ def test_a_day_is_in_the_one_period_that_has_it_or_in_none(drawn: tuple[Period, 
         ("valid_from = 2014-08-13", "valid_from = 2014-08-13\nvalid_to = 2013-01-01", r"\[0\].valid_to` is before"),
         ("valid_from = 2014-08-13", "valid_from = 2014-13-13", "is no TOML"),
         ('id = "ofac_50"', 'id = "ofac"', "key `id` is `ofac`; call the file"),
+        ('tiers = ["*"]', 'tiers = ["classified", "comodity"]', "key `applies_to.tiers` names a tier that is none of"),
         ("control = false", "control = false\nequal_presumes_control = true", "equal_presumes_control` says nothing"),
     ],
 )  # fmt: skip
@@ -145,6 +146,12 @@ def test_an_operators_version_stands_beside_ours_and_may_not_take_its_number(tmp
         find_pack(packs, "ofac_50@3")
     (tmp_path / "ofac_50.toml").write_text(OFAC)
     with pytest.raises(InputError, match="`ofac_50@1` is there already"):
+        load_packs(tmp_path)
+
+
+def test_no_file_that_is_meant_for_a_pack_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "ofac_50.v2.TOML").write_text(OFAC.replace("version = 1", "version = 2"))
+    with pytest.raises(InputError, match=r"call the file `ofac_50.v2.toml`"):
         load_packs(tmp_path)
 
 

@@ -12,16 +12,19 @@ from benchmarks.june_world import CLOSED, CLOSED_COMMODITY, ISSUER, World, build
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tiergate.admission.activations import ActivationStore, day_of
-from tiergate.admission.grants import Grants
+from tiergate.admission.grants import Grants, HolderKind, Surface
 from tiergate.admission.holders import Holder, Holders, PersonClasses
 from tiergate.admission.memberships import Memberships
 from tiergate.admission.models import read_models
 from tiergate.admission.person_classes import TrustedIssuer, public_key_text
 from tiergate.admission.programmes import Programmes
-from tiergate.admission.purposes import Purposes
+from tiergate.admission.purposes import AssetKind, Evidence, Purposes, asset
 from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.admission.standings import Known, Standings
 from tiergate.clock import DAY, HOUR, SystemClock
+from tiergate.parties.database import open_database
+from tiergate.parties.fact_rows import Listing, Party, fact_key, party_id, shown_id
+from tiergate.parties.facts import FactStore
 
 SIZES = {"eligible": 3, "ineligible": 2, "not_attested": 2, "commodity": 1}
 
@@ -132,6 +135,44 @@ def test_an_account_of_one_organisation_is_not_lent_anothers_membership(kept: Ke
     assert (standing.organisation_id, standing.memberships, standing.grants) == (None, (), ())
 
 
+def test_a_workloads_grant_ends_with_the_membership_of_the_person_that_it_rests_on(kept: Kept) -> None:
+    engine, now_us, members = kept.world.engine, kept.now_us, Memberships(kept.world.engine)
+    theirs = members.apply("circle", "org_a", applicant="ann", person_id="per_q", now_us=now_us).membership_id
+    for reviewer in ("rob", "rita"):
+        members.approve(theirs, reviewer=reviewer, now_us=now_us)
+    purpose = Purposes(engine).declare(
+        theirs, "test_own", author="ann", now_us=now_us, assets=[asset(AssetKind.DOMAIN, "example.org")],
+        evidence=[Evidence(sha256="ab" * 32, issuer="owner", expires_at_us=now_us + DAY)],
+    )  # fmt: skip
+    Purposes(engine).accept(purpose.purpose_id, author="rob", now_us=now_us)
+    Grants(engine).give(
+        theirs, holder_kind=HolderKind.WORKLOAD, holder_id="w", project="red", model=CLOSED, surface=Surface.CHAT,
+        purpose_id=purpose.purpose_id, from_us=now_us, to_us=now_us + DAY, author="rob", now_us=now_us,
+    )  # fmt: skip
+    kept.world.registry.add_account({"account_id": "work", "created_at": 0, "organization_id": "org_a"})
+    kept.world.registry.issue_key("work", "x", 0)
+    holder = Holder(
+        subject="account", subject_id="work", organisation_id="org_a", workload_id="w", person_id="per_other"
+    )
+    Holders(engine).set(holder, author="ann", now_us=now_us)
+
+    def grants() -> int:
+        (standing,) = [one for one in kept.look().standings.values() if one.workload_id == "w"]
+        assert [one.state for one in standing.memberships] == ["active"]  # the organisation's own
+        return len(standing.grants)
+
+    assert grants() == 1
+    members.suspend(theirs, author="rob", code="c", reason="r", now_us=now_us)
+    assert grants() == 0
+    members.resume(theirs, author="rob", reason="r", now_us=now_us)
+    assert grants() == 1
+    Programmes(engine).publish_terms("circle", "2", "ab" * 32, accept_by_us=now_us + HOUR, author="op", now_us=now_us)
+    members.accept_terms(kept.world.membership_id, "2", author="ann", now_us=now_us)
+    assert grants() == 1
+    kept.look(HOUR)
+    assert grants() == 0
+
+
 def test_terms_that_fall_due_are_seen_without_any_change(kept: Kept) -> None:
     Programmes(kept.world.engine).publish_terms(
         "circle", "2", "ab" * 32, accept_by_us=kept.now_us + HOUR, author="op", now_us=kept.now_us
@@ -160,3 +201,40 @@ def test_a_pack_of_ownership_leaves_everybody_not_known_where_there_are_no_facts
     said = [one.organisation_verdicts for one in kept.known.standings.values() if one.organisation_id]
     assert said == [{pack.name: "not_known"}] * 7
     assert kept.look(2 * DAY).changed == set()
+
+
+def test_a_listing_that_begins_or_ends_by_itself_is_obeyed_from_then_on(kept: Kept) -> None:
+    later, since, until = (party_id("own", name) for name in ("later", "since", "until"))
+    begin, end = kept.now_us + HOUR, kept.now_us + 2 * HOUR
+    facts = open_database(kept.world.data / "parties.sqlite")
+    FactStore(facts).add(
+        [
+            *(Party(key=one, party=one, name="party") for one in (later, since, until)),
+            Listing(key=fact_key("1"), party=since, list="SDN"),
+            Listing(key=fact_key("2"), party=later, list="SDN", valid_from_us=begin),
+            Listing(key=fact_key("3"), party=until, list="SDN", valid_to_us=end),
+        ],
+        source="list",
+        now_us=kept.now_us,
+    )
+    facts.dispose()
+    for number, one in enumerate((later, since, until)):
+        kept.world.registry.add_account(
+            {"account_id": f"acct-{number}", "created_at": 0, "organization_id": shown_id(one)}
+        )
+        kept.world.registry.issue_key(f"acct-{number}", "x", 0)
+    pack = find_pack(load_packs(), "ofac_50")
+    ActivationStore(kept.world.engine).record(
+        pack, "activate", day=day_of(kept.now_us), names=("A", "B"), reason="r", now_us=kept.now_us
+    )
+
+    def said(after_us: int) -> list[str]:
+        before, asked = kept.standings.version(kept.now_us), kept.standings.version(kept.now_us + after_us)
+        assert (before != asked) == bool(after_us)
+        by_party = {one.organisation_id: one.organisation_verdicts for one in kept.look(after_us).standings.values()}
+        return [by_party[shown_id(one)][pack.name] for one in (later, since, until)]
+
+    kept.look()
+    assert said(0) == ["no", "yes", "yes"]
+    assert said(HOUR) == ["yes", "yes", "yes"]
+    assert said(HOUR) == ["yes", "yes", "no"]

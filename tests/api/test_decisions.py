@@ -80,6 +80,18 @@ def test_an_appeal_undoes_a_decision(control: Control, key: PublicKey) -> None:
     assert applicant.get("/v1/decisions/0").json()["overturned"]
 
 
+def test_a_name_that_comes_again_in_another_organisation_sees_no_appeal(control: Control, key: PublicKey) -> None:
+    operator_id, token = control.operator(Role.APPLICANT, name="ann@example.com")
+    before = control.with_token(token)
+    filed = before.post("/v1/appeals", json={"against": "decision", "subject_id": "0", "grounds": "g"})
+    appeal = f"/v1/appeals/{filed.json()['appeal']['appeal_id']}"
+    assert before.get(appeal).status_code == 200
+    control.services.operators.end(operator_id, NOW)
+    after = control.client(Role.APPLICANT, name="ann@example.com", organisation="org-two")
+    assert after.get(appeal).status_code == 404
+    assert after.get("/v1/appeals").json()["items"] == []
+
+
 def test_a_deployment_without_a_log_says_so(control: Control) -> None:
     client: httpx2.Client = control.client(Role.AUDITOR)
     assert client.get("/v1/decisions/0").json()["code"] == "no_decision_log"

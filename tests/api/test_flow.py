@@ -85,6 +85,9 @@ def test_the_whole_way(control: Control, applicant: httpx2.Client) -> None:
     assert applicant.post(f"/v1/grants/{grant}/assessment", json=question).json()["allowed"]
     wrong = applicant.post(f"/v1/grants/{grant}/assessment", json=question | {"surface": "chat", "project": "q"})
     assert wrong.json()["codes"] == ["grant_other_project", "grant_other_surface"]
+    for kind, value, status in (("domain", "WWW.Example.org.", 200), ("cidr", "no network", 422), ("domain", "", 422)):
+        named = question | {"assets": [{"kind": kind, "value": value}]}
+        assert applicant.post(f"/v1/grants/{grant}/assessment", json=named).status_code == status
 
     administrator = control.client(Role.ADMINISTRATOR)
     assert applicant.post(f"/v1/grants/{grant}/revocation", json={"reason": "r"}).status_code == 403

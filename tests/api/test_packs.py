@@ -66,6 +66,19 @@ def test_a_proposal_needs_a_passkey_and_ages(control: Control, administrator: Ap
     assert second.post(f"/v1/pack-proposals/{proposal['proposal_id']}/confirmation", shown).status_code == 404
 
 
+def test_a_proposal_of_somebody_who_left_binds_nobody(control: Control) -> None:
+    leaving = Approver(control, Role.ADMINISTRATOR, name="lee@example.com")
+    proposal = proposed(leaving)
+    gone = control.services.operators.named("lee@example.com")
+    assert gone is not None
+    control.services.operators.end(gone.operator_id, NOW)
+    path, shown = f"/v1/pack-proposals/{proposal['proposal_id']}/confirmation", {"fingerprint": proposal["fingerprint"]}
+    for name in ("ron@example.com", "lee@example.com"):
+        refused = Approver(control, Role.ADMINISTRATOR, name=name).post(path, shown)
+        assert (refused.status_code, refused.json()["code"]) == (409, "proposer_left")
+    assert ActivationStore(control.services.engine).epoch() == 0
+
+
 def test_a_preview_changes_nothing(control: Control) -> None:
     auditor = control.client(Role.AUDITOR)
     tried = auditor.post(f"/v1/packs/{PACK}/preview", json={"confirmed": True})

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from tests.api.authenticator import Approver
 from tests.api.conftest import NOW, ORGANISATION, Control
 from tests.api.test_flow import PROGRAMME, admitted, asked, declared
+from tiergate.admission.holders import Holder
 from tiergate.api.operators import Role
 
 USERS = "/scim/v2/Users"
@@ -125,6 +127,36 @@ def test_whoever_leaves_has_nothing_left_at_once(
     assert grants.get(given["grant_id"]).revoked_at_us == NOW
     assert applicant.get("/v1/session").status_code == 401
     assert one.post("/v1/grants", asked(membership, purpose, holder_id=ann["id"])).status_code == 201
+
+
+def test_whoever_leaves_loses_the_keys_that_they_hold_whatever_the_accounts_are_called(
+    control: Control, directory: httpx2.Client
+) -> None:
+    ann, registry, holders = added(directory), control.services.registry, control.services.holders
+    for account in ("acct-1", "acct-2", "acct-3", "team"):
+        registry.add_account({"account_id": account, "organization_id": ORGANISATION, "created_at": NOW})
+    for account in ("acct-1", "acct-2", "acct-3", "team", "team"):
+        registry.issue_key(account, account, NOW)
+    mine, bobs = sorted(key.credential_id for key in registry.credentials().values() if key.account_id == "team")
+    theirs = Holder(subject="account", subject_id="acct-1", organisation_id=ORGANISATION, person_id=ann["id"])
+    for more in (
+        {},
+        {"subject_id": "acct-2", "organisation_id": "org-two"},
+        {"subject_id": "acct-3", "workload_id": "ci"},
+        {"subject_id": "team", "person_id": "ANN@example.com "},
+        {"subject": "credential", "subject_id": bobs, "person_id": "bob"},
+    ):
+        holders.set(msgspec.structs.replace(theirs, **more), author="x", now_us=NOW)
+    for _ in range(2):
+        patched(directory, ann["id"], LEAVING[0])
+        revoked = {key.credential_id for key in registry.credentials().values() if key.revoked_at is not None}
+        assert revoked == {
+            mine,
+            *(key.credential_id for key in registry.credentials().values() if key.account_id == "acct-1"),
+        }
+    holders.set(msgspec.structs.replace(theirs, subject="credential", subject_id=bobs), author="x", now_us=NOW)
+    patched(directory, ann["id"], LEAVING[0])
+    assert {key.revoked_at for key in registry.credentials().values() if key.credential_id == bobs} == {NOW}
 
 
 def test_a_namesake_in_another_organisation_ends_nothing(control: Control, directory: httpx2.Client) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,19 @@ def test_a_witness_finds_a_second_history(data: Path, tmp_path: Path, run_tierga
     done = run_tiergate("decisions", "witness", "second.txt", *witness)
     assert (done.returncode, done.stdout) == (1, "")
     assert "rewritten or forked" in done.stderr
+
+
+def test_erasing_somebody_erases_them_in_the_logs_of_all_gateways(data: Path, run_tiergate: RunCommand) -> None:
+    for worker in ("worker-2", "worker-3"):
+        with closing(DecisionLog.open(data / "decisions" / worker, origin=f"{ORIGIN}/{worker}")) as log:
+            log.append([decided(n) for n in range(10)])
+    said = run_tiergate("decisions", "log").stderr
+    assert ("worker-2" in said, "worker-3" in said) == (True, True)
+    assert len(json.loads(run_tiergate("decisions", "log", "--json").stdout)["not_verified"]) == 2
+    # One record is of one log.
+    run_tiergate("decisions", "erase", "--record", "3", "--field", "person")
+    assert b"person-3@example.com" in (data / "decisions" / "worker-2" / "personal.sqlite").read_bytes()
+    done = run_tiergate("decisions", "erase", "--field", "person", "--value", "person-3@example.com")
+    assert done.returncode == 0, done.stderr
+    left = [path for path in data.rglob("*") if path.is_file() and b"person-3@example.com" in path.read_bytes()]
+    assert left == []

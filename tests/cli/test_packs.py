@@ -30,16 +30,19 @@ def test_from_preview_to_activation_and_back(run_tiergate: RunCommand, tmp_path:
     assert "organisations: clear->clear 1, clear->deny 2" in table.stdout
     assert "2 outcomes would change" in table.stderr
 
+    later = run_tiergate("packs", "activate", "uk_ofsi", *PEOPLE, "--on", "2099-01-01")
+    assert "lists no model that `uk_ofsi@1` applies to" in later.stderr
+    (tmp_path / "data" / "models.toml").write_text('[models.m]\ntier = "open"\n')
     done = run_tiergate("packs", "activate", "ofac_50", *PEOPLE)
     assert (done.returncode, done.stderr) == (0, "")
     assert "activated ofac_50@1 from" in done.stdout
     listed = json.loads(run_tiergate("packs", "list", "--json").stdout)
-    assert listed["epoch"] == 1
+    assert listed["epoch"] == 2
     assert [one["pack"] for one in listed["packs"] if one["active"]] == ["ofac_50@1"]
     back = json.loads(run_tiergate("packs", "preview", "ofac_50", "--change", "deactivate", "--json").stdout)
     assert back["counts"]["organisations"] == {"clear->clear": 1, "deny->clear": 2}
     row = json.loads(run_tiergate("packs", "deactivate", "ofac_50", *PEOPLE, "--json").stdout)
-    assert (row["epoch"], row["action"], row["second_name"]) == (2, "deactivate", "Bo Roy")
+    assert (row["epoch"], row["action"], row["second_name"]) == (3, "deactivate", "Bo Roy")
 
 
 def test_what_is_refused(run_tiergate: RunCommand, tmp_path: Path) -> None:

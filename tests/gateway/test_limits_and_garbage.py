@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import httpx2
 import openai
 import pytest
 
-from tests.gateway.conftest import UPSTREAM_KEY, Customer, Deployed
+from tests.gateway.conftest import GIVE_UP_S, UPSTREAM_KEY, Customer, Deployed, now_us
 from tiergate.ledger.log import INTERRUPTED, read_log
 
 MARKER = "violet-marmalade-lighthouse"
@@ -52,6 +54,21 @@ def test_a_body_above_the_limit_is_413_with_and_without_a_length(proxied: Deploy
         raw.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"1770\r\n" + b"x" * 6000 + b"\r\n0\r\n\r\n")
         assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
     assert len(proxied.rows(customer.account_id)) == 1
+
+
+@pytest.mark.parametrize("how", ["revoke_keys", "close_account"])
+def test_who_is_stopped_while_their_body_is_on_its_way_is_refused(plain: Deployed, how: str) -> None:
+    customer, body = plain.customer(), question()
+    with socket.create_connection(("127.0.0.1", plain.port), timeout=GIVE_UP_S) as raw:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {customer.key}\r\n"
+        raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
+        assert post(plain, customer, body)[0] == 200
+        getattr(plain.registry, how)(customer.account_id, now_us())
+        stopped = time.monotonic()
+        while post(plain, customer, body)[0] == 200:
+            assert time.monotonic() - stopped < GIVE_UP_S
+        raw.sendall(body[10:])
+        assert raw.recv(1000).split()[1] in (b"401", b"403")
 
 
 def test_a_body_of_three_megabytes_passes(plain: Deployed) -> None:
@@ -245,6 +262,33 @@ def test_an_upstream_that_breaks_off_does_not_pass_for_a_whole_answer(start: Cal
             list(customer.ask(stream=True))
         thread.join()
     assert gateway.rows(customer.account_id)[0]["finish_reason"] == "upstream_broke_off"
+
+
+def test_callers_share_no_idempotency_key_and_the_body_is_called_what_it_is(start: Callable[..., Deployed]) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Upstream(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            seen.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with HTTPServer(("127.0.0.1", 0), Upstream) as upstream:
+        thread = threading.Thread(target=upstream.serve_forever)
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{upstream.server_port}")
+        one, other = gateway.customer(), gateway.customer()
+        for customer in (one, other, one):
+            odd = {"Idempotency-Key": "job-1", "Content-Type": "text/plain; charset=utf-7"}
+            assert post(gateway, customer, question(), odd)[0] == 200
+        upstream.shutdown()
+        thread.join()
+    first, second, third = (headers["idempotency-key"] for headers in seen)
+    assert first == third != second
+    assert {headers["content-type"] for headers in seen} == {"application/json"}
 
 
 def test_too_many_at_once_are_asked_to_come_back(start: Callable[..., Deployed], slow_upstream: str) -> None:

@@ -15,11 +15,14 @@ import msgspec
 import openai
 import pytest
 from benchmarks.gateway_crash import gateway
+from benchmarks.june_world import build
 
 from tests.admission.at_random import right
 from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed, deployed
+from tiergate.admission.activations import ActivationStore, day_of
 from tiergate.admission.epochs import EpochFeed
 from tiergate.admission.models import FILE, Models, fingerprint, read_models
+from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
 from tiergate.gateway.chat import with_one_model
@@ -230,6 +233,12 @@ def test_the_model_that_was_judged_is_the_only_one_in_the_body(body: bytes) -> N
     assert pairs == [("model", "b"), ("messages", [])]
 
 
+@pytest.mark.parametrize("field", ["models", "Fallbacks", "context_window_fallbacks", "extra_body", "Max_Tokens", "N"])
+def test_what_asks_another_model_or_is_read_under_another_spelling_is_refused(field: str) -> None:
+    with pytest.raises(InputError, match=f"`{field}`"):
+        with_one_model(json.dumps({"model": "a", "messages": [], field: 9}).encode(), "a")
+
+
 def test_all_else_in_a_body_stays_as_it_came() -> None:
     rest = b'"messages":[{"role":"user","content":"\\u00fc \\"model\\": 1.50"}],"seed":12345678901234567890'
     assert with_one_model(b'{"model": "m", ' + rest + b"}", "m") == b'{"model":"m",' + rest + b"}"
@@ -267,6 +276,36 @@ def test_a_wrong_file_is_refused_and_says_where(tmp_path: Path, text: str, said:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(InputError, match=said):
         read_models(tmp_path / FILE)
+
+
+def test_an_active_pack_binds_a_listed_model_where_the_file_itself_asks_nothing(tmp_path: Path) -> None:
+    world = build(tmp_path, {"commodity": 1})
+    (tmp_path / FILE).write_text('[models."fable-5"]\ntier = "commodity"\n[models.small]\ntier = "commodity"\n')
+    store, facts = VerdictStore(world.engine), Standings(world.engine, tmp_path, tmp_path / "packs")
+
+    def loaded(current: Snapshot | None) -> Snapshot:
+        return load(world.registry, store, SystemClock().now_us(), current, tmp_path, facts)
+
+    first = loaded(None)
+    assert not first.models.tiers_in_force
+    world.activate()
+    second = loaded(first)
+    assert second.models.asking == {"fable-5"}
+    assert len(second.standings) == 1
+    # Without the row that it binds the model would be open under its name again.
+    (tmp_path / FILE).write_text('[models.small]\ntier = "commodity"\n')
+    third = loaded(second)
+    assert (third.models.asking, third.complaint is None) == ({"fable-5"}, False)
+    (tmp_path / FILE).write_text('[models."fable-5"]\ntier = "open"\n')
+    fourth = loaded(third)
+    assert (fourth.models.asking, fourth.complaint) == ({"fable-5"}, None)
+    now_us = SystemClock().now_us()
+    ActivationStore(world.engine).record(
+        world.pack, "deactivate", day=day_of(now_us), names=("A", "B"), reason="lifted", now_us=now_us
+    )
+    fifth = loaded(fourth)
+    assert (fifth.models.tiers_in_force, fifth.complaint) == (False, None)
+    world.engine.dispose()
 
 
 def test_a_snapshot_knows_models_and_never_forgets_that_there_are_tiers(tmp_path: Path) -> None:

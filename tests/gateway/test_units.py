@@ -41,6 +41,7 @@ def test_a_stream_says_the_same_in_any_pieces(cuts: list[int]) -> None:
     assert (reader.model, reader.finish_reason, reader.text, reader.done) == ("m-1", "length", "über tin", True)
     assert reader.usage is not None
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (7, 2)
+    assert reader.pieces == 2
 
 
 @given(st.binary(max_size=300))

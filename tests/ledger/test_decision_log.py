@@ -188,6 +188,7 @@ def test_values_that_are_changed_or_vanish_show(tmp_path: Path) -> None:
         ("delete from personal where record = 11 and field = 'person'", "missing, not erased"),
         ("update personal set field = 'other' where record = 11 and field = 'person'", "commits to no field `other`"),
         ("insert into erased values (11, 'other', 0)", "commits to no field `other`"),
+        ("insert into erased values (11, 'person', 0)", "said to be erased, and is kept"),
     ):
         folder = tmp_path / said[:12].replace(" ", "-")
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from tiergate.ledger.checkpoints import (
     verify_cosignatures,
 )
 from tiergate.ledger.decision_log import DecisionLog, add_cosignatures
-from tiergate.ledger.decision_reader import COSIGNED, DecisionReader
+from tiergate.ledger.decision_reader import COSIGNED, DecisionReader, verify_log
 from tiergate.ledger.decision_records import canonical_value
 from tiergate.ledger.merkle import leaf_hash
 from tiergate.ledger.notes import (
@@ -39,6 +40,7 @@ from tiergate.ledger.notes import (
     ED25519,
     PrivateKey,
     PublicKey,
+    SignatureLine,
     merged,
     parse_note,
     parse_public_key,
@@ -362,3 +364,27 @@ def test_cosignatures_are_kept_for_what_the_log_holds(tmp_path: Path) -> None:
     other = sign_checkpoint(LOG_KEY, 8, leaf_hash(b"other"))
     with pytest.raises(ProofError, match="not of what"):
         add_cosignatures(tmp_path / "log", other, [line], LOG_KEY.public)
+    # A line under the log's own name would take the place of its signature, and no receipt would hold any more.
+    own = LOG_KEY.public
+    kept = (tmp_path / "log" / "cosigned").read_bytes()
+    with pytest.raises(ProofError, match="does not fit"):
+        add_cosignatures(tmp_path / "log", second.checkpoint, [SignatureLine(own.name, own.key_id, bytes(64))], own)
+    assert (tmp_path / "log" / "cosigned").read_bytes() == kept
+
+
+def test_a_log_that_was_taken_back_behind_what_witnesses_saw_does_not_hold(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    grown(folder, 4)
+    shutil.copytree(folder, tmp_path / "early")
+    later = grown(folder, 8)
+    add_cosignatures(folder, later.checkpoint, [made_witness(tmp_path).cosign(later, NOW_US)], LOG_KEY.public)
+    shutil.copy(folder / "cosigned", tmp_path / "early")
+    shutil.copytree(tmp_path / "early", tmp_path / "other")
+    with closing(DecisionLog.open(tmp_path / "other")) as log:
+        log.append([decided(n) for n in range(20, 26)])
+        log.sign(LOG_KEY, NOW_US)
+    for name, said in (("early", "8 records were cosigned, and 4 are there"), ("other", "those that were cosigned")):
+        with closing(DecisionReader(tmp_path / name)) as reader, pytest.raises(ProofError, match=said):
+            verify_log(reader, key=LOG_KEY.public)
+    with closing(DecisionReader(folder)) as reader:
+        assert verify_log(reader, key=LOG_KEY.public).records == 8

@@ -21,6 +21,7 @@ from tiergate.admission.rule_packs import AppliesTo, RulePack, Standing, load_pa
 from tiergate.parties.database import open_database
 from tiergate.parties.facts import FactStore
 from tiergate.parties.resolving import Verdict
+from tiergate.parties.snapshot import NEVER
 
 _SAID: dict[Verdict, Verdict3] = {Verdict.YES: "yes", Verdict.NO: "no", Verdict.NOT_KNOWN: "not_known"}
 
@@ -79,11 +80,12 @@ def binding_on(activations: ActivationStore, folder: Path | None, day: date) -> 
 
 class Ownership:
     """Verdicts on organisations, from the facts of parties in ``database`` if there are any. Judged once for a pack, a
-    day and a version of the facts."""
+    day, and a version of the facts as long as none of them begins or ends."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self._version = -1
+        self._until_us = NEVER
         self._facts: OwnershipFacts = no_facts()
         self._judged: dict[tuple[str, bool, date], PackVerdicts] = {}
 
@@ -97,11 +99,16 @@ class Ownership:
         finally:
             engine.dispose()
 
+    def passed(self, now_us: int) -> bool:
+        """Whether a fact that was read has begun or ended since."""
+        return now_us >= self._until_us
+
     def judge(self, asked: Mapping[str, ActivePack], day: date, now_us: int) -> dict[str, PackVerdicts]:
         """Verdicts by the name under which a pack is asked."""
         version = self.version() if asked else self._version
-        if version != self._version:
-            self._facts, self._judged, self._version = self._read(now_us), {}, version
+        if version != self._version or (asked and self.passed(now_us)):
+            self._facts, self._until_us = self._read(now_us)
+            self._judged, self._version = {}, version
         keys = {name: (one.pack.fingerprint(), one.confirmed, day) for name, one in asked.items()}
         self._judged = {key: held for key, held in self._judged.items() if key in set(keys.values())}
         for name, one in asked.items():
@@ -109,12 +116,14 @@ class Ownership:
                 self._judged[keys[name]] = judge(one, self._facts, day)
         return {name: self._judged[key] for name, key in keys.items()}
 
-    def _read(self, now_us: int) -> OwnershipFacts:
+    def _read(self, now_us: int) -> tuple[OwnershipFacts, int]:
+        """The facts, and until when they hold."""
         if not self._database.is_file():
-            return no_facts()
+            return no_facts(), NEVER
         engine = open_database(self._database)
         try:
-            return facts_of(FactStore(engine).as_of(now_us))
+            snapshot = FactStore(engine).as_of(now_us)
+            return facts_of(snapshot), snapshot.until_us
         finally:
             engine.dispose()
 

@@ -56,6 +56,8 @@ ENTRIES: Final = sa.Table(
     sa.Column("at_us", sa.BigInteger, nullable=False),
 )
 SUMS: Final = ("committed", "reserved", "spent", "overrun")
+MOST_MICRO_USD: Final = 2**62 - 1
+"""The largest amount; two of them still fit a column."""
 
 
 class CreditLine(msgspec.Struct, frozen=True, kw_only=True, tag="line", forbid_unknown_fields=True):
@@ -170,7 +172,7 @@ def settled_before(connection: sa.Connection, reservation_id: str, cost: int) ->
 
 def whole(micro_usd: int, what: str, *, least: int = 0) -> int:
     """An amount as it is. Raises `InputError` when it is no whole number of micro-dollars from ``least`` on."""
-    if not isinstance(micro_usd, int) or not least <= micro_usd < 2**62:
+    if not isinstance(micro_usd, int) or not least <= micro_usd <= MOST_MICRO_USD:
         raise InputError(f"{what} is a whole number of micro-dollars, {least} or more, not `{micro_usd}`")
     return micro_usd
 

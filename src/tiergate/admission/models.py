@@ -14,8 +14,8 @@
     [models."frontier-small"]
     tier = "commodity"
 
-Without the file, or where no row asks anything, no tiers are told apart. Where one does, a name that is not listed is
-refused: it may be another name for a model that is.
+Without the file, or where no row asks anything and no active pack binds one, no tiers are told apart. Where one does, a
+name that is not listed is refused: it may be another name for a model that is.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Models:
-    """The models of a deployment by name. ``offers``: what a refusal may point to, preferred ones first."""
+    """The models of a deployment by name. ``offers``: what a refusal may point to, preferred ones first. ``asking``:
+    names of those that ask anything of a caller; where there are none, no tiers are told apart."""
 
     def __init__(self, models: dict[str, ModelFact]) -> None:
         self.by_name = models
         lower = [model for model in models.values() if model.tier != "classified"]
         self.offers = tuple(sorted(lower, key=lambda model: -TIER_RANK[model.tier]))
-        self.tiers_in_force = any(_asks(model) for model in models.values())
+        self.asking = frozenset(name for name, model in models.items() if _asks(model))
+        self.tiers_in_force = bool(self.asking)
 
 
 def read_models(path: Path) -> Models:

@@ -21,6 +21,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 import rfc8785
 
+from tiergate.admission.known_facts import TIER_RANK
 from tiergate.errors import InputError
 from tiergate.parties.ownership import WHOLE, Counts, OwnershipTest, Remainder
 
@@ -217,7 +218,7 @@ def load_packs(folder: Path | None = None) -> dict[tuple[str, int], RulePack]:
         found += folder.iterdir()
     packs: dict[tuple[str, int], RulePack] = {}
     for file in found:
-        if file.name.endswith(".toml"):
+        if file.name.casefold().endswith(".toml"):
             pack = parse_pack(file.read_text(encoding="utf-8"), file.name)
             if (pack.id, pack.version) in packs:
                 raise InputError(f"rule pack `{file.name}`: `{pack.name}` is there already; give it another `version`")
@@ -244,6 +245,11 @@ def _fault(pack: RulePack) -> tuple[str, str] | None:
         ("periods", not pack.periods, "is missing: say from when the rule is in force"),
         ("sources", not pack.sources, "is missing: say where the values are from"),
         ("applies_to.tiers", not pack.applies_to.tiers, "is empty; write `*` for all"),
+        (
+            "applies_to.tiers",
+            not {ANY, *TIER_RANK}.issuperset(pack.applies_to.tiers),
+            f"names a tier that is none of {', '.join(TIER_RANK)}: it would bind nobody",
+        ),
         ("applies_to.models", not pack.applies_to.models, "is empty; write `*` for all"),
     ]
     for key, wrong, reason in checks:

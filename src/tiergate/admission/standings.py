@@ -68,7 +68,7 @@ class Standings:
         """Numbers of which one differs whenever `update` would find something."""
         passed = bisect.bisect_right(self._state.due, now_us) if self._state else 0
         stores = (self._changes.version(), self._activations.epoch(), self._ownership.version())
-        return (*stores, day_of(now_us).toordinal(), passed)
+        return (*stores, day_of(now_us).toordinal(), passed, self._ownership.passed(now_us))
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None
@@ -249,7 +249,7 @@ class _State:
             employer_verdicts=self._barred.get(holder.employer_id or "", {}),
             person_classes=self._classes(holder, now_us),
             purposes=purposes,
-            grants=self._granted(holder, organisation),
+            grants=self._granted(holder, organisation, now_us),
             retention=holder.retention,
         )
 
@@ -310,17 +310,23 @@ class _State:
                 made[code] = made[ids[0]]
         return made
 
-    def _granted(self, holder: Holder, organisation: str | None) -> tuple[GrantFact, ...]:
+    def _granted(self, holder: Holder, organisation: str | None, now_us: int) -> tuple[GrantFact, ...]:
         kind, who = ("workload", holder.workload_id) if holder.workload_id else ("person", holder.person_id)
         return tuple(
             fact
             for one in self._grants.get((kind, who or ""), {}).values()
-            if one.organisation_id == organisation and (fact := self._grant(one)) is not None
+            if one.organisation_id == organisation and (fact := self._grant(one, holder, now_us)) is not None
         )
 
-    def _grant(self, one: Grant) -> GrantFact | None:
+    def _grant(self, one: Grant, holder: Holder, now_us: int) -> GrantFact | None:
         membership = self._memberships.get(one.organisation_id, {}).get(one.membership_id)
-        if membership is None or membership.state in (State.REFUSED, State.ENDED):
+        judged = None if membership is None else self._membership(membership, now_us)
+        if membership is None or judged is None:
+            return None
+        # Another person's membership is not among those that the gates read: nothing rests on it unless it admits.
+        if membership.person_id not in (None, holder.person_id) and not (
+            judged.state == State.ACTIVE and judged.terms_accepted
+        ):
             return None
         purpose = self._purposes.get(one.purpose_id)
         accepted = purpose is not None and purpose.accepted_by is not None and purpose.withdrawn_at_us is None

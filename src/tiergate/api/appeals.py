@@ -92,12 +92,16 @@ def _appeal(call: Call) -> Appeal:
 
 
 def _sees(call: Call, appeal: Appeal) -> bool:
-    if call.operator.organisation_id is None or same(call.operator.name, appeal.filed_by):
+    if call.operator.organisation_id is None:
         return True
-    if appeal.against is not Against.MEMBERSHIP:
-        return False
     try:
-        membership_of(call, appeal.subject_id)
+        if appeal.against is Against.MEMBERSHIP:
+            membership_of(call, appeal.subject_id)
+        elif same(call.operator.name, appeal.filed_by):
+            # A name can come again, as somebody of another organisation.
+            decision_of(call, appeal.subject_id)
+        else:
+            return False
     except ProblemError:
         return False
     return True

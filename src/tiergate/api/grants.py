@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from tiergate.admission import purposes
 from tiergate.admission.grants import Grant, HolderKind, Surface
 from tiergate.admission.grants import Request as Asked
-from tiergate.admission.purposes import Asset
-from tiergate.api.members import Given, Id, membership_of
+from tiergate.api.members import DeclaredAsset, Given, Id, membership_of
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
 from tiergate.api.paging import Page, PageQuery, page
@@ -50,7 +50,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: Id
     surface: Surface
     purpose_id: Id | None = None
-    assets: tuple[Asset, ...] = ()
+    assets: Annotated[list[DeclaredAsset], msgspec.Meta(max_length=1000)] = []
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,8 @@ def revoke(call: Call) -> Grant:
 
 def assess(call: Call) -> Assessment:
     grant = _grant(call)
-    asked = Asked(organisation_id=grant.organisation_id, **msgspec.structs.asdict(call.body))
+    assets = tuple(purposes.asset(one.kind, one.value) for one in call.body.assets)
+    asked = Asked(organisation_id=grant.organisation_id, **msgspec.structs.asdict(call.body) | {"assets": assets})
     codes = call.services.grants.assess(grant.grant_id, asked, call.now_us)
     return Assessment(grant_id=grant.grant_id, allowed=not codes, codes=codes)
 

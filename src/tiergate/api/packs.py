@@ -150,6 +150,11 @@ def confirm(call: Call) -> Recorded:
         raise ProblemError(
             409, "second_person_needed", "whoever proposed a change cannot confirm it", "ask another administrator"
         )
+    proposer = call.services.operators.get(proposal.operator_id)
+    if proposer is None or not proposer.may(Permission.ACTIVATE_PACK):
+        raise ProblemError(
+            409, "proposer_left", "whoever proposed this is no longer at work here", "propose it again, by two who are"
+        )
     if not call.body.fingerprint == proposal.fingerprint == pack.fingerprint():
         raise ProblemError(
             409, "pack_changed", "the pack is not what was proposed", "look at it anew and propose it again"

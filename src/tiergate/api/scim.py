@@ -8,17 +8,20 @@ provisioner's token decides which organisation is spoken of; a directory cannot 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from starlette.responses import Response
 
+from tiergate.admission.changes import same
 from tiergate.admission.grants import HolderKind, Party
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
 from tiergate.api.people import Person
 from tiergate.api.problems import ProblemError, not_found
+from tiergate.errors import InputError
 
 KIND: Final = "application/scim+json"
 USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -223,13 +226,27 @@ def _deprovision(call: Call, person: Person) -> None:
         by_name = grant.holder_kind is HolderKind.PERSON and _is(person, grant.holder_id)
         if by_name and grant.revoked_at_us is None:
             services.grants.revoke(grant.grant_id, author=author, reason=GONE, now_us=now_us)
-    for account in services.registry.accounts_of(person.organisation_id):
-        if _is(person, account):
-            services.registry.revoke_keys(account, now_us)
+    _revoke_keys(call, person)
     operator = services.operators.named(person.user_name)
     if operator is not None and operator.organisation_id == person.organisation_id:
         services.operators.end(operator.operator_id, now_us)
         services.sessions.end_all(operator.operator_id, now_us)
+
+
+def _revoke_keys(call: Call, person: Person) -> None:
+    """Keys of accounts that are called after a person, and keys that they hold for themselves."""
+    registry, now_us = call.services.registry, call.now_us
+    holders = [one for one in call.services.holders.every() if one.organisation_id == person.organisation_id]
+    own = [one for one in holders if one.workload_id is None and one.person_id and _is(person, one.person_id)]
+    # A holder of one key counts before the account's.
+    keys = {one.subject_id for one in own if one.subject == "credential"}
+    others = {one.subject_id for one in holders if one.subject == "credential"} - keys
+    accounts = {one for one in registry.accounts_of(person.organisation_id) if _is(person, one)}
+    for account in accounts | {one.subject_id for one in own if one.subject == "account"}:
+        registry.revoke_keys(account, now_us, but=others)
+    for key in keys:
+        with suppress(InputError):  # revoked already
+            registry.revoke_key(key, now_us)
 
 
 def _reprovision(call: Call, person: Person) -> None:
@@ -240,7 +257,7 @@ def _reprovision(call: Call, person: Person) -> None:
 
 
 def _is(person: Person, name: str) -> bool:
-    return name.lower() in (person.person_id, person.user_name)
+    return same(name, person.person_id, person.user_name)
 
 
 def _user(call: Call, person: Person) -> User:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tiergate.admission.appeals import Appeals
 from tiergate.admission.grants import Grants
+from tiergate.admission.holders import Holders
 from tiergate.admission.memberships import Memberships
 from tiergate.admission.programmes import Programmes
 from tiergate.admission.purposes import Purposes
@@ -46,6 +47,7 @@ class Services:
     memberships: Memberships
     purposes: Purposes
     grants: Grants
+    holders: Holders
     appeals: Appeals
     proposals: Proposals
     sign_in: SignIn | None
@@ -92,6 +94,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             memberships=Memberships(engine),
             purposes=Purposes(engine),
             grants=Grants(engine),
+            holders=Holders(engine),
             appeals=Appeals(engine),
             proposals=Proposals(engine),
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),

@@ -54,7 +54,8 @@ def log(
             say_json({"valid": False, "error": str(error), "record": error.index})
             raise typer.Exit(ProofError.exit_code) from error
     if as_json:
-        facts = found._asdict() | {"root": found.root.hex()}
+        others = [str(other) for other in _workers(_log_folder(data))]
+        facts = found._asdict() | {"root": found.root.hex(), "not_verified": others}
         say_json({"valid": True, "log": reader.origin, "signature_checked": public is not None} | facts)
         return
     outcomes = ", ".join(f"{number:,} {name}" for name, number in found.outcomes.items())
@@ -62,6 +63,8 @@ def log(
     say(f"{outcomes}; {counted(found.personal, 'personal value')} kept, {found.erased:,} erased")
     if public is None:
         note("the signature was not checked: give the log's public key with --key")
+    for other in _workers(_log_folder(data)):
+        note(f"`{other}` is a log of its own: verify it too, with --data and --key")
 
 
 @app.command("receipt")
@@ -174,6 +177,8 @@ def erase(
 ) -> None:
     """Erase personal values and their salts. Records and proofs stay; what was erased cannot be brought back.
 
+    With --value in the logs of all gateways on the data folder, with --record in the one that DIR names.
+
     \b
     Example:
       tiergate decisions erase --field person --value ann@example.com
@@ -187,8 +192,11 @@ def erase(
     if value is not None and field is None:
         raise InputError("say which field has that value: give --field")
     canonical = None if value is None else canonical_value(value)
-    with closing(PersonalValues(_log_folder(data) / PERSONAL)) as values:
-        erased = values.erase(SystemClock().now_us(), record=record, field=field, value=canonical)
+    log = _log_folder(data)
+    erased = 0
+    for folder in [log] if record is not None else [log, *_workers(log)]:
+        with closing(PersonalValues(folder / PERSONAL)) as values:
+            erased += values.erase(SystemClock().now_us(), record=record, field=field, value=canonical)
     if as_json:
         say_json({"erased": erased})
     else:
@@ -221,6 +229,13 @@ def _log_folder(data: Path) -> Path:
     from tiergate.ledger.decision_reader import ABOUT
 
     return data if (data / ABOUT).exists() else data / "decisions"
+
+
+def _workers(log: Path) -> list[Path]:
+    """Logs of further gateways, which lie in the first one's."""
+    from tiergate.ledger.decision_reader import ABOUT
+
+    return sorted(path.parent for path in log.glob(f"*/{ABOUT}"))
 
 
 def _key_file(data: Path) -> Path:

@@ -230,6 +230,19 @@ def _record(
     said = standing(one, day)
     if change is Change.ACTIVATE and said not in (Standing.IN_FORCE, Standing.UNCONFIRMED):
         note(f"by its own text `{one.name}` is {said.value} on that day and bars nobody until that changes")
+    if change is Change.ACTIVATE and _binds_no_model(one, data):
+        note(f"`{data / 'models.toml'}` lists no model that `{one.name}` applies to: it binds nobody until it does")
+
+
+def _binds_no_model(pack: RulePack, data: Path) -> bool:
+    from tiergate.admission.models import FILE, read_models
+    from tiergate.admission.rule_packs import AppliesTo
+
+    try:
+        listed = read_models(data / FILE).by_name.values()
+    except InputError:
+        return False  # the gateway complains of the file itself
+    return not any(pack.applies_to.meets(AppliesTo(tiers=(one.tier,), models=(one.model,))) for one in listed)
 
 
 @contextmanager

@@ -69,14 +69,19 @@ class Gateway:
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        credential = self.snapshot.credential(presented_key(headers))
-        if credential is None or credential.revoked_at is not None:
+        key = presented_key(headers)
+        if self._live(key) is None:
             await refuse(send, INVALID_KEY, None)
             return
         body = await _read_body(receive, headers, self._settings.max_body_bytes)
         if body is None:
             message = f"the request body is larger than {self._settings.max_body_bytes} bytes"
             await reply(send, 413, error_body(413, "request_too_large", message), [(b"connection", b"close")])
+            return
+        # Sending the body can take as long as the caller likes: what was known before it may be past.
+        credential = self._live(key)
+        if credential is None:
+            await refuse(send, INVALID_KEY, None)
             return
         try:
             request = decode_request(body)
@@ -109,6 +114,11 @@ class Gateway:
                 await self._refuse_tier(call, tier, send)
                 return
         await call.answer(scope["headers"], body, receive, send, charge)
+
+    def _live(self, key: str | None) -> Credential | None:
+        """The credential behind a key, None for an unknown or revoked one."""
+        credential = self.snapshot.credential(key)
+        return None if credential is None or credential.revoked_at is not None else credential
 
     async def _tier(
         self, call: Call, credential: Credential, request: ChatRequest, headers: dict[bytes, bytes], code: str,

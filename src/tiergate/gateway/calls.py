@@ -111,7 +111,8 @@ class Call:
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             async with AsyncExitStack() as stack:
-                call = self._services.upstream.call("POST", "/chat/completions", headers, body)
+                account = self._exchange.account_id
+                call = self._services.upstream.call("POST", "/chat/completions", headers, body, account)
                 answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
                 if answer is None:
                     raise await self._gone()
@@ -179,10 +180,10 @@ class Call:
             raise ClientGoneError
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _settle(self, status: int, usage: Usage | None) -> None:
+    async def _settle(self, status: int, usage: Usage | None, tokens_seen: int = 0) -> None:
         """Charge an answer before it is whole in the caller's hands. An error of the upstream's costs nothing."""
         if self._charge is not None and status < 400:
-            await self._charge.settle(usage)
+            await self._charge.settle(usage, tokens_seen)
 
     async def _record_stream(self, status: int, reader: AnswerReader, finish: str | None) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
@@ -194,7 +195,9 @@ class Call:
                 response_text=reader.text,
                 **_tokens(reader.usage),
             )
-            await self._settle(status, reader.usage)
+            # What a stream says of its use on the way is not yet all: whoever hangs up must not pay for less.
+            usage = None if finish == "client_disconnected" else reader.usage
+            await self._settle(status, usage, reader.pieces)
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error

@@ -15,6 +15,7 @@ from typing import Final, TypeVar, cast
 
 import sqlalchemy as sa
 
+from tiergate.admission.credit_rows import MOST_MICRO_USD
 from tiergate.admission.credits import Credits
 from tiergate.admission.known_facts import GrantFact, ModelFact, Standing
 from tiergate.clock import Clock
@@ -34,10 +35,13 @@ _log = logging.getLogger(__name__)
 
 
 def estimate(model: ModelFact, request: ChatRequest, body_bytes: int) -> int:
-    """What a request may cost, in micro-dollars: no text has more tokens than bytes."""
-    limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
-    output = max(0, OUTPUT_TOKENS if limit is None else limit) * max(1, request.n or 1)
-    return max(1, cost(model, body_bytes, output))
+    """What a request may cost, in micro-dollars: no text has more tokens than bytes.
+
+    Of two limits the larger counts, and one below 1 is none: upstreams differ in what they make of either.
+    """
+    limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
+    output = max((limit if limit > 0 else OUTPUT_TOKENS for limit in limits), default=OUTPUT_TOKENS)
+    return min(max(1, cost(model, body_bytes, output * max(1, request.n or 1))), MOST_MICRO_USD)
 
 
 def cost(model: ModelFact, input_tokens: int, output_tokens: int) -> int:
@@ -57,8 +61,9 @@ class Charge:
         self._micro_usd = micro_usd
         self._closed = False
 
-    async def settle(self, usage: Usage | None) -> None:
-        """Charge an answer. One whose use the upstream does not say costs what was set aside.
+    async def settle(self, usage: Usage | None, tokens_seen: int = 0) -> None:
+        """Charge an answer. One whose use the upstream does not say costs what was set aside, or ``tokens_seen`` of
+        output where that is more.
 
         Raises `LedgerError` when it cannot be written; the reservation then runs out by itself.
         """
@@ -66,11 +71,11 @@ class Charge:
             return
         self._closed = True
         known = usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None
-        due = self._micro_usd
+        due = max(self._micro_usd, cost(self._model, 0, tokens_seen))
         if usage is not None and known:
             due = cost(self._model, max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))
         try:
-            await self._till.settle(self._reservation_id, due)
+            await self._till.settle(self._reservation_id, min(due, MOST_MICRO_USD))
         except StateError as error:
             raise LedgerError(f"an answer cannot be charged: {error}") from error
 

@@ -108,21 +108,26 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no such message."""
 
 decode_request = msgspec.json.Decoder(ChatRequest).decode
-_OTHER_MODELS: Final = ("models", "fallbacks")
+_OTHER_MODELS: Final = ("models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "extra_body")
+_READ: Final = ChatRequest.__struct_fields__
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 decode_answer = msgspec.json.Decoder(ChatAnswer).decode
 
 
 def with_one_model(body: bytes, model: str) -> bytes:
-    """The body with its model said once, as we read it.
+    """The body with its model, and every other field, said once, as we read it.
 
     Upstreams differ in which of two `model` fields they take, and some take `Model` for it: what was judged must be
-    what is asked for. Raises `InputError` for fields by which some upstreams ask further models.
+    what is asked for. Raises `InputError` for fields by which some upstreams ask further models, and for `Max_Tokens`
+    and the like, which some take for what we read under another spelling.
     """
     fields = {name: value for name, value in _decode_fields(body).items() if name.casefold() != "model"}
     others = [name for name in fields if name.casefold() in _OTHER_MODELS]
     if others:
         raise InputError(f"`{others[0]}` would ask models that were not judged: leave it out")
+    respelt = [name for name in fields if name not in _READ and name.casefold() in _READ]
+    if respelt:
+        raise InputError(f"write `{respelt[0]}` as `{respelt[0].casefold()}`, or leave it out")
     return msgspec.json.encode({"model": model} | fields)
 
 

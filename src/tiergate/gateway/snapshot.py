@@ -128,10 +128,11 @@ def load(
     credentials, touched = _credentials(registry, current, versions)
     number = 1 if current is None else current.number + 1
     kept = Snapshot(registry.pepper, versions, credentials, verdicts, notices, listed, number=number, listed=listed)
-    if not listed.tiers_in_force:
+    # A file that asks nothing lists models that an active pack may bind all the same.
+    if not listed.by_name:
         return replace(kept, complaint=complaint)
     # Facts that were not asked for the last snapshot missed what was touched then.
-    asked_before = current is not None and current.models.tiers_in_force
+    asked_before = current is not None and bool(current.listed.by_name)
     known = facts.update(credentials, listed, now_us, touched if asked_before else None)
     models, held = known.models, known.standings
     epochs = dict.fromkeys(held, number)
@@ -181,7 +182,9 @@ def _models(data: Path | None, current: Snapshot | None) -> tuple[Models, str | 
         return current.listed, str(error)
     if current is None:
         return models, None
-    if current.listed.tiers_in_force and not models.tiers_in_force:
+    # What an active pack asks ends with the pack, not with the row that it binds.
+    lost = current.listed.tiers_in_force or not models.by_name.keys() >= current.models.asking
+    if lost and not models.tiers_in_force:
         return current.listed, f"`{FILE}` tells no tiers apart any more: restart the gateway if that is meant"
     same = list(current.listed.by_name.items()) == list(models.by_name.items())
     return current.listed if same else models, None

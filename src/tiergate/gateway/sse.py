@@ -18,6 +18,8 @@ class AnswerReader:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.done = False
+        self.pieces = 0
+        """Events that told a part of a choice: of its answer's tokens, about as many at least."""
         self._texts: list[str] | None = [] if keep_text else None
         self._rest = b""
 
@@ -47,5 +49,6 @@ class AnswerReader:
         self.usage = event.usage or self.usage
         for choice in event.choices:
             self.finish_reason = choice.finish_reason or self.finish_reason
+            self.pieces += choice.finish_reason is None
             if self._texts is not None and choice.delta and choice.delta.content:
                 self._texts.append(choice.delta.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -11,8 +12,8 @@ import aiohttp
 from tiergate.errors import UpstreamError
 from tiergate.settings import Settings
 
-FORWARDED: Final = (b"content-type", b"accept", b"openai-beta", b"idempotency-key")
-"""Request headers that pass. All others stay here, the caller's key first of all."""
+FORWARDED: Final = (b"accept", b"openai-beta")
+"""Request headers that pass as they are. All others stay here, the caller's key first of all."""
 
 RETURNED: Final = (
     "content-type",
@@ -42,13 +43,20 @@ class Upstream:
 
     @asynccontextmanager
     async def call(
-        self, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes | None
+        self, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes | None, account_id: str = ""
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request; the block reads the answer and closes the connection if it leaves early.
+        """Send a request of an account's; the block reads the answer and closes the connection if it leaves early.
 
         Raises `UpstreamError` (502, or 504 for a time-out) when there is no answer or it breaks off.
         """
         passed = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in FORWARDED}
+        key = dict(headers).get(b"idempotency-key")
+        if key is not None:
+            # To the upstream all callers are one: a key that two of them chose must not give one the other's answer.
+            passed["Idempotency-Key"] = hashlib.blake2b(account_id.encode() + b"\n" + key, digest_size=32).hexdigest()
+        if body is not None:
+            # It was read as JSON in UTF-8 here, and is to be read so there, whatever the caller calls it.
+            passed["Content-Type"] = "application/json"
         # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
         passed |= {"Accept-Encoding": "identity"} | self._key
         try:

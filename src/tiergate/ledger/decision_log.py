@@ -326,7 +326,8 @@ def add_cosignatures(
 ) -> Checkpoint:
     """Keep signatures of witnesses with a checkpoint of this log, for receipts.
 
-    Raises `ProofError` when the checkpoint is not the log's, and `InputError` when a later one is already kept.
+    Raises `ProofError` when the checkpoint is not the log's, or a line puts something else in place of the log's own
+    signature, and `InputError` when a later one is already kept.
     """
     verify_checkpoint(checkpoint, log)
     reader = DecisionReader(folder)
@@ -341,6 +342,7 @@ def add_cosignatures(
     if kept is not None and kept.note.text == checkpoint.note.text:
         lines = [*kept.note.signatures, *lines]
     checkpoint = checkpoint._replace(note=merged(checkpoint.note, lines))
+    verify_checkpoint(checkpoint, log)
     replace_file(folder / COSIGNED, str(checkpoint).encode())
     return checkpoint
 

@@ -132,9 +132,9 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 def scan(log: DecisionReader, *, key: PublicKey | None = None) -> Iterator[tuple[int, DecisionRecord]]:
     """All records in order, each with its index, while the whole tree is checked.
 
-    Every record is hashed, every stored hash made anew, and the root compared with the last checkpoint, whose signature
-    is verified where ``key`` is given. A file of records is checked before the first of it is handed out; only when the
-    scan ends without an error do they all belong to what was signed.
+    Every record is hashed, every stored hash made anew, and the root compared with the last checkpoint and the last
+    cosigned one, on which the log's signature is verified where ``key`` is given. A file of records is checked before
+    the first of it is handed out; only when the scan ends without an error do they all belong to what was signed.
 
     Raises `ProofError`, with the index of the record where one is known.
     """
@@ -150,6 +150,13 @@ def scan(log: DecisionReader, *, key: PublicKey | None = None) -> Iterator[tuple
             raise ProofError(f"{checkpoint.size} records were signed, and {size} are there", index=size)
     elif key is not None:
         raise ProofError("the log has no checkpoint to verify")
+    witnessed = log.checkpoint(COSIGNED)
+    if witnessed is not None:
+        # Whoever takes a log back to an old checkpoint has to take this back too, and then contradicts the witnesses.
+        if key is not None:
+            verify_checkpoint(witnessed, key)
+        if witnessed.size > size:
+            raise ProofError(f"{witnessed.size} records were cosigned, and {size} are there", index=size)
     signed = checkpoint.size if checkpoint is not None else 0
     frontier = Frontier()
     for first, texts in log.files.scan(0, size):
@@ -168,6 +175,9 @@ def scan(log: DecisionReader, *, key: PublicKey | None = None) -> Iterator[tuple
                 yield index, parse_record(text)
             except ProofError as error:
                 raise ProofError(f"record {index}: {error}", index=index) from error
+    # By now the stored hashes are those of the records.
+    if witnessed is not None and log.root(witnessed.size) != witnessed.root:
+        raise ProofError(f"the first {witnessed.size} records are not those that were cosigned: they were rewritten")
 
 
 def _check_stored(made: Sequence[bytes], stored: bytes, first: int) -> None:
@@ -217,12 +227,12 @@ def verify_log(
             while row is not None and row[0] == index:
                 held = row[1]
                 _check_held(record, held, index)
-                if isinstance(held, Opening):
-                    kept += 1
-                    left.discard(held.field)
-                else:
-                    erased += 1
-                    left.discard(held)
+                field = held.field if isinstance(held, Opening) else held
+                if field not in left:
+                    raise ProofError(f"record {index}: `{field}` is said to be erased, and is kept", index=index)
+                left.discard(field)
+                kept += isinstance(held, Opening)
+                erased += not isinstance(held, Opening)
                 row = next(rows, None)
             # What was appended since the rows were asked for is not among them.
             if left and index < size:

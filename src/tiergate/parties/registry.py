@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -180,9 +180,11 @@ class Registry:
                 raise InputError(f"no live key has the id `{credential_id}`")
             _changed(connection, account_id)
 
-    def revoke_keys(self, account_id: str, now_us: int) -> list[str]:
-        """Revoke all keys of an account; returns the ids of those that were live, none for an unknown account."""
-        live = sa.and_(_CREDENTIALS.c.account_id == account_id, _CREDENTIALS.c.revoked_at.is_(None))
+    def revoke_keys(self, account_id: str, now_us: int, *, but: Collection[str] = ()) -> list[str]:
+        """Revoke all keys of an account, ``but`` those with these ids; returns the ids of those that were live, none
+        for an unknown account."""
+        mine = sa.and_(_CREDENTIALS.c.account_id == account_id, _CREDENTIALS.c.credential_id.not_in(but))
+        live = sa.and_(mine, _CREDENTIALS.c.revoked_at.is_(None))
         with self._engine.begin() as connection:
             change = sa.update(_CREDENTIALS).where(live).values(revoked_at=now_us)
             revoked = list(connection.execute(change.returning(_CREDENTIALS.c.credential_id)).scalars())

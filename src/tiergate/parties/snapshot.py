@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +52,8 @@ class Stakes:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state at ``valid_us`` as known at ``recorded_us``, store version ``version``.
+    """The state from ``valid_us`` until before ``until_us``, when some fact may begin or end by itself (`NEVER` where
+    none does), as known at ``recorded_us``, store version ``version``.
 
     Parties are numbered from 0 to ``size`` - 1. Ids whose records share an identifier have one number. Tables have the
     columns of `SCHEMAS`, with `import`, and `number` where they name a party; ``undisclosed`` and the arrays of
@@ -61,6 +62,7 @@ class Snapshot:
 
     version: int
     valid_us: int
+    until_us: int
     recorded_us: int
     size: int
     imports: Sequence[Import]
@@ -179,6 +181,7 @@ def build_snapshot(valid_us: int, imports: Sequence[Import], tables: dict[str, p
     return Snapshot(
         version=imports[-1].number if imports else 0,
         valid_us=valid_us,
+        until_us=_unchanged_until(valid_us, imports, tables.values()),
         recorded_us=imports[-1].recorded_at_us if imports else 0,
         size=size,
         imports=imports,
@@ -192,6 +195,14 @@ def build_snapshot(valid_us: int, imports: Sequence[Import], tables: dict[str, p
         ids=ids,
         numbers=numbers,
     )
+
+
+def _unchanged_until(valid_us: int, imports: Sequence[Import], tables: Iterable[pa.Table]) -> int:
+    """The first time after ``valid_us`` that any row names, whether or not it governs."""
+    named = [np.array([one.as_of_us for one in imports if one.complete], np.int64)]
+    columns = ("valid_from_us", "valid_to_us", "effective_us")
+    named += [_times(table, name, NEVER) for table in tables for name in columns]
+    return int(min((times[times > valid_us].min(initial=NEVER) for times in named), default=NEVER))
 
 
 def _in_effect(table: pa.Table, imports: Sequence[Import], valid_us: int) -> pa.Table:

@@ -111,6 +111,18 @@ def test_csv_that_is_none(tmp_path: Path, feed: Feed, monkeypatch: pytest.Monkey
     assert any("is no CSV" in reason for reason in feed.refused.by_reason)
 
 
+def test_a_csv_record_without_end_costs_the_rest_of_its_file(
+    tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LONGEST_RECORD", 1 << 12)
+    path = tmp_path / "x.csv"
+    # Each field is short, and a line break in it lets the record go on.
+    path.write_bytes(b"a,b\n1,2\n" + b'"3\n",' * 5_000 + b"4\n5,6\n")
+    assert [row for _, row in csv_rows(path, feed, ("a",))] == [{"a": "1", "b": "2"}]
+    assert list(feed.refused.by_reason) == [": a record is longer than 0 MiB"]
+    assert not feed.whole
+
+
 def test_xml_depth_and_length(tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LONGEST_RECORD", 1 << 12)
     path = tmp_path / "x.xml"

@@ -173,11 +173,15 @@ def csv_records(path: Path, feed: Feed, *, fallback: str | None = None) -> Itera
     :param fallback: encoding of lines that are not UTF-8; they are refused when None.
     """
     csv.field_size_limit(LONGEST_RECORD)
-    at = [0]
+    at, held = [0], [0]
 
     def text(blocks: Iterable[bytes]) -> Iterator[str]:
         for number, line in lines(blocks, path, feed):
-            at[0] = number
+            at[0], held[0] = number, held[0] + len(line)
+            if held[0] > 2 * LONGEST_RECORD:
+                # Quotes that span lines without end: a field has a bound of its own, a record of many has not.
+                feed.cut(path, number, f"a record is longer than {LONGEST_RECORD >> 20} MiB")
+                return
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").replace("\0", "")
             except UnicodeDecodeError:
@@ -193,9 +197,11 @@ def csv_records(path: Path, feed: Feed, *, fallback: str | None = None) -> Itera
                 record = next(reader, None)
             except csv.Error as error:
                 feed.refuse(path, at[0], "", f"is no CSV: {error}")
+                held[0] = 0
                 continue
-            if record is None:
+            if record is None or held[0] > 2 * LONGEST_RECORD:
                 return
+            held[0] = 0
             if len(record) > MOST_FIELDS:
                 feed.refuse(path, at[0], "", f"has over {MOST_FIELDS} fields")
             elif any(value and value != "\x1a" for value in record):
