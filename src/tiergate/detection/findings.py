@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.clock import DAY
+from tiergate.detection.arrays import Ints
 from tiergate.detection.carrying import Carrying, shares
 from tiergate.detection.clusters import find_clusters
 from tiergate.detection.description import SMALLEST, Cluster, describe
@@ -36,7 +37,7 @@ STRONG_LINKS: Final = 20.0
 """Strength of links from which accounts hang together; with less the prior odds lie between the two."""
 
 FEWEST_APART: Final = 5
-"""Members without an exchange of the group's instruction from which they are a group of their own."""
+"""Members who hardly send the group's workload from which they are a group of their own."""
 
 LEAST_QUEUE: Final = 7.0
 """Log-odds of the workload from which a queue is worth a finding: both label tests must speak for it."""
@@ -99,8 +100,9 @@ def find(
     while waiting:
         cluster = waiting.pop(0)
         accounts = cluster.members if ids is None else ids[cluster.members]
-        rows = carrying.workload(cluster, holdings, test.rows_of(accounts))
-        apart = cluster.members[~np.isin(accounts, traffic.account[rows])]
+        sent = test.rows_of(accounts)
+        rows = carrying.workload(cluster, holdings, sent)
+        apart = cluster.members[~_take_part(traffic.account[rows], traffic.account[sent])]
         if len(apart) >= FEWEST_APART and not worded_anew(cluster, holdings):
             # Two instructions are two workloads, however alike their accounts behave.
             parts = [describe(part, holdings) for part in (np.setdiff1d(cluster.members, apart), apart)]
@@ -145,15 +147,20 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
     odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
     kept = odds > 0
     if finding.linked:
-        # One phrase in common, of a list that both were made from, does not make an account a member.
-        share = shares(traffic.account[rows], traffic.account[test.rows_of(cluster.members)])
-        kept &= share >= LEAST_OF_WORKLOAD * float(np.median(share))
+        kept &= _take_part(traffic.account[rows], traffic.account[test.rows_of(cluster.members)])
     members = cluster.members[kept]
     rows = rows[np.isin(traffic.account[rows], members)]
     if len(members) < SMALLEST or not len(rows):
         return finding
     cluster = describe(members, holdings) or replace(cluster, members=members)
     return replace(finding, cluster=cluster, membership=1 / (1 + np.exp(-odds[kept])), rows=rows)
+
+
+def _take_part(workload: Ints, every: Ints) -> npt.NDArray[np.bool_]:
+    """Which accounts, ascending, send enough of the workload to be its members, from the account of each exchange: one
+    phrase in common, of a list that both were made from, does not make them so."""
+    share = shares(workload, every)
+    return np.asarray((share > 0) & (share >= LEAST_OF_WORKLOAD * float(np.median(share))))
 
 
 def find_queues(
