@@ -3,8 +3,9 @@
 Whoever keeps a fact maps it to these shapes; a decision does no I/O. Ids are content-free. Times are whole
 microseconds since the epoch, UTC; a span holds its start and not its end. None, or a key that is not there, always
 means that the fact is not known, and is never an allow. Containers belong to the fact: do not change them afterwards,
-make a new fact and raise the epoch (`tiergate.admission.epochs`). There are hundreds of thousands of them and they hold
-no cycles, so the garbage collector is told to leave them alone (`gc=False`).
+make a new fact and raise the epoch (`tiergate.admission.epochs`). Facts on record leave out what has its default, so a
+default never changes. There are hundreds of thousands of them and they hold no cycles, so the garbage collector is told
+to leave them alone (`gc=False`).
 """
 
 from __future__ import annotations

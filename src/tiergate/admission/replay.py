@@ -125,7 +125,7 @@ class _Answer(NamedTuple):
 class Replayer:
     """Makes decisions again. Facts that come again are answered as before, as long as no time of theirs has passed.
 
-    ``afresh_every``: one in so many of those is judged anew; 1 keeps no answer. For one thread.
+    ``afresh_every``: one in so many of those is judged anew all the same; 1 judges each. For one thread.
     """
 
     def __init__(self, engines: Engines, *, afresh_every: int = AFRESH_EVERY) -> None:

@@ -26,7 +26,7 @@ MOST_SHOWN: Final = 20
 
 def replay(
     decision_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="A decision, such as 17 or worker-2/17.")
+        str | None, typer.Argument(metavar="ID", help="A decision, such as 17 or worker-2/17.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All decisions of all logs, verified as they are read.")] = False,
     afresh_every: Annotated[
