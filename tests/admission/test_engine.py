@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from tests.admission import at_random, oracle
 from tests.admission.at_random import HOUR, RIGHT_GRANT, T0, right
-from tiergate.admission.engine import FILES, POLICIES, POLICY_ERROR, Engine, Outcome, TierDecision
+from tiergate.admission.engine import POLICY_ERROR, Engine, Outcome, Policies, TierDecision, policies_of_today
 from tiergate.admission.known_facts import ClassFact, MembershipFact, ModelFact, PurposeFact
 
-ENGINE = Engine()
+ENGINE, POLICIES = Engine(), policies_of_today()
+
+
+def engine_of(text: str) -> Engine:
+    return Engine(Policies(text, POLICIES.schema))
 
 
 def codes(decision: TierDecision) -> list[str]:
@@ -77,11 +81,11 @@ def test_one_thing_wrong_is_one_reason(code: str, changes: dict[str, Any], about
 
 
 def test_no_gate_leans_on_another() -> None:
-    policies = re.split(r"\n(?=@code)", "\n".join((POLICIES / name).read_text() for name in FILES))
+    policies = re.split(r"\n(?=@code)", POLICIES.text)
     for code, changes, _ in ONE_THING_WRONG:
         others = [text for text in policies if f'@code("{code}")' not in text]
         assert len(others) == len(policies) - 1
-        assert Engine("\n".join(others)).decide(*right(**changes)).allowed, code
+        assert engine_of("\n".join(others)).decide(*right(**changes)).allowed, code
 
 
 def test_every_gate_was_made_to_fail_alone() -> None:
@@ -185,12 +189,11 @@ def test_a_model_that_was_not_asked_for_is_denied() -> None:
 
 
 def test_a_policy_that_errors_denies_though_the_rest_permits() -> None:
-    text = "\n".join((POLICIES / name).read_text() for name in FILES)
     overflowing = (
         '@code("sum") @text("t") @change("c") @appeal("a") '
         'forbid (principal, action == Action::"call", resource) when { context.now * 9223372036854775807 == 1 };'
     )
-    assert codes(Engine(text + overflowing).decide(*right())) == ["policy_error"]
+    assert codes(engine_of(POLICIES.text + overflowing).decide(*right())) == ["policy_error"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ def test_a_policy_that_errors_denies_though_the_rest_permits() -> None:
 )
 def test_policies_that_could_not_explain_themselves_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Engine(text)
+        engine_of(text)
 
 
 def test_a_lower_tier_is_offered_and_never_taken() -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
+from tests.admission.at_random import right
+from tests.admission.test_replay import recorded
 from tests.api.authenticator import Approver
 from tests.api.conftest import NOW, ORGANISATION, Control
+from tiergate.admission.engine import policies_of_today
 from tiergate.api.operators import Role
 from tiergate.errors import ProofError
 from tiergate.ledger.decision_log import DecisionLog
-from tiergate.ledger.decision_records import Decided
+from tiergate.ledger.decision_logs import place_of
+from tiergate.ledger.decision_records import FACTS, Decided
 from tiergate.ledger.notes import ED25519, PrivateKey, PublicKey
 from tiergate.ledger.receipts import verify_receipt
 
@@ -25,6 +31,24 @@ def decided(organisation: str) -> Decided:
         time_us=NOW, request="0" * 64, inputs="1" * 64, policy="p1", epoch=7, outcome="DENY", reasons=REASONS,
         packs={"ofac_50": "1"}, personal={"organisation": organisation},
     )  # fmt: skip
+
+
+def replayable(organisation: str, **changes: Any) -> Decided:
+    """A refusal by today's policies, with its facts."""
+    asked = right(purpose=None, person_classes={}, organisation_id=organisation)
+    made = recorded(asked)
+    return msgspec.structs.replace(made, personal=made.personal | {"organisation": organisation}, **changes)
+
+
+@pytest.fixture
+def further(control: Control, key: PublicKey) -> str:
+    """The log of a second worker, with a decision, another organisation's, and one that does not follow."""
+    place = place_of(control.services.settings.data, 2)
+    with closing(DecisionLog.open(place.folder, origin="example.com/decisions")) as log:
+        changed = replayable(ORGANISATION, outcome="ALLOW", reasons=[])
+        log.append([replayable(ORGANISATION), replayable("org-two"), changed])
+        log.sign(PrivateKey("example.com/decisions", ED25519, bytes(32)), NOW)
+    return place.prefix
 
 
 @pytest.fixture
@@ -55,7 +79,9 @@ def test_an_organisation_sees_its_own_decisions_alone(control: Control, key: Pub
     assert applicant.post("/v1/appeals", json=filed).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["2", "-1", "00", "x", "٣", "9" * 30])
+@pytest.mark.parametrize(
+    "name", ["2", "-1", "00", "x", "٣", "9" * 30, "worker-2/0", "worker-1/0", "..%2Fdecisions%2F0", "0/", "0/x"]
+)
 def test_what_is_no_decision_is_not_found(control: Control, key: PublicKey, name: str) -> None:
     assert control.client(Role.AUDITOR).get(f"/v1/decisions/{name}").status_code == 404
 
@@ -95,3 +121,40 @@ def test_a_name_that_comes_again_in_another_organisation_sees_no_appeal(control:
 def test_a_deployment_without_a_log_says_so(control: Control) -> None:
     client: httpx2.Client = control.client(Role.AUDITOR)
     assert client.get("/v1/decisions/0").json()["code"] == "no_decision_log"
+
+
+@pytest.mark.parametrize("slash", ["/", "%2F"])
+def test_decisions_of_every_worker_are_explained_replayed_and_proved(
+    control: Control, key: PublicKey, further: str, slash: str
+) -> None:
+    applicant, name = control.client(Role.APPLICANT), f"{further}0".replace("/", slash)
+    said = applicant.get(f"/v1/decisions/{name}").json()
+    assert said["decision_id"] == "worker-2/0"
+    assert said["about"] == {"person_class_missing": ["class_residence"], "purpose_missing": []}
+    again = applicant.get(f"/v1/decisions/{name}/replay").json()
+    assert (again["state"], again["flips"], again["signed"]) == ("same", False, True)
+    assert again["recorded"] == again["replayed"] == again["today"]
+    assert again["policy"] == policies_of_today().digest
+    verify_receipt(applicant.get(f"/v1/decisions/{name}/receipt").content, key)
+
+
+def test_a_replay_tells_what_does_not_follow_and_what_cannot_be_replayed(control: Control, further: str) -> None:
+    client = control.client(Role.AUDITOR)
+    different = client.get(f"/v1/decisions/{further}2/replay").json()
+    assert (different["state"], different["replayed"]["outcome"]) == ("different", "REVIEW")
+    assert client.get("/v1/decisions/0/replay").json()["state"] == "facts_not_kept"
+    for facts in ("{}", "no facts"):
+        with closing(DecisionLog.open(place_of(control.services.settings.data, 3).folder, origin="o")) as log:
+            (index,) = log.append([msgspec.structs.replace(decided(ORGANISATION), personal={FACTS: facts})])
+        refused = client.get(f"/v1/decisions/worker-3/{index}/replay")
+        assert (refused.status_code, refused.json()["code"]) == (500, "does_not_hold")
+
+
+def test_another_organisations_decision_is_not_found_by_any_way(control: Control, further: str) -> None:
+    applicant = control.client(Role.APPLICANT)
+    for path in ("", "/replay", "/receipt"):
+        assert applicant.get(f"/v1/decisions/{further}1{path}").status_code == 404
+        assert control.client(Role.AUDITOR).get(f"/v1/decisions/{further}1{path}").status_code == 200
+    filed = {"against": "decision", "subject_id": f"{further}1", "grounds": "g"}
+    assert applicant.post("/v1/appeals", json=filed).status_code == 404
+    assert applicant.post("/v1/appeals", json=filed | {"subject_id": f"{further}0"}).status_code == 201

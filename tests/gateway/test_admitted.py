@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -220,6 +222,47 @@ def test_the_order_closes_the_models_it_names_for_all_who_are_not_attested(upstr
         assert outcomes.count("ALLOW") >= 4
         assert outcomes.count("DENY") >= 1
     assert found >= asked
+
+
+def test_decisions_of_two_gateways_are_explained_and_made_again(upstream: str, tmp_path: Path) -> None:
+    with running(tmp_path, upstream, 2, eligible=2, ineligible=1, not_attested=1) as started:
+        world = started.world
+        (eligible, left), (ineligible,), (missing,) = map(world.of, ("eligible", "ineligible", "not_attested"))
+        people = (eligible, ineligible, missing)
+        for worker in (0, 1):
+            assert [started.ask(person, worker=worker)[0] for person in people] == [200] * 3
+        world.activate()
+        ids = []
+        for worker in (0, 1):
+            started.until(["person_ineligible"], ineligible, worker=worker)
+            status, _, headers = started.ask(missing, worker=worker)
+            assert status == 403
+            ids.append(headers["x-tiergate-decision-id"])
+            headers = {name: value for name, value in missing.headers().items() if "purpose" not in name}
+            started.ask(missing, worker=worker, headers=headers)
+            started.ask(eligible, worker=worker, max_tokens=10**6)
+        Grants(world.engine).revoke(world.grants[left.person_id], author="op", reason="left", now_us=now_us())
+        started.until(["no_grant", "credit_not_known"], left)
+        # While gateways run: readers need no lock.
+        told = tiergate(world.data, "replay", "--all", "--afresh-every", "1", "--json")
+        assert told["complete"]
+    assert ids[1].startswith("worker-2/")
+    for decision_id in ids:
+        assert tiergate(world.data, "replay", decision_id, "--json")["state"] == "same"
+        (reason,) = tiergate(world.data, "explain", decision_id, "--json")["reasons"]
+        assert (reason["code"], reason["about"]) == ("person_class_missing", ["june_order@2"])
+    told = tiergate(world.data, "replay", "--all", "--json")
+    assert told["states"] == {"same": told["decisions"]}
+    assert told["decisions"] >= 2 * 6 + 1
+    assert told["evaluations"] < told["decisions"]
+    assert (told["policy_today"], told["flips"]["decisions"]) == (*told["policies"], 0)
+
+
+def tiergate(data: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "tiergate", "decisions", *arguments, "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_a_log_that_cannot_be_written_refuses(upstream: str, tmp_path: Path) -> None:

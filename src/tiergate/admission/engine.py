@@ -10,6 +10,7 @@ Codes, texts and what would change a decision are the policies' annotations; doc
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,24 @@ from tiergate.admission.known_facts import TIER_RANK, ModelFact, RequestFact, St
 POLICIES: Final = Path(__file__).with_name("policies")
 FILES: Final = ("tiers.cedar", "parties.cedar", "use.cedar")
 """In the order in which reasons are given."""
+
+
+class Policies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gates as Cedar text, and the schema of the facts that they judge."""
+
+    text: str
+    schema: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, 64 hex digits."""
+        return hashlib.sha256(f"{self.text}\n{self.schema}".encode()).hexdigest()
+
+
+def policies_of_today() -> Policies:
+    """The policies of this version."""
+    text = "\n".join((POLICIES / name).read_text(encoding="utf-8") for name in FILES)
+    return Policies(text, (POLICIES / "schema.cedarschema").read_text(encoding="utf-8"))
 
 
 class Outcome(enum.StrEnum):
@@ -95,20 +114,19 @@ POLICY_ERROR: Final = Gate(
 
 
 class Engine:
-    """The policies, parsed once. Evaluation does no I/O and keeps nothing.
+    """Policies, those of today if not given, parsed once. Evaluation does no I/O and keeps nothing.
 
     Raises `ValueError` when the policies do not parse, do not fit the schema, or a gate lacks an annotation.
     """
 
-    def __init__(self, policies: str | None = None) -> None:
-        text = "\n".join((POLICIES / name).read_text(encoding="utf-8") for name in FILES)
-        text = text if policies is None else policies
-        schema = (POLICIES / "schema.cedarschema").read_text(encoding="utf-8")
-        validated = cedarpy.validate_policies(text, schema)
+    def __init__(self, policies: Policies | None = None) -> None:
+        self.policies = policies or policies_of_today()
+        self.digest = self.policies.digest
+        validated = cedarpy.validate_policies(self.policies.text, self.policies.schema)
         if not validated:
             raise ValueError("; ".join(error.error for error in validated.errors))
-        self._schema = cedarpy.Schema.from_str(schema)
-        written = json.loads(cedarpy.policies_to_json_str(text))
+        self._schema = cedarpy.Schema.from_str(self.policies.schema)
+        written = json.loads(cedarpy.policies_to_json_str(self.policies.text))
         if written["templates"]:
             raise ValueError("policies are written out, templates are not read")
         self.gates: dict[str, Gate] = {}
@@ -126,6 +144,8 @@ class Engine:
         # Named by their codes, so that Cedar's own answer names the gates.
         named = {"templates": {}, "staticPolicies": by_code, "templateLinks": []}
         self._policies = cedarpy.PolicySet.from_json_str(json.dumps(named))
+        self.by_code = self.gates | {gate.code: gate for gate in (NOT_PERMITTED, POLICY_ERROR)}
+        """Every gate that a reason may name."""
         self._order = {code: place for place, code in enumerate(self.gates)}
 
     def decide(

@@ -3,8 +3,9 @@
 Whoever keeps a fact maps it to these shapes; a decision does no I/O. Ids are content-free. Times are whole
 microseconds since the epoch, UTC; a span holds its start and not its end. None, or a key that is not there, always
 means that the fact is not known, and is never an allow. Containers belong to the fact: do not change them afterwards,
-make a new fact and raise the epoch (`tiergate.admission.epochs`). There are hundreds of thousands of them and they hold
-no cycles, so the garbage collector is told to leave them alone (`gc=False`).
+make a new fact and raise the epoch (`tiergate.admission.epochs`). Facts on record leave out what has its default, so a
+default never changes. There are hundreds of thousands of them and they hold no cycles, so the garbage collector is told
+to leave them alone (`gc=False`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FOREVER: Final = 2**63 - 1
 """The end of a span that has none: the largest time that a policy can hold."""
 
 
-class MembershipFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class MembershipFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Membership of a programme. Only the state `active` counts; ``terms_accepted``: of the version in force."""
 
     programme: str
@@ -39,7 +40,7 @@ class MembershipFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     terms_accepted: bool
 
 
-class ClassFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class ClassFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A person's signed class under one rule pack, from an issuer that the pack trusts, until it expires."""
 
     value: Literal["eligible", "ineligible"]
@@ -47,7 +48,7 @@ class ClassFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at_us: int
 
 
-class PurposeFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class PurposeFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A purpose that is allowed, and the assets that it is authorised for.
 
     ``asset_needed`` is False only for a purpose that is about no asset at all; ``ends_us`` None does not end.
@@ -58,7 +59,7 @@ class PurposeFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ends_us: int | None = None
 
 
-class GrantFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class GrantFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a programme grants to one person or one workload, in one project. A grant to neither grants nothing."""
 
     grant_id: str
@@ -74,7 +75,7 @@ class GrantFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     credit_line: str | None = None
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Everything known about who holds a credential.
 
     :param credential_bound: presented together with a second proof (sign-in, client certificate) that belongs to it.
@@ -104,7 +105,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     retention: Retention | None = None
 
 
-class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A model's tier and what its row asks: the active rule packs for organisations and persons, and retention.
 
     Prices are micro-dollars for a million tokens, None where the row has none; no gate reads them.
@@ -120,7 +121,7 @@ class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     output_price: Price | None = None
 
 
-class RequestFact(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class RequestFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One request.
 
     :param account: the code of `tiergate.admission.decision.admit`; anything but `allowed` refuses.

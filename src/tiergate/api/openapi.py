@@ -26,7 +26,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     by_kind = dict(zip(unique, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, by_kind, components)
+        paths.setdefault(operation.described_path, {})[operation.method.lower()] = _described(
+            operation, by_kind, components
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -95,7 +97,7 @@ def _is_generic(kind: Any) -> bool:
 def _parameters(operation: Operation, schemas: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"\{(\w+)\}", operation.path)
+        for name in re.findall(r"\{(\w+)\}", operation.described_path)
     ]
     if operation.query is not None:
         schema = components[schemas[repr(operation.query)]["$ref"].rpartition("/")[2]]

@@ -32,6 +32,7 @@ SAFE: Final = frozenset({"GET", "HEAD"})
 class Operation:
     """One method of one path.
 
+    A part of ``path`` that may hold slashes is written `{name:path}`, as Starlette has it.
     ``permission`` None lets anybody in who is ``known`` (an operator), and everybody where that is False. ``takes``
     and ``query`` are Structs of the body and the query; ``gives`` is what the handler returns, None for no body, a
     `Response` subclass where the handler builds the answer itself. ``step_up`` says when a passkey is asked for;
@@ -54,6 +55,11 @@ class Operation:
     shown_once: bool = False
     media_type: str = "application/json"
     refuse: Callable[[ProblemError], Response] = response
+
+    @property
+    def described_path(self) -> str:
+        """The path as OpenAPI writes it."""
+        return self.path.replace(":path}", "}")
 
     @property
     def needs_somebody(self) -> bool:

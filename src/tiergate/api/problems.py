@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from tiergate.errors import InputError, LedgerError, SettingsError, TiergateError, UpstreamError
+from tiergate.errors import InputError, LedgerError, ProofError, SettingsError, TiergateError, UpstreamError
 
 KIND: Final = "application/problem+json"
 
@@ -58,6 +58,8 @@ def from_error(error: TiergateError) -> ProblemError:
         return ProblemError(409, code, str(error), "look how things stand now, and act on that")
     if isinstance(error, InputError):
         return ProblemError(422, "unfit_value", str(error), "mend the value and send it again")
+    if isinstance(error, ProofError):
+        return ProblemError(500, "does_not_hold", str(error), "tell the administrator of this deployment")
     if isinstance(error, LedgerError):
         return ProblemError(503, "storage_busy", str(error), "send it again shortly", retry_after="2")
     if isinstance(error, UpstreamError):

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tiergate.cli import explain, replay
+from tiergate.cli.decision_options import Data, DecisionId, Json, Key, log_folder, own_key, public_key
 from tiergate.cli.terminal import counted, note, progress, say, say_json
 from tiergate.cli.verify import read_file, read_public_key
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, LedgerError, ProofError
 
-if TYPE_CHECKING:
-    from tiergate.ledger.notes import PrivateKey
-
-app = typer.Typer(help="Verify the log of decisions, prove and erase.", rich_markup_mode=None, add_completion=False)
-
-Data = Annotated[Path, typer.Option(metavar="DIR", help="The gateway's data folder, or a decision log itself.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+app = typer.Typer(
+    help="Explain and replay decisions; verify, prove and erase.", rich_markup_mode=None, add_completion=False
+)
+app.command("explain")(explain.explain)
+app.command("replay")(replay.replay)
 
 
 @app.command("log")
 def log(
     data: Data = Path("data"),
-    key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The log's public key, or a file; default DIR's.")
-    ] = None,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Verify the whole log: every record, every hash, every personal value. Exit code 0 if it holds, 1 if not.
@@ -36,15 +34,11 @@ def log(
     Example:
       tiergate decisions log --data data --json
     """
+    from tiergate.ledger.decision_logs import logs_of
     from tiergate.ledger.decision_reader import DecisionReader, verify_log
-    from tiergate.ledger.notes import ED25519
 
-    with closing(DecisionReader(_log_folder(data))) as reader, progress("verifying decisions") as advance:
-        public = None
-        if key is not None:
-            public = read_public_key(key, kind=ED25519, name=reader.origin)
-        elif _key_file(data).exists():
-            public = _own_key(data, reader.origin).public
+    with closing(DecisionReader(log_folder(data))) as reader, progress("verifying decisions") as advance:
+        public = public_key(data, key, reader.origin)
         size = max(reader.size, 1)
         try:
             found = verify_log(reader, key=public, progress=lambda done: advance("", min(done / size, 1.0)))
@@ -53,8 +47,8 @@ def log(
                 raise
             say_json({"valid": False, "error": str(error), "record": error.index})
             raise typer.Exit(ProofError.exit_code) from error
+    others = [str(place.folder) for place in logs_of(data) if place.folder != log_folder(data)]
     if as_json:
-        others = [str(other) for other in _workers(_log_folder(data))]
         facts = found._asdict() | {"root": found.root.hex(), "not_verified": others}
         say_json({"valid": True, "log": reader.origin, "signature_checked": public is not None} | facts)
         return
@@ -63,13 +57,13 @@ def log(
     say(f"{outcomes}; {counted(found.personal, 'personal value')} kept, {found.erased:,} erased")
     if public is None:
         note("the signature was not checked: give the log's public key with --key")
-    for other in _workers(_log_folder(data)):
+    for other in others:
         note(f"`{other}` is a log of its own: verify it too, with --data and --key")
 
 
 @app.command("receipt")
 def receipt(
-    index: Annotated[int, typer.Argument(metavar="INDEX", min=0, help="Which decision, counted from 0.")],
+    decision_id: DecisionId,
     disclose: Annotated[
         list[str] | None, typer.Option(metavar="FIELD", help="Personal field to open to the reader; may be repeated.")
     ] = None,
@@ -81,10 +75,12 @@ def receipt(
     Example:
       tiergate decisions receipt 1042 --disclose organisation > receipt.json
     """
+    from tiergate.ledger.decision_logs import find_decision
     from tiergate.ledger.decision_reader import DecisionReader
     from tiergate.ledger.receipts import make_receipt
 
-    with closing(DecisionReader(_log_folder(data))) as reader:
+    place, index = find_decision(data, decision_id)
+    with closing(DecisionReader(place.folder)) as reader:
         say(make_receipt(reader, index, disclose or ()).decode().rstrip("\n"))
 
 
@@ -103,7 +99,7 @@ def checkpoint(
     request: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The request that --add answers; default the last checkpoint.")
     ] = None,
-    public_key: Annotated[bool, typer.Option("--public-key", help="Print the log's public key instead.")] = False,
+    show_key: Annotated[bool, typer.Option("--public-key", help="Print the log's public key instead.")] = False,
 ) -> None:
     """Print the last checkpoint: what the log says it holds, signed.
 
@@ -117,21 +113,21 @@ def checkpoint(
     from tiergate.ledger.decision_reader import DecisionReader
     from tiergate.ledger.notes import parse_signature
 
-    folder = _log_folder(data)
+    folder = log_folder(data)
     with closing(DecisionReader(folder)) as reader:
-        if public_key:
-            say(str(_own_key(data, reader.origin).public))
+        if show_key:
+            say(str(own_key(data, reader.origin).public))
             return
         if sign:
             with closing(DecisionLog.open(folder)) as writer:
-                writer.sign(_own_key(data, reader.origin), SystemClock().now_us())
+                writer.sign(own_key(data, reader.origin), SystemClock().now_us())
         last = reader.checkpoint()
         if last is None:
             raise InputError(f"the log at `{folder}` has no checkpoint yet: sign one with --sign")
         if add is not None:
             sent = parse_request(_text(request)).checkpoint if request is not None else last
             lines = [parse_signature(line) for line in _text(add).splitlines()]
-            last = add_cosignatures(folder, sent, lines, _own_key(data, reader.origin).public)
+            last = add_cosignatures(folder, sent, lines, own_key(data, reader.origin).public)
         if since is None:
             say(str(last).rstrip("\n"))
             return
@@ -169,20 +165,21 @@ def witness(
 
 @app.command("erase")
 def erase(
-    record: Annotated[int | None, typer.Option(metavar="INDEX", min=0, help="Of this decision alone.")] = None,
+    record: Annotated[str | None, typer.Option(metavar="ID", help="Of this decision alone.")] = None,
     field: Annotated[str | None, typer.Option(metavar="FIELD", help="This personal field alone.")] = None,
     value: Annotated[str | None, typer.Option(metavar="TEXT", help="Where FIELD has this value.")] = None,
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """Erase personal values and their salts. Records and proofs stay; what was erased cannot be brought back.
+    """Erase personal values and their salts, in every log. Records and proofs stay; what is erased is gone for good.
 
-    With --value in the logs of all gateways on the data folder, with --record in the one that DIR names.
+    The facts of a decision repeat its other values, and are erased with any of them: it can then not be replayed.
 
     \b
     Example:
       tiergate decisions erase --field person --value ann@example.com
     """
+    from tiergate.ledger.decision_logs import find_decision, logs_of
     from tiergate.ledger.decision_reader import PERSONAL
     from tiergate.ledger.decision_records import canonical_value
     from tiergate.ledger.personal import PersonalValues
@@ -192,11 +189,14 @@ def erase(
     if value is not None and field is None:
         raise InputError("say which field has that value: give --field")
     canonical = None if value is None else canonical_value(value)
-    log = _log_folder(data)
+    places, index = logs_of(data), None
+    if record is not None:
+        place, index = find_decision(data, record)
+        places = [place]
     erased = 0
-    for folder in [log] if record is not None else [log, *_workers(log)]:
-        with closing(PersonalValues(folder / PERSONAL)) as values:
-            erased += values.erase(SystemClock().now_us(), record=record, field=field, value=canonical)
+    for place in places:
+        with closing(PersonalValues(place.folder / PERSONAL)) as values:
+            erased += values.erase(SystemClock().now_us(), record=index, field=field, value=canonical)
     if as_json:
         say_json({"erased": erased})
     else:
@@ -215,7 +215,7 @@ def recover(data: Data = Path("data")) -> None:
     from tiergate.ledger.decision_log import DecisionLog
     from tiergate.ledger.decision_reader import DecisionReader
 
-    folder = _log_folder(data)
+    folder = log_folder(data)
     try:
         with closing(DecisionReader(folder)) as reader:
             before = reader.size
@@ -223,29 +223,6 @@ def recover(data: Data = Path("data")) -> None:
         before = 0  # the hashes are gone, and with them the number
     with closing(DecisionLog.open(folder, accept_loss=True)) as log:
         say(f"{counted(log.size, 'decision')} whole, {max(0, before - log.size):,} lost")
-
-
-def _log_folder(data: Path) -> Path:
-    from tiergate.ledger.decision_reader import ABOUT
-
-    return data if (data / ABOUT).exists() else data / "decisions"
-
-
-def _workers(log: Path) -> list[Path]:
-    """Logs of further gateways, which lie in the first one's."""
-    from tiergate.ledger.decision_reader import ABOUT
-
-    return sorted(path.parent for path in log.glob(f"*/{ABOUT}"))
-
-
-def _key_file(data: Path) -> Path:
-    return data / "decisions.key"
-
-
-def _own_key(data: Path, origin: str) -> PrivateKey:
-    from tiergate.ledger.checkpoints import load_private_key
-
-    return load_private_key(_key_file(data), origin)
 
 
 def _text(path: Path) -> str:

@@ -14,7 +14,7 @@ from tiergate.admission.facts import closest_grant
 from tiergate.errors import LedgerError
 from tiergate.gateway.charging import Charge, Till, estimate
 from tiergate.gateway.chat import ChatRequest
-from tiergate.gateway.deciding import DecisionWriter, Judged
+from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.tiers import Ruling
 
 
@@ -55,7 +55,9 @@ class ClassifiedTier:
             if ruling.decision.allowed and not (held and same):
                 # The facts changed meanwhile, and the request now rests on a grant that nothing was set aside from.
                 ruling = judge(None)
-            decision_id = await self._writer.write(self._judged(ruling, body, exchange_id))
+            if not ruling.decision.reasons and not ruling.decision.allowed:
+                raise LedgerError("a refusal without a reason is not recorded")
+            decision_id = await self._writer.write(ruling, exchange_id, body)
         except BaseException:
             if held is not None:
                 await held.release()
@@ -64,14 +66,6 @@ class ClassifiedTier:
             await held.release()
             held = None
         return Admitted(ruling.decision, decision_id, held)
-
-    def _judged(self, ruling: Ruling, body: bytes, exchange_id: str) -> Judged:
-        if not ruling.decision.reasons and not ruling.decision.allowed:
-            raise LedgerError("a refusal without a reason is not recorded")
-        return Judged(
-            ruling.decision, ruling.standing, ruling.model, ruling.epoch, exchange_id, self._writer.digest(body),
-            ruling.asked.claims, ruling.asked.fact.now_us,
-        )  # fmt: skip
 
     async def close(self) -> None:
         """Write what waits."""

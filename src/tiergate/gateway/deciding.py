@@ -13,39 +13,24 @@ import hashlib
 import logging
 import threading
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-import msgspec
-
-from tiergate.admission.engine import FILES, POLICIES, TierDecision
-from tiergate.admission.known_facts import ModelFact, Standing
+from tiergate.admission.engine import policies_of_today
+from tiergate.admission.kept_policies import keep_policies
+from tiergate.admission.replay import RECORDED, facts_text
 from tiergate.clock import Clock
 from tiergate.errors import InputError, LedgerError, TiergateError
+from tiergate.gateway.tiers import Ruling
 from tiergate.ledger.checkpoints import load_private_key
 from tiergate.ledger.decision_log import DecisionLog
+from tiergate.ledger.decision_logs import KEY, MOST_WORKERS, place_of
 from tiergate.ledger.decision_reader import ABOUT, read_about
-from tiergate.ledger.decision_records import Decided, Value
+from tiergate.ledger.decision_records import FACTS, Decided, Value
 from tiergate.ledger.notes import PrivateKey
 
-FOLDER: Final = "decisions"
-KEY: Final = "decisions.key"
-MOST_WORKERS: Final = 64
 SIGN_EVERY_S: Final = 1.0
 _log = logging.getLogger(__name__)
 _Waiting = tuple[Decided, "asyncio.Future[str]"]
-
-
-class Judged(NamedTuple):
-    """A decision with what it was made from. ``asked``: digest of the request's body."""
-
-    decision: TierDecision
-    standing: Standing
-    model: ModelFact
-    epoch: int
-    exchange_id: str
-    asked: str
-    claims: dict[str, str]
-    at_us: int
 
 
 class DecisionWriter:
@@ -54,7 +39,8 @@ class DecisionWriter:
     def __init__(self, data: Path, name: str, key: bytes, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
         self._data, self._name, self._key, self._clock, self._loop = data, name, key, clock, loop
         self._opened: tuple[DecisionLog, PrivateKey, str] | None = None
-        self._policy = policy_digest()
+        self._policies = policies_of_today()
+        self._policy = self._policies.digest
         self._pending: list[_Waiting] = []
         self._mutex = threading.Lock()
         self._wake = threading.Event()
@@ -62,17 +48,14 @@ class DecisionWriter:
         self._thread = threading.Thread(target=self._run, name="tiergate-decisions", daemon=True)
         self._thread.start()
 
-    def digest(self, body: bytes) -> str:
-        """Digest of a text under the deployment's key, so that nobody can try short texts."""
-        return hashlib.blake2b(body, key=self._key[:64], digest_size=32).hexdigest()
-
-    async def write(self, judged: Judged) -> str:
-        """Returns the decision's id once it survives the death of this process. Raises `LedgerError` otherwise."""
+    async def write(self, ruling: Ruling, exchange_id: str, body: bytes) -> str:
+        """Record a ruling on the request with this ``body``; returns the decision's id once it survives the death of
+        this process. Raises `LedgerError` otherwise."""
         future: asyncio.Future[str] = self._loop.create_future()
         with self._mutex:
             if self._stop.is_set():
                 raise LedgerError("the decision log is closed")
-            self._pending.append((self._decided(judged), future))
+            self._pending.append((as_decided(ruling, exchange_id, body, self._policy, self._key), future))
         self._wake.set()
         return await future
 
@@ -82,26 +65,6 @@ class DecisionWriter:
             self._stop.set()
         self._wake.set()
         await asyncio.to_thread(self._thread.join)
-
-    def _decided(self, judged: Judged) -> Decided:
-        standing, model = judged.standing, judged.model
-        who: dict[str, str | None] = {
-            "organisation": standing.organisation_id, "person": standing.person_id, "workload": standing.workload_id,
-            "credential": standing.credential_id, "model": model.model, "exchange": judged.exchange_id,
-        }  # fmt: skip
-        personal: dict[str, Value] = {name: value for name, value in (who | judged.claims).items() if value is not None}
-        packs = dict(name.partition("@")[::2] for name in model.organisation_packs + model.person_packs)
-        return Decided(
-            time_us=judged.at_us,
-            request=judged.asked,
-            inputs=self.digest(msgspec.json.encode([standing, model, judged.claims], order="deterministic")),
-            policy=self._policy,
-            epoch=judged.epoch,
-            outcome=_OUTCOMES[judged.decision.outcome.value],
-            reasons=[reason.code for reason in judged.decision.reasons],
-            packs=packs,
-            personal=personal,
-        )
 
     def _run(self) -> None:
         while True:
@@ -153,27 +116,50 @@ class DecisionWriter:
 
     def _open(self) -> tuple[DecisionLog, PrivateKey, str]:
         for number in range(1, MOST_WORKERS + 1):
-            worker = "" if number == 1 else f"worker-{number}"
-            folder, name = self._data / FOLDER / worker, f"{self._name}/{worker}".rstrip("/")
+            folder, prefix = place_of(self._data, number)
             try:
                 # A log keeps the name it was made with.
-                name = read_about(folder).origin if (folder / ABOUT).exists() else name
+                made = (folder / ABOUT).exists()
+                name = read_about(folder).origin if made else f"{self._name}/{prefix}".rstrip("/")
                 log = DecisionLog.open(folder, origin=name)
             except LedgerError as error:
                 if "another process" in str(error) and number < MOST_WORKERS:
                     continue
                 raise
-            return log, load_private_key(self._data / KEY, name), f"{worker}/" if worker else ""
+            try:
+                keep_policies(folder, self._policies)
+                return log, load_private_key(self._data / KEY, name), prefix
+            except BaseException:
+                log.close()
+                raise
         raise AssertionError("unreachable")
 
 
-def policy_digest() -> str:
-    """SHA-256 of the policies and their schema."""
-    texts = (POLICIES / name for name in (*FILES, "schema.cedarschema"))
-    return hashlib.sha256(b"\n".join(text.read_bytes() for text in texts)).hexdigest()
+def as_decided(ruling: Ruling, exchange_id: str, body: bytes, policy: str, key: bytes) -> Decided:
+    """A ruling as it is recorded. ``policy`` is the digest of the policies; digests of texts are made under ``key``, so
+    that nobody can try short ones."""
 
+    def digest(text: bytes) -> str:
+        return hashlib.blake2b(text, key=key[:64], digest_size=32).hexdigest()
 
-_OUTCOMES: Final[dict[str, Literal["ALLOW", "DENY", "REVIEW"]]] = {"allow": "ALLOW", "deny": "DENY", "review": "REVIEW"}
+    decision, standing, model, asked, epoch = ruling
+    facts = facts_text(standing, model, asked.fact)
+    who: dict[str, str | None] = {
+        "organisation": standing.organisation_id, "person": standing.person_id, "workload": standing.workload_id,
+        "credential": standing.credential_id, "model": model.model, "exchange": exchange_id, FACTS: facts,
+    }  # fmt: skip
+    personal: dict[str, Value] = {name: value for name, value in (who | asked.claims).items() if value is not None}
+    return Decided(
+        time_us=asked.fact.now_us,
+        request=digest(body),
+        inputs=digest(facts.encode()),
+        policy=policy,
+        epoch=epoch,
+        outcome=RECORDED[decision.outcome],
+        reasons=[reason.code for reason in decision.reasons],
+        packs=dict(name.partition("@")[::2] for name in model.organisation_packs + model.person_packs),
+        personal=personal,
+    )
 
 
 def _settle(futures: list[asyncio.Future[str]], ids: list[str], failure: LedgerError | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tiergate.admission.cache import CAPACITY, DecisionCache
-from tiergate.admission.engine import NOT_PERMITTED, POLICY_ERROR, Engine, Gate, Outcome, Reason, TierDecision
+from tiergate.admission.engine import Engine, Gate, Outcome, Reason, TierDecision
 from tiergate.admission.epochs import EpochFeed
 from tiergate.admission.holders import Proof
 from tiergate.admission.known_facts import ModelFact, PurposeFact, RequestFact, Standing
@@ -58,7 +58,7 @@ class TierGate:
         self._cache = DecisionCache(engine)
         self._feed = feed
         self._bound: dict[str, tuple[Standing, Standing]] = {}
-        self._gates = engine.gates | {gate.code: gate for gate in (NOT_LISTED, NOT_PERMITTED, POLICY_ERROR)}
+        self._gates = engine.by_code | {NOT_LISTED.code: NOT_LISTED}
 
     def decide(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -67,12 +68,29 @@ class DecisionReader:
         return parse_record(self.record_text(index))
 
     def openings(self, index: int) -> list[Opening]:
-        """What is kept of a record's personal values, by field."""
-        values = PersonalValues(self.folder / PERSONAL)
-        try:
+        """What is kept of a record's personal values."""
+        with closing(PersonalValues(self.folder / PERSONAL)) as values:
             return values.of(index)
-        finally:
-            values.close()
+
+    def checked(self, index: int, *, key: PublicKey | None = None) -> Kept:
+        """A record with its personal values, each checked against its commitment; the record against the last
+        checkpoint where that covers it, whose signature is verified where ``key`` is given.
+
+        Raises `InputError` for a record that is not there, `ProofError` for what does not hold.
+        """
+        text = self.record_text(index)
+        checkpoint = self.checkpoint()
+        if checkpoint is not None and key is not None:
+            verify_checkpoint(checkpoint, key)
+        signed = checkpoint is not None and checkpoint.size > index
+        if checkpoint is not None and signed:
+            proof = self.inclusion_proof(index, checkpoint.size)
+            merkle.verify_inclusion(index, checkpoint.size, leaf_hash(text), proof, checkpoint.root)
+        record = parse_record(text)
+        with closing(PersonalValues(self.folder / PERSONAL)) as values:
+            openings, erased = values.of(index), values.erased(index)
+        _check_personal(record, openings, erased, index)
+        return Kept(index, record, openings, signed)
 
     def root(self, size: int) -> bytes:
         return merkle.root(size, self.hash_at)
@@ -194,6 +212,38 @@ def _check_stored(made: Sequence[bytes], stored: bytes, first: int) -> None:
     raise ProofError(f"the stored hash over records {start} to {index} is damaged (level {level})", index=start)
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A record, what is kept of its personal values, and whether a checkpoint covers it."""
+
+    index: int
+    record: DecisionRecord
+    openings: list[Opening]
+    signed: bool
+
+
+def scan_kept(log: DecisionReader, *, key: PublicKey | None = None) -> Iterator[Kept]:
+    """`scan`, with the personal values of each record, each checked: it is the one that was recorded, or was erased.
+
+    Raises `ProofError`, with the index of the record where one is known.
+    """
+    checkpoint = log.checkpoint()
+    signed = checkpoint.size if checkpoint is not None else 0
+    with closing(PersonalValues(log.folder / PERSONAL)) as values:
+        rows = values.rows()
+        row = None
+        for index, record in scan(log, key=key):
+            if not index:
+                # The scan knows its end by now, and values are there before their records: none of its own is missing.
+                row = next(rows, None)
+            openings: list[Opening] = []
+            erased: list[str] = []
+            if row is not None and row[0] == index:
+                _, openings, erased = row
+                row = next(rows, None)
+            _check_personal(record, openings, erased, index)
+            yield Kept(index, record, openings, index < signed)
+
+
 class Verified(NamedTuple):
     """What a whole log was found to hold. ``signed``: records under the last checkpoint; values by what is left."""
 
@@ -208,48 +258,35 @@ class Verified(NamedTuple):
 def verify_log(
     log: DecisionReader, *, key: PublicKey | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> Verified:
-    """Scan the log, and check that each personal value is the one that was recorded or was erased.
+    """Scan the log with its personal values.
 
     :param progress: told the number of records checked, every few thousand.
     Raises `ProofError`, with the index of the record where one is known.
     """
-    values = PersonalValues(log.folder / PERSONAL)
     outcomes = dict.fromkeys(("ALLOW", "DENY", "REVIEW"), 0)
-    kept = erased = count = 0
-    try:
-        checkpoint = log.checkpoint()
-        size = log.size
-        rows = values.rows(size)
-        row = next(rows, None)
-        for index, record in scan(log, key=key):
-            outcomes[record.outcome] += 1
-            left = set(record.commitments)
-            while row is not None and row[0] == index:
-                held = row[1]
-                _check_held(record, held, index)
-                field = held.field if isinstance(held, Opening) else held
-                if field not in left:
-                    raise ProofError(f"record {index}: `{field}` is said to be erased, and is kept", index=index)
-                left.discard(field)
-                kept += isinstance(held, Opening)
-                erased += not isinstance(held, Opening)
-                row = next(rows, None)
-            # What was appended since the rows were asked for is not among them.
-            if left and index < size:
-                raise ProofError(f"record {index}: the value of `{min(left)}` is missing, not erased", index=index)
-            count = index + 1
-            if not count % 4_096:
-                progress(count)
-    finally:
-        values.close()
-    return Verified(count, checkpoint.size if checkpoint else 0, log.root(count), outcomes, kept, erased)
+    kept = erased = count = signed = 0
+    for one in scan_kept(log, key=key):
+        outcomes[one.record.outcome] += 1
+        kept += len(one.openings)
+        erased += len(one.record.commitments) - len(one.openings)
+        signed += one.signed
+        count = one.index + 1
+        if not count % 4_096:
+            progress(count)
+    return Verified(count, signed, log.root(count), outcomes, kept, erased)
 
 
-def _check_held(record: DecisionRecord, held: Opening | str, index: int) -> None:
+def _check_personal(record: DecisionRecord, openings: Sequence[Opening], erased: Sequence[str], index: int) -> None:
     try:
-        if isinstance(held, Opening):
-            check_opening(record, held)
-        elif held not in record.commitments:
-            raise ProofError(f"the record commits to no field `{held}`, which is said to be erased")
+        for opening in openings:
+            check_opening(record, opening)
+            if opening.field in erased:
+                raise ProofError(f"`{opening.field}` is said to be erased, and is kept")
+        for field in erased:
+            if field not in record.commitments:
+                raise ProofError(f"the record commits to no field `{field}`, which is said to be erased")
+        left = record.commitments.keys() - {opening.field for opening in openings} - set(erased)
+        if left:
+            raise ProofError(f"the value of `{min(left)}` is missing, not erased")
     except ProofError as error:
         raise ProofError(f"record {index}: {error}", index=index) from error

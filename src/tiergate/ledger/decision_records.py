@@ -24,6 +24,8 @@ SALT_BYTES: Final = 32
 RECORD_LIMIT_BYTES: Final = 1 << 20
 INTEGER_LIMIT: Final = 2**53
 """RFC 8785 knows the integers that a double holds exactly: those below this, in size."""
+FACTS: Final = "facts"
+"""Personal field with all that a decision was made from. It repeats other fields, so it is erased with any of them."""
 
 Outcome = Literal["ALLOW", "DENY", "REVIEW"]
 Value = str | int | bool | list[str]
@@ -65,7 +67,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     personal: dict[str, Value] = {}
 
 
-class Opening(msgspec.Struct, frozen=True):
+class Opening(msgspec.Struct, frozen=True, array_like=True):
     """What opens the commitment of one field: 32 bytes of salt and the value."""
 
     field: str
@@ -126,7 +128,7 @@ def parse_record(text: bytes) -> DecisionRecord:
     """A record from its text. Raises `ProofError` when it is not one."""
     try:
         return _decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofError(f"the record is not a decision: {error}") from error
 
 

@@ -1,34 +1,40 @@
 """Personal values of decisions and the salts of their commitments: the one part of a decision log that can forget.
 
-An SQLite database beside the records. Erasing removes salt and value and leaves a row that says when, so that a value
-which is missing for another reason shows. The record keeps its commitment, which is then a random number.
+An SQLite database beside the records, with one row a record: MessagePack of its openings, each an array of field, salt
+and value. Erasing removes salt and value and leaves a row that says when, so that a value which is missing for another
+reason shows. The record keeps its commitment, which is then a random number.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import operator
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
-from tiergate.errors import LedgerError
-from tiergate.ledger.decision_records import Opening
+import msgspec
+
+from tiergate.errors import LedgerError, ProofError
+from tiergate.ledger.decision_records import FACTS, Opening
 
 _TABLES = """
-create table if not exists personal (
-    record integer not null, field text not null, salt blob not null, value blob not null,
-    primary key (record, field)) without rowid;
+create table if not exists openings (record integer primary key, held blob not null);
 create table if not exists erased (
     record integer not null, field text not null, erased_at integer not null,
     primary key (record, field)) without rowid;
 """
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[Opening]).decode
 
 
 class PersonalValues:
     """Salts and values by record and field. One connection, not for several threads at once.
 
-    Raises `LedgerError` when the database cannot be used.
+    Raises `LedgerError` when the database cannot be used, `ProofError` for a row that is damaged.
     """
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
@@ -37,52 +43,61 @@ class PersonalValues:
             # SQLite would make it readable by everybody the umask lets.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            # A new database's: rows of some 2 KB would leave much of smaller pages empty.
+            self._database.execute("pragma page_size = 16384")
             self._database.execute("pragma journal_mode = wal")
             # NORMAL survives the death of the process; FULL also survives the loss of power.
             self._database.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
             self._database.execute("pragma secure_delete = on")
             self._database.executescript(_TABLES)
+        if self._has_rows_of_values():
+            self._join_rows_of_values()
 
     def put(self, first: int, openings: Sequence[Sequence[Opening]]) -> None:
         """Keep the openings of records ``first`` and on."""
-        rows = [(first + n, one.field, one.salt, one.value) for n, held in enumerate(openings) for one in held]
+        rows = [(first + n, _encode(held)) for n, held in enumerate(openings) if held]
         if rows:
             with self._transaction():
-                self._database.executemany("insert into personal values (?, ?, ?, ?)", rows)
+                self._database.executemany("insert into openings values (?, ?)", rows)
 
     def of(self, record: int) -> list[Opening]:
-        """What is kept of one record, by field."""
+        """What is kept of one record, in the order in which it was recorded."""
         with self._explained():
-            rows = self._database.execute(
-                "select field, salt, value from personal where record = ? order by field", (record,)
-            ).fetchall()
-        return [Opening(*row) for row in rows]
+            row = self._database.execute(
+                "select cast(held as blob) from openings where record = ?", (record,)
+            ).fetchone()
+        return _openings(record, row[0]) if row else []
+
+    def erased(self, record: int) -> list[str]:
+        """Fields of one record that were erased."""
+        with self._explained():
+            return [
+                field for (field,) in self._database.execute("select field from erased where record = ?", (record,))
+            ]
 
     def drop_from(self, size: int) -> None:
         """Forget what belongs to records that were never written."""
         with self._transaction():
-            self._database.execute("delete from personal where record >= ?", (size,))
+            self._database.execute("delete from openings where record >= ?", (size,))
 
     def erase(
         self, now_us: int, *, record: int | None = None, field: str | None = None, value: bytes | None = None
     ) -> int:
-        """Erase what fits all that is given; returns how many values.
+        """Erase what fits all that is given, and the `FACTS` of those records; returns how many values.
 
         :param now_us: when, in microseconds since the epoch.
         :param value: canonical JSON; with ``field``, this finds every record of one person.
         Raises `LedgerError` when a reader keeps the old pages from being overwritten: they are gone at its end, or
         when this is called again.
         """
-        given = {"record": record, "field": field, "value": value}
-        wanted = {name: one for name, one in given.items() if one is not None}
-        where = " and ".join(f"{name} = ?" for name in wanted) or "1"
-        parameters = tuple(wanted.values())
+        erased = 0
         with self._transaction():
-            self._database.execute(
-                f"insert or ignore into erased select record, field, ? from personal where {where}",  # noqa: S608
-                (now_us, *parameters),
-            )
-            erased = self._database.execute(f"delete from personal where {where}", parameters).rowcount  # noqa: S608
+            records = self._database.execute(
+                "select record from openings where (?1 is null or record = ?1) and (?2 is null or instr(held, ?2))",
+                (record, value),
+            ).fetchall()
+            for (one,) in records:
+                erased += self._erase_of(one, now_us, field, value)
         with self._explained():
             # Overwritten pages reach the file, and old ones leave the write-ahead log, only with this.
             busy = self._database.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
@@ -90,20 +105,54 @@ class PersonalValues:
             raise LedgerError(
                 f"{erased} values are erased, but a reader of `{self._path}` still holds their old pages: run it again"
             )
-        return int(erased)
+        return erased
 
-    def rows(self, stop: int) -> Iterator[tuple[int, Opening | str]]:
-        """All records up to ``stop`` in order, each with an opening, or with the name of a field that is erased."""
+    def rows(self) -> Iterator[tuple[int, list[Opening], list[str]]]:
+        """Records that have or had values, in order: what is kept, and the fields that are erased."""
         with self._explained():
-            for record, field, salt, value in self._database.execute(
-                "select record, field, cast(salt as blob), cast(value as blob) from personal where record < ?1 "
-                "union all select record, field, null, null from erased where record < ?1 order by record, field",
-                (stop,),
+            # A field has no space in its name.
+            for record, held, erased in self._database.execute(
+                "select record, cast(held as blob), (select group_concat(field, ' ') from erased e "
+                "where e.record = o.record) from openings o order by record"
             ):
-                yield record, field if salt is None else Opening(field, salt, value)
+                yield record, _openings(record, held), erased.split(" ") if erased else []
 
     def close(self) -> None:
         self._database.close()
+
+    def _erase_of(self, record: int, now_us: int, field: str | None, value: bytes | None) -> int:
+        held = self.of(record)
+        gone = {one.field for one in held if field in (None, one.field) and value in (None, one.value)}
+        if gone:
+            gone |= {one.field for one in held if one.field == FACTS}
+            left = _encode([one for one in held if one.field not in gone])
+            self._database.execute("update openings set held = ? where record = ?", (left, record))
+            rows = [(record, one, now_us) for one in sorted(gone)]
+            self._database.executemany("insert or ignore into erased values (?, ?, ?)", rows)
+        return len(gone)
+
+    def _has_rows_of_values(self) -> bool:
+        with self._explained():
+            found = self._database.execute("select 1 from sqlite_master where name = 'personal'").fetchone()
+        return found is not None
+
+    def _join_rows_of_values(self) -> None:
+        """A log of the time before had a row a value, in the table `personal`, and none where all was erased."""
+        with self._transaction():
+            if not self._has_rows_of_values():
+                return  # another process was first
+            rows = self._database.execute("select record, field, salt, value from personal order by record, field")
+            self._database.executemany(
+                "insert into openings values (?, ?)",
+                (
+                    (record, _encode([Opening(*row[1:]) for row in values]))
+                    for record, values in itertools.groupby(rows, key=operator.itemgetter(0))
+                ),
+            )
+            self._database.execute(
+                "insert or ignore into openings select distinct record, ? from erased", (_encode([]),)
+            )
+            self._database.execute("drop table personal")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -123,3 +172,10 @@ class PersonalValues:
             yield
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"cannot use the personal values at `{self._path}`: {error}") from error
+
+
+def _openings(record: int, held: bytes) -> list[Opening]:
+    try:
+        return _decode(held)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProofError(f"record {record}: its personal values are damaged: {error}", index=record) from error

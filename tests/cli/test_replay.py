@@ -1,0 +1,189 @@
+"""`decisions explain` and `replay` on the logs of two workers: with facts, without, changed, by other policies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.admission.at_random import right
+from tests.admission.test_replay import OTHERS, log_of, recorded
+from tests.ledger.decisions import ORIGIN
+
+from tiergate.admission.appeals import Against, Appeals, Outcome
+from tiergate.admission.engine import Engine
+from tiergate.cli import replay as command
+from tiergate.ledger.checkpoints import load_private_key
+from tiergate.ledger.decision_log import DecisionLog
+from tiergate.ledger.decision_logs import place_of
+from tiergate.parties.database import open_database
+
+RunCommand = Callable[..., subprocess.CompletedProcess[str]]
+RIGHT, REFUSED = right(), right(purpose=None, credit_available=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The first worker's log by today's policies; the second's by others, of which it kept the text."""
+    folder = tmp_path / "data"
+    log_of(place_of(folder, 1).folder, [recorded(RIGHT), recorded(REFUSED), recorded(RIGHT, personal={})])
+    others = [recorded(one, Engine(OTHERS)) for one in (RIGHT, right(credential_bound=False), right(project=None))]
+    log_of(place_of(folder, 2).folder, others, OTHERS)
+    for number in (1, 2):
+        with_own_key(folder, number)
+    return folder
+
+
+def with_own_key(data: Path, number: int) -> None:
+    """Sign anew with the deployment's own key."""
+    log = DecisionLog.open(place_of(data, number).folder)
+    log.sign(load_private_key(data / "decisions.key", ORIGIN), 0)
+    log.close()
+
+
+def result(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_refusal_is_explained_with_what_would_change_it(data: Path, run_tiergate: RunCommand) -> None:
+    done = run_tiergate("decisions", "explain", "1")
+    assert done.returncode == 0, done.stderr
+    head, who, *rest = done.stdout.splitlines()
+    assert head.startswith("DENY at ")
+    assert "credential key_1" in who
+    assert rest[:4] == [
+        "- purpose_missing: no purpose was declared",
+        "  missing: the purpose of the request",
+        "  would change it: declare a purpose in the header x-tiergate-purpose",
+        "  who decides an appeal: the organisation's administrator",
+    ]
+    assert 'tiergate appeal file decision 1 --grounds "..."' in done.stdout
+    told = result(run_tiergate("decisions", "explain", "1", "--json"))
+    assert (
+        [one["code"] for one in told["reasons"]] == told["record"]["reasons"] == ["purpose_missing", "credit_exhausted"]
+    )
+    assert told["facts"]["request"]["account"] == "allowed"
+    assert (told["signed"], told["overturned"]) == (True, None)
+    assert "facts" not in told["personal"]
+
+
+def test_a_decision_that_an_appeal_undid_says_so(data: Path, run_tiergate: RunCommand) -> None:
+    engine = open_database(data / "control.sqlite")
+    appeals = Appeals(engine)
+    filed = appeals.file(Against.DECISION, "worker-2/1", filed_by="ann", grounds="g", now_us=1)
+    for reviewer in ("rob", "rita"):
+        appeals.decide(filed.appeal_id, reviewer=reviewer, outcome=Outcome.OVERTURNED, reason="r", now_us=2)
+    engine.dispose()
+    assert "an appeal overturned it" in run_tiergate("decisions", "explain", "worker-2/1").stdout
+    assert result(run_tiergate("decisions", "explain", "1", "--json"))["overturned"] is False
+
+
+def test_what_passed_and_what_cannot_be_replayed_are_explained_too(data: Path, run_tiergate: RunCommand) -> None:
+    done = run_tiergate("decisions", "explain", "2")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 2)
+    assert done.stdout.startswith("ALLOW at ")
+    assert "were not kept, so it cannot be replayed" in done.stderr
+
+
+def test_one_decision_is_replayed_by_its_own_policies_and_by_todays(data: Path, run_tiergate: RunCommand) -> None:
+    done = run_tiergate("decisions", "replay", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "1: came out as recorded, reason for reason"
+    assert "today" not in done.stdout
+    done = run_tiergate("decisions", "replay", "worker-2/1")
+    assert done.returncode == 0, done.stderr
+    assert "today:    DENY: credential_not_bound, by the policies" in done.stdout
+    told = result(run_tiergate("decisions", "replay", "worker-2/2", "--json"))
+    assert (told["state"], told["flips"], told["today"]["reasons"]) == ("same", True, ["project_missing"])
+    for wrong in ([], ["1", "--all"], ["worker-3/0"], ["7"], ["x"], ["1", "--data", "nowhere"]):
+        done = run_tiergate("decisions", "replay", *wrong)
+        assert (done.returncode, done.stdout) == (2, ""), wrong
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_all_decisions_are_replayed_and_flips_are_no_failure(data: Path, run_tiergate: RunCommand) -> None:
+    done = run_tiergate("decisions", "replay", "--all")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:4] == [
+        "replayed 6 decisions of 2 logs",
+        "  5 came out as recorded, reason for reason",
+        "  1 cannot be replayed: made before facts were kept",
+        "by today's policies 2 decisions of 1 key would come out otherwise",
+    ]
+    assert "worker-2/1: ALLOW -> DENY: credential_not_bound  key_1" in done.stdout
+    told = result(run_tiergate("decisions", "replay", "--all", "--json"))
+    assert (told["complete"], told["decisions"], told["states"]) == (True, 6, {"same": 5, "facts_not_kept": 1})
+    assert [one["decision_id"] for one in told["flips"]["listed"]] == ["worker-2/1", "worker-2/2"]
+    assert (told["signature_not_checked"], told["different"], told["damaged"]) == ([], [], [])
+    # A copy of one log, elsewhere, with the key or without.
+    shutil.copytree(data / "decisions" / "worker-2", data.parent / "copy")
+    key = str(load_private_key(data / "decisions.key", ORIGIN).public)
+    told = result(run_tiergate("decisions", "replay", "--all", "--data", "copy", "--json"))
+    assert (told["decisions"], told["signature_not_checked"]) == (3, [ORIGIN])
+    told = result(run_tiergate("decisions", "replay", "--all", "--data", "copy", "--key", key, "--json"))
+    assert told["signature_not_checked"] == []
+
+
+def test_what_comes_out_otherwise_and_what_is_damaged_ends_with_1(data: Path, run_tiergate: RunCommand) -> None:
+    log = DecisionLog.open(place_of(data, 1).folder)
+    log.append([recorded(REFUSED, outcome="ALLOW", reasons=[])])
+    log.close()
+    told = result(run_tiergate("decisions", "replay", "--all", "--json"), code=1)
+    (one,) = told["different"]
+    assert (one["decision_id"], one["recorded"]["outcome"], one["replayed"]["outcome"]) == ("3", "ALLOW", "DENY")
+    assert one["signed"] is False
+    done = run_tiergate("decisions", "replay", "3")
+    assert done.returncode == 1
+    assert "came out otherwise than recorded" in done.stdout
+    assert "no checkpoint covers the record" in done.stderr
+
+    (path,) = (data / "decisions" / "worker-2").rglob("*.records")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    done = run_tiergate("decisions", "replay", "--all")
+    assert done.returncode == 1
+    assert f"{ORIGIN} does not hold, and was read up to there: record 1 is damaged" in done.stdout
+    told = result(run_tiergate("decisions", "replay", "worker-2/1", "--json"), code=1)
+    assert told["record"] == 1
+
+
+def test_erasing_one_person_reaches_every_log_and_ends_their_replays(data: Path, run_tiergate: RunCommand) -> None:
+    done = run_tiergate("decisions", "erase", "--field", "credential", "--value", "key_1", "--json")
+    assert result(done) == {"erased": 10}
+    told = result(run_tiergate("decisions", "replay", "--all", "--json"))
+    assert told["states"] == {"facts_erased": 5, "facts_not_kept": 1}
+    assert "the facts were erased" in run_tiergate("decisions", "replay", "worker-2/0").stdout
+    assert run_tiergate("decisions", "erase", "--record", "worker-2/0").stdout == "erased 1 personal value\n"
+    assert run_tiergate("decisions", "receipt", "worker-2/0").returncode == 0
+
+
+def test_whoever_interrupts_is_told_what_was_found(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = command._Tally.add
+
+    def interrupted(tally: Any, one: Any) -> None:
+        if tally.decisions == 2:
+            raise KeyboardInterrupt
+        add(tally, one)
+
+    monkeypatch.setattr(command._Tally, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command.replay(None, every=True, data=data, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["complete"], told["decisions"]) == (False, 2)
+
+
+def test_many_differences_are_counted_and_some_are_listed(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "MOST_LISTED", 1)
+    command.replay(None, every=True, data=data, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["flips"]["decisions"], len(told["flips"]["listed"])) == (2, 1)
