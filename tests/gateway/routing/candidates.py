@@ -36,8 +36,8 @@ class HalfRandom(random.Random):
 
 def upstream(name: str = "up", **more: Any) -> Upstream:
     fields: dict[str, Any] = {
-        "name": name, "url": f"https://{name}.example.com/v1", "dialect": "openai", "key": None, "private": False,
-        "timeouts": Timeouts(), "concurrency": 10, "retry_ratio": 0.2,
+        "name": name, "url": f"https://{name}.example.com/v1", "dialect": "openai", "key_env": None, "key": None,
+        "private": False, "timeouts": Timeouts(), "concurrency": 10, "retry_ratio": 0.2,
     }  # fmt: skip
     return Upstream(**fields | more)
 

@@ -34,11 +34,13 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """One API under one key. ``private``: whether its addresses may be those of a private network."""
+    """One API under one key, which the environment variable ``key_env`` holds. ``private``: whether its addresses may
+    be those of a private network."""
 
     name: str
     url: str
     dialect: Dialect
+    key_env: str | None
     key: SecretStr | None
     private: bool
     timeouts: Timeouts

@@ -20,7 +20,6 @@ LARGEST: Final = 1 << 18
 """Bytes of a file: some 2,000 models with three prices each."""
 
 DEEPEST: Final = 16
-MOST_FAULTS: Final = 20
 
 _WHOLE: Final = re.compile(r"[-+]?[0-9][0-9_]{0,29}")
 _FRACTION: Final = re.compile(r"[-+]?[0-9]{1,30}\.[0-9]{1,30}")

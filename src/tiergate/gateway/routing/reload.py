@@ -30,8 +30,8 @@ class InForce(msgspec.Struct, frozen=True):
 def load(path: Path, previous: InForce | None, models: Models, environment: Mapping[str, str]) -> InForce:
     """The routes of ``path``, or ``previous`` itself where neither the file nor ``models`` changed since.
 
-    A file that is wrong, gone or half written leaves the previous one in force, and says so once in the log. Raises
-    `InputError` when there is no previous one.
+    A file that is wrong or gone leaves the previous one in force, and says so once in the log. Half of a file may be a
+    right one: replace it by renaming another onto it. Raises `InputError` when there is no previous one.
     """
     mark = fingerprint(path)
     if previous is not None and previous.mark == mark and previous.models is models:
@@ -42,21 +42,18 @@ def load(path: Path, previous: InForce | None, models: Models, environment: Mapp
         return InForce(read(path, models, environment), models, mark)
     except InputError as error:
         if previous is None:
-            raise
+            raise InputError(f"`{path}` cannot be used: {error}") from error
         complaint = str(error)
         if complaint != previous.complaint:
-            _log.error("the routes stay as they were: %s", complaint)
+            _log.error("the routes stay as they were, `%s` cannot be used: %s", path, complaint)
         return InForce(previous.routes, models, mark, complaint)
 
 
 def read(path: Path, models: Models, environment: Mapping[str, str] | None) -> Routes:
-    """Read and check a file. Raises `InputError` with the file's name and every fault."""
+    """Read and check a file. Raises `InputError`, `FaultyRoutesError` for what is wrong within it."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise InputError(f"cannot read `{path}`: {error.strerror}") from error
-    try:
-        return parse(content, models, environment)
-    except InputError as error:
-        raise InputError(f"`{path}` cannot be used: {error}") from error
+    return parse(content, models, environment)

@@ -19,13 +19,25 @@ from tiergate.admission.models import Models
 from tiergate.errors import InputError
 from tiergate.gateway.routing.candidates import Candidate, Group, Upstream
 from tiergate.gateway.routing.prices import Price
-from tiergate.gateway.routing.reading import MOST_FAULTS, Faults, Node, UnreadableError, read_tree
+from tiergate.gateway.routing.reading import Faults, Node, UnreadableError, read_tree
 from tiergate.gateway.routing.requirements import Requirements
 from tiergate.gateway.routing.rows import GroupRow, ModelRow, PoliciesRow, PriceRow, Sections, UpstreamRow, sections
 from tiergate.gateway.routing.urls import url_fault
 
 MOST_CANDIDATES: Final = 64
 """Of a group: each request looks at all of them."""
+
+MOST_SHOWN: Final = 20
+"""Faults in one message."""
+
+
+class FaultyRoutesError(InputError):
+    """A file of routes that cannot be used; ``faults`` are all that were found, each with its line."""
+
+    def __init__(self, faults: list[str]) -> None:
+        more = len(faults) - MOST_SHOWN
+        super().__init__("; ".join(faults[:MOST_SHOWN]) + (f"; and {more} more" if more > 0 else ""))
+        self.faults = faults
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -52,20 +64,19 @@ def parse(content: bytes, models: Models, environment: Mapping[str, str] | None)
 
     :param models: `models.toml`, which says the tier of each candidate.
     :param environment: where keys are looked up; None leaves them out, to check a file where the keys are not.
-    Raises `InputError` with every fault.
+    Raises `FaultyRoutesError`.
     """
     faults = Faults()
     try:
         tree = read_tree(content)
     except UnreadableError as error:
-        raise InputError(str(error)) from error
+        raise FaultyRoutesError([str(error)]) from error
     said = sections(tree, faults)
     if said is not None:
         routes = _Joiner(said, tree, models, environment, faults).routes()
         if not faults.found:
             return routes
-    shown, more = faults.found[:MOST_FAULTS], len(faults.found) - MOST_FAULTS
-    raise InputError("; ".join(shown) + (f"; and {more} more" if more > 0 else ""))
+    raise FaultyRoutesError(faults.found)
 
 
 class _Joiner:
@@ -101,8 +112,9 @@ class _Joiner:
         if fault is not None:
             self._add(f"`upstreams.{name}.url`: {fault}", "upstreams", name, "url")
         return Upstream(
-            name=name, url=row.url.rstrip("/"), dialect=row.dialect, key=self._key(name, row.key_env),
-            private=row.private, timeouts=row.timeouts, concurrency=row.concurrency, retry_ratio=row.retry_ratio,
+            name=name, url=row.url.rstrip("/"), dialect=row.dialect, private=row.private,
+            key_env=row.key_env, key=self._key(name, row.key_env),
+            timeouts=row.timeouts, concurrency=row.concurrency, retry_ratio=row.retry_ratio,
         )  # fmt: skip
 
     def _key(self, name: str, variable: str | None) -> SecretStr | None:

@@ -95,7 +95,7 @@ class Sections(msgspec.Struct, frozen=True):
 
     upstreams: dict[str, UpstreamRow]
     models: dict[str, ModelRow]
-    groups: dict[str, GroupRow] = {}
+    groups: dict[str, GroupRow]
     policies: PoliciesRow = PoliciesRow()
 
 
