@@ -29,8 +29,7 @@ def ordered(
     fleet: list[Candidate], asked: Ask, strategy: str, seed: int = 1, weights: dict[str, int] | None = None
 ) -> list[str]:
     one = group(*fleet, strategy=strategy, weights=weights or {})
-    speeds = [Speed() for _ in fleet]
-    return [found.name for found in order(one, fleet, asked, speeds, 1, 1.0, random.Random(seed))]
+    return [found.name for found in order(one, fleet, asked, lambda _: Speed(), 1, 1.0, random.Random(seed))]
 
 
 @given(fleets, asks, st.sampled_from(STRATEGIES), st.integers())
@@ -74,7 +73,7 @@ def test_the_first_is_drawn_by_weight() -> None:
     fleet = [candidate("a"), candidate("b"), candidate("c")]
     rng = random.Random(7)
     one = group(*fleet, strategy="weighted", weights={"a": 6, "b": 3})
-    firsts = Counter(order(one, fleet, ask(), [], 1, 1.0, rng)[0].name for _ in range(10_000))
+    firsts = Counter(order(one, fleet, ask(), lambda _: Speed(), 1, 1.0, rng)[0].name for _ in range(10_000))
     # Four standard deviations of a share of 0.6 among 10,000 are 0.02.
     assert abs(firsts["a"] / 10_000 - 0.6) < 0.02
     assert abs(firsts["b"] / 10_000 - 0.3) < 0.02
@@ -120,7 +119,8 @@ def test_fastest_finds_the_fastest_and_finds_it_again_when_it_changes(slow_s: fl
         firsts: Counter[str] = Counter()
         for turn in range(1_200):
             now_s += 1.0
-            names = order(group(*fleet, strategy="fastest"), fleet, ask(), list(speeds.values()), 1, now_s, rng)
+            one = group(*fleet, strategy="fastest")
+            names = order(one, fleet, ask(), lambda found: speeds[found.name], 1, now_s, rng)
             first_token_s = times[names[0].name]
             speeds[names[0].name].answered(first_token_s, first_token_s + 1.0, 100, now_s)
             firsts[names[0].name] += turn >= 600
@@ -132,16 +132,19 @@ def test_fastest_finds_the_fastest_and_finds_it_again_when_it_changes(slow_s: fl
 
 def test_fastest_weighs_tokens_against_the_first() -> None:
     """`quick` begins at once and dawdles; `steady` begins late and hurries."""
-    speeds = [Speed(), Speed()]
+    speeds = {"quick": Speed(), "steady": Speed()}
     for number in range(20):
-        speeds[0].answered(0.1, 0.1 + 100 * 0.05, 100, float(number))
-        speeds[1].answered(2.0, 2.0 + 100 * 0.005, 100, float(number))
+        speeds["quick"].answered(0.1, 0.1 + 100 * 0.05, 100, float(number))
+        speeds["steady"].answered(2.0, 2.0 + 100 * 0.005, 100, float(number))
     fleet = [candidate("quick"), candidate("steady")]
     one = group(*fleet, strategy="fastest")
 
     def first(limit: int) -> str:
-        names = [order(one, fleet, ask(max_tokens=limit), speeds, 1, 20.0, random.Random(n))[0].name for n in range(50)]
-        return Counter(names).most_common(1)[0][0]
+        asked = ask(max_tokens=limit)
+        orders = [
+            order(one, fleet, asked, lambda found: speeds[found.name], 1, 20.0, random.Random(n)) for n in range(50)
+        ]
+        return Counter(names[0].name for names in orders).most_common(1)[0][0]
 
     assert (first(5), first(256)) == ("quick", "steady")
 

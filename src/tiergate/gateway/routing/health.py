@@ -53,6 +53,9 @@ class Health:
             self._candidates[key] = CandidateHealth()
         return self._candidates[key]
 
+    def speed(self, one: Candidate) -> Speed:
+        return self.candidate(one).speed
+
     def unavailable(self, one: Candidate, now_s: float) -> tuple[Exclusion, float] | None:
         """Why a candidate cannot be asked now, and in how many seconds it may be; None where it can."""
         upstream, candidate = self.upstream(one.upstream), self.candidate(one)

@@ -19,13 +19,15 @@ A request's own limit only ever lowers it: most limits are set far above what co
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices from a moment on (microseconds since the epoch, UTC), until the next one's."""
+    """Prices from a moment on (microseconds since the epoch, UTC), until the next one's. What is None costs what input
+    costs, or output for ``reasoning``."""
 
     from_us: int
     input: int
     output: int
     cached_input: int | None = None
     cache_write: int | None = None
+    reasoning: int | None = None
 
 
 def price_at(prices: Sequence[Price], now_us: int) -> Price | None:

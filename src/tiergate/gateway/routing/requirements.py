@@ -70,10 +70,8 @@ def of_request(
 
 def exclusions(candidate: Candidate, required: Requirements) -> list[Exclusion]:
     """Every requirement that the candidate does not meet; empty for one that qualifies."""
-    found = [
-        Exclusion(f"no_{name}", f"it has no {name.replace('_', ' ')}")
-        for name in sorted(required.capabilities - candidate.capabilities)
-    ]
+    lacking = required.capabilities - candidate.capabilities
+    found = [Exclusion(f"no_{name}", f"it has no {name.replace('_', ' ')}") for name in sorted(lacking)]
     if candidate.context_tokens < required.context_tokens:
         text = f"{required.context_tokens:,} tokens are needed, its context holds {candidate.context_tokens:,}"
         found.append(Exclusion("context_too_small", text))

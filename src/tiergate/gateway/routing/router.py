@@ -58,9 +58,7 @@ class Route:
         self.excluded = {name: reasons for name, reasons in found.items() if reasons}
         """Candidates that do not qualify, with every reason."""
         qualified = [one for one in group.candidates if not found[one.name]]
-        speeds = [router.health.candidate(one).speed for one in qualified]
-        now_s = router.clock()
-        self.ordered = order(group, qualified, ask, speeds, now_us, now_s, router.rng)
+        self.ordered = order(group, qualified, ask, router.health.speed, now_us, router.clock(), router.rng)
         """Candidates that qualify, the one to ask first in front."""
         self.attempts = Attempts(group, self.ordered, router.health, router.clock, router.rng)
 

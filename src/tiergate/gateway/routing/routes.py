@@ -161,6 +161,7 @@ class _Joiner:
             Price(
                 from_us=int(datetime.combine(row.from_day, time(), UTC).timestamp()) * 1_000_000,
                 input=row.input, output=row.output, cached_input=row.cached_input, cache_write=row.cache_write,
+                reasoning=row.reasoning,
             )
             for row in sorted(rows, key=lambda row: row.from_day)
         )  # fmt: skip

@@ -53,6 +53,7 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, rename={"from_day": "f
     output: MicroUsd
     cached_input: MicroUsd | None = None
     cache_write: MicroUsd | None = None
+    reasoning: MicroUsd | None = None
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -59,16 +59,17 @@ def affinity(
 
 
 def order(
-    group: Group, qualified: Sequence[Candidate], ask: Ask, speeds: Sequence[Speed], now_us: int, now_s: float,
-    rng: random.Random,
+    group: Group, qualified: Sequence[Candidate], ask: Ask, speed_of: Callable[[Candidate], Speed], now_us: int,
+    now_s: float, rng: random.Random,
 ) -> list[Candidate]:  # fmt: skip
-    """All of ``qualified``, the one to ask first in front. ``speeds`` are theirs, and each must have a price."""
+    """All of ``qualified``, the one to ask first in front. Each must have a price at ``now_us``."""
     if len(qualified) < 2:
         return list(qualified)
     if group.strategy == "cheapest":
-        return sorted(qualified, key=lambda candidate: cost(candidate, ask, now_us))
+        return sorted(qualified, key=lambda one: cost(one, ask, now_us))
     if group.strategy == "fastest":
-        return _fastest(qualified, expected_times(list(speeds), ask.output_tokens, now_s), rng)
+        times = expected_times([speed_of(one) for one in qualified], ask.output_tokens, now_s)
+        return _fastest(qualified, times, rng)
     if group.strategy == "sticky" and ask.affinity is not None:
         return _by_lot(qualified, group.weights, [_share(one.name, ask.affinity) for one in qualified])
     return _by_lot(qualified, group.weights, [1.0 - rng.random() for _ in qualified])
