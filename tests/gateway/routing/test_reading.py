@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateway.routing.files import ENVIRONMENT, TEXT, as_text, as_values, parsed, tiers
 from tiergate.admission.models import Models
 from tiergate.errors import InputError
+from tiergate.gateway.routing import reading
 from tiergate.gateway.routing.reading import LARGEST, UnreadableError, read_tree
 from tiergate.gateway.routing.routes import parse
 
@@ -125,6 +127,15 @@ def test_a_billion_laughs_are_refused_at_the_first() -> None:
 def test_what_is_no_such_file_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(UnreadableError, match=said):
         read_tree(content)
+
+
+def test_a_yaml_library_without_its_c_part_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_before = parsed()
+    monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
+    assert parsed() == as_before
+    for text in ("a: &a 1", "a: *a", "a: !!str 1", "a: 1\na: 2", "[" * 1_000, "? [a]\n: 1"):
+        with pytest.raises(UnreadableError, match="line"):
+            read_tree(text.encode())
 
 
 def test_words_stay_words() -> None:

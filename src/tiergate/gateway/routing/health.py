@@ -61,14 +61,12 @@ class Health:
         upstream, candidate = self.upstream(one.upstream), self.candidate(one)
         wait_s = upstream.breaker.wait_s(now_s)
         if wait_s > 0:
-            text = f"upstream {one.upstream.name} kept failing, it is tried again in {wait_s:.0f} s"
-            return Exclusion("circuit_open", text), wait_s
+            return Exclusion("circuit_open", f"its upstream kept failing and is tried again in {wait_s:.0f} s"), wait_s
         wait_s = candidate.paused_until_s - now_s
         if wait_s > 0:
             return Exclusion("told_to_wait", f"its provider asked for {wait_s:.0f} s without requests"), wait_s
         if upstream.under_way >= one.upstream.concurrency:
-            text = f"upstream {one.upstream.name} has {upstream.under_way} requests under way, which is its limit"
-            return Exclusion("at_its_limit", text), 1.0
+            return Exclusion("at_its_limit", "as many requests as may be are under way at its upstream"), 1.0
         return None
 
     def forget_all_but(self, candidates: list[Candidate]) -> None:
