@@ -17,7 +17,8 @@ A question costs a model's price times its tokens, a token for four characters, 
 Prices are RouteLLM's for its two; nobody recorded any for the nine, whose price is their number of weights. Each router
 is set to spend a share of what lies between the cheapest and the dearest model, on the training part. It is compared
 with the best that needs no words: drawing by lot between two models, chosen on the training part, at the mean cost that
-the router has on the held-out part. Intervals are of 2,000 bootstraps over questions. Prints one JSON line a row.
+the router has on the held-out part. Intervals are of 2,000 bootstraps over questions, and so say nothing of how
+other subjects or kinds would have come out. Prints one JSON line a row.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def compared(outcomes: Outcomes, folds: list[tuple[Places, Places]], learn: Lear
                 "gain_over_lot": held[rows, picked] - held @ lot,
                 "score": held[rows, picked],
                 "relative_cost": costs[rows, picked] / costs.mean(axis=0).max(),
-                "cheapest": held[:, np.argmin(mean_costs)],
+                "cheapest": held[:, np.lexsort((-before, mean_costs))[0]],
                 "best": held[:, np.argmax(before)],
                 "oracle": held.max(axis=1),
             }.items():
@@ -114,6 +115,7 @@ def compared(outcomes: Outcomes, folds: list[tuple[Places, Places]], learn: Lear
 def mixture(seen: Floats, costs: Floats, budget: float) -> Floats:
     """Shares of the models, of which at most two are used, with the best mean score seen at a mean cost of budget."""
     best, shares = -1.0, np.zeros(len(costs))
+    budget = min(max(budget, float(costs.min())), float(costs.max()))  # against rounding
     for a in range(len(costs)):
         for b in range(len(costs)):
             if not costs[a] <= budget <= costs[b]:

@@ -192,6 +192,16 @@ def test_a_trial_whose_caller_hung_up_does_not_keep_the_breaker_shut() -> None:
     assert name(scene.attempts(group(A, B)).next()) == "a"
 
 
+def test_a_reload_during_an_attempt_leaves_no_place_taken_or_freed_twice() -> None:
+    scene = Scene()
+    attempts = scene.attempts(group(A))
+    attempts.next()
+    scene.router.health.forget_all_but([B])
+    attempts.answered()
+    attempts.succeeded()
+    assert scene.under_way(A) == 0
+
+
 def test_a_sticky_session_moves_only_while_its_candidate_is_unhealthy() -> None:
     scene, one = Scene(), group(A, B, C, strategy="sticky")
     key = b"session"

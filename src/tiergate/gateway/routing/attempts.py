@@ -23,7 +23,7 @@ import msgspec
 
 from tiergate.gateway.routing.candidates import Candidate, Group
 from tiergate.gateway.routing.failures import Failure
-from tiergate.gateway.routing.health import Health
+from tiergate.gateway.routing.health import Health, UpstreamHealth
 
 BACKOFF_S: Final = 0.25
 LONGEST_WAIT_S: Final = 2.0
@@ -62,6 +62,7 @@ class _Held(msgspec.Struct):
     """What a chosen candidate holds until its attempt ends."""
 
     candidate: Candidate
+    upstream: UpstreamHealth
     era: int
     wait_s: float
 
@@ -137,7 +138,7 @@ class Attempts:
         held, now_s = self._held, self._clock()
         assert held is not None
         # At once, not at its end: a long stream must not keep a half-open breaker from closing.
-        self._health.upstream(held.candidate.upstream).breaker.leave(held.era, now_s, failed=False)
+        held.upstream.breaker.leave(held.era, now_s, failed=False)
 
     def first_token(self) -> None:
         """The first of a streamed answer's content is here. Calls after the first change nothing."""
@@ -184,7 +185,7 @@ class Attempts:
         elif not self._health.upstream(self._failed[-1].upstream).budget.take(now_s):
             return None
         health.under_way += 1
-        return _Held(candidate, health.breaker.enter(), wait_s)
+        return _Held(candidate, health, health.breaker.enter(), wait_s)
 
     def _fresh(self, now_s: float) -> tuple[Candidate, float] | None:
         """The best candidate that was not asked yet; behind an upstream that failed only where there is no other."""
@@ -215,9 +216,8 @@ class Attempts:
         held, now_s = self._held, self._clock()
         assert held is not None
         self._held = None
-        health = self._health.upstream(held.candidate.upstream)
-        health.under_way -= 1
-        health.breaker.leave(held.era, now_s, failed=failed)
+        held.upstream.under_way -= 1
+        held.upstream.breaker.leave(held.era, now_s, failed=failed)
         return held, now_s
 
     def _end(self, outcome: str, now_s: float, billed: Billed, status: int | None) -> None:
