@@ -107,7 +107,8 @@ def compared(outcomes: Outcomes, folds: list[tuple[Places, Places]], learn: Lear
         gain, rng = joined["gain_over_lot"], np.random.default_rng(1)
         means = [gain[rng.integers(0, len(gain), len(gain))].mean() for _ in range(BOOTSTRAPS)]
         interval = [round(float(edge), 4) for edge in np.percentile(means, [2.5, 97.5])]
-        yield {"share": share, "held_out": len(gain), "interval_95": interval} | {
+        by_fold = [round(float(part.mean()), 4) for part in columns["gain_over_lot"]]
+        yield {"share": share, "held_out": len(gain), "interval_95": interval, "gain_by_fold": by_fold} | {
             column: round(float(values.mean()), 4) for column, values in joined.items()
         }
 
