@@ -101,7 +101,7 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["detection", "admission"])
+@pytest.mark.parametrize("folder", ["detection", "admission", "gateway/routing"])
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
         "detection": ("## Detection, step by step",),
@@ -110,6 +110,7 @@ def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> N
             "## Admission, fact by fact",
             "## Rules on who may be served",
         ),
+        "gateway/routing": ("## Routing, step by step",),
     }[folder]
     section = "\n".join(ARCHITECTURE.split(heading)[1].split("\n## ")[0] for heading in headings)
     rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
@@ -164,6 +165,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/programmes.md",
         "docs/decisions.md",
         "docs/control-api.md",
+        "docs/routing.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -217,3 +219,24 @@ def test_the_page_on_rule_packs_gives_their_parameters_and_every_code() -> None:
     codes = re.findall(r"`(\w+)`", (StatementError.__doc__ or "").split("machines:")[1])
     assert len(codes) == 11
     assert [code for code in (*Reason, *codes) if f"`{code}`" not in page] == []
+
+
+def test_the_page_on_routing_has_every_field_header_and_code_and_its_example_is_right() -> None:
+    import msgspec
+
+    from tiergate.admission.models import Models
+    from tiergate.gateway.routing import requirements, rows
+    from tiergate.gateway.routing.routes import parse
+
+    page = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert parse(example.encode(), Models({}), {"EAST_KEY": "k"}).group("chat") is not None
+    structs = (rows.UpstreamRow, rows.ModelRow, rows.GroupRow, rows.PoliciesRow, rows.PriceRow, rows.Timeouts)
+    fields = [one.encode_name for struct in (*structs, rows.Requirements) for one in msgspec.structs.fields(struct)]
+    headers = [f"`x-tiergate-require-{name}: " for name in requirements._HEADERS]
+    code = re.compile(r"Exclusion\(\s*\"(\w+)\"|code=\"(\w+)\"")
+    sources = (ROOT / "src" / "tiergate" / "gateway" / "routing").glob("*.py")
+    codes = [a or b for path in sources for a, b in code.findall(path.read_text(encoding="utf-8"))]
+    assert len(codes) > 10
+    assert [name for name in (*fields, *codes) if f"`{name}`" not in page] == []
+    assert [name for name in headers if name not in page] == []

@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     packs: Path | None = Field(None, description="Folder of rule packs of your own, added to ours.")
     log_name: str = Field("tiergate", description="Name of the decision log when it is made, as example.com/decisions.")
 
+    routes: Path | None = Field(
+        None, description="Upstreams, models and groups; gateway.yaml in the data folder if not given."
+    )
+
     upstream_url: str = Field(description="API that answers, up to and with /v1.")
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")

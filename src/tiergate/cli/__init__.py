@@ -30,6 +30,7 @@ from tiergate.cli import (
     purposes,
     redteam,
     respond,
+    routes,
     serve,
     simulate,
     verify,
@@ -82,6 +83,7 @@ app.command("redteam")(redteam.redteam)
 app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
 app.add_typer(operators.app, name="operators")
+app.add_typer(routes.app, name="routes")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
 app.add_typer(respond.app, name="respond")
