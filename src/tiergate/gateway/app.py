@@ -13,7 +13,7 @@ from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.dialects.bodies import with_one_model
-from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Asked, Dialect
+from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Asked
 from tiergate.gateway.dialects.errors import error_body
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.limits import CaseBudgets
@@ -24,6 +24,7 @@ from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, detail
 from tiergate.gateway.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
+from tiergate.settings import Dialect
 
 
 class Gateway:
@@ -37,6 +38,7 @@ class Gateway:
         self._tiers = tiers
         self._services = services
         self._settings = services.settings
+        self._speaks = services.settings.upstream_dialect
         self._public_url = public_url
         self._callers = CallerReader(services.settings)
         self._budgets = CaseBudgets()
@@ -88,8 +90,11 @@ class Gateway:
             return
         try:
             asked = surface.read(body)
-        except (InputError, *UNREADABLE) as error:
+        except UNREADABLE as error:
             await fail(send, dialect, 400, "invalid_request", f"the body is not {surface.what}: {error}")
+            return
+        except InputError as error:
+            await fail(send, dialect, 400, "invalid_request", str(error))
             return
         call = Call(self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"))
         decision = self._decide(credential)
@@ -100,7 +105,11 @@ class Gateway:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
             await refuse(send, dialect, decision, link, call.id_header)
             return
-        tiers_in_force, adapter = self.snapshot.models.tiers_in_force, surface.adapters["openai"]
+        tiers_in_force, adapter = self.snapshot.models.tiers_in_force, surface.adapters.get(self._speaks)
+        if adapter is None:
+            message = f"the upstream speaks {self._speaks}'s API, which has no equal of {scope['path']}"
+            await call.fail(send, 404, "not_supported_by_upstream", message)
+            return
         try:
             if tiers_in_force:
                 body = with_one_model(body, asked, surface.fields)

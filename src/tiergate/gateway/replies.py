@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tiergate.admission.decision import Decision
-from tiergate.gateway.dialects.common import Dialect
 from tiergate.gateway.dialects.errors import error_body, refusal_body
+from tiergate.settings import Dialect
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -7,9 +7,6 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-Dialect = Literal["openai", "anthropic"]
-"""Whose API is spoken."""
-
 Operation = Literal["chat", "responses", "messages", "embeddings"]
 """As in the exchange log's column of this name."""
 

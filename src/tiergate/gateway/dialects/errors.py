@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tiergate.admission.decision import Decision
-from tiergate.gateway.dialects.common import Dialect
+from tiergate.settings import Dialect
 
 _OPENAI: Final = {
     400: "invalid_request_error",

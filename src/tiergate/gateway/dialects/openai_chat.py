@@ -100,7 +100,7 @@ class ChatUsage(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    content: str | None = None
+    content: Any = None  # parts, with some upstreams
 
 
 class _Choice(msgspec.Struct):
@@ -166,8 +166,12 @@ def read_answer(body: bytes) -> Answered:
         model=answer.model,
         usage=answer.usage.usage() if answer.usage else None,
         finish_reason=choice.finish_reason if choice else None,
-        text=choice.message.content if choice and choice.message else None,
+        text=_said(choice.message) if choice else None,
     )
+
+
+def _said(content: _Content | None) -> str | None:
+    return content.content if content and isinstance(content.content, str) else None
 
 
 def with_usage(body: bytes, asked: Asked) -> bytes:
@@ -225,8 +229,8 @@ class ChatStream(EventStream):
         for choice in event.choices:
             self.pieces += choice.finish_reason is None
             self.finish_reason = choice.finish_reason or self.finish_reason
-            if self._texts is not None and choice.delta and choice.delta.content:
-                self._texts.append(choice.delta.content)
+            if self._texts is not None and (text := _said(choice.delta)):
+                self._texts.append(text)
 
 
 ADAPTER: Final = through(
