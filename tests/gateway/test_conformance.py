@@ -19,7 +19,9 @@ from tests.gateway.sdk_callers import MODEL, Chat, Messages, Responses, SdkCalle
 from tiergate.ledger.verdicts import Action
 from tiergate.settings import Dialect
 
-DOORS: list[tuple[type[SdkCaller], Dialect]] = [(Chat, "openai"), (Responses, "openai"), (Messages, "anthropic")]
+DOORS: list[tuple[type[SdkCaller], Dialect]] = [
+    (Chat, "openai"), (Responses, "openai"), (Messages, "anthropic"), (Messages, "openai"), (Chat, "anthropic"),
+]  # fmt: skip
 FINISHED = {"chat": ("stop", "tool_calls"), "responses": ("completed",) * 2, "messages": ("end_turn", "tool_use")}
 TOOLS = [
     Tool(
@@ -226,15 +228,42 @@ def test_a_verdict_is_told_with_its_link(door: Door) -> None:
 
 
 @both_ways
-def test_unknown_fields_pass_both_ways(door: Door, stream: bool) -> None:
+def test_unknown_fields_pass_both_ways_and_none_is_dropped_in_translation(door: Door, stream: bool) -> None:
     request = door.caller.request("What is tin?", [], image=False)
     request["extra_body"] = {"mock_echo": {"deep": [1, None, "ü"]}}
+    if door.translated:
+        with pytest.raises(door.caller.sdk.BadRequestError, match="unknown field `mock_echo`"):
+            door.caller.stream(**request) if stream else door.caller.whole(**request)
+        return
     if stream:
         first = next(iter(door.caller.stream(**request)))
         echoed = first if isinstance(door.caller, Chat) else getattr(first, "message", None) or first.response
     else:
         echoed = door.caller.whole(**request).raw
     assert echoed.mock_echo == {"deep": [1, None, "ü"]}
+
+
+@pytest.mark.parametrize("upstream_speaks", ["openai", "anthropic"])
+def test_models_are_told_in_the_askers_dialect(
+    plain: Deployed, over_anthropic: Deployed, upstream_speaks: Dialect
+) -> None:
+    gateway = plain if upstream_speaks == "openai" else over_anthropic
+    key = gateway.customer().key
+    chat, messages = Chat(gateway.address, key).client, Messages(gateway.address, key).client
+    names = ["model-large", "model-medium", "model-small"]
+    assert [(model.id, model.created, model.object) for model in chat.models.list()] == [
+        (name, 1_700_000_000, "model") for name in names
+    ]
+    listed = messages.models.list(limit=2)
+    assert [model.id for model in listed.data] == names[:2]
+    assert [model.id for model in listed] == names
+    assert {model.created_at.isoformat() for model in listed.data} == {"2023-11-14T22:13:20+00:00"}
+    for one in (chat.models.retrieve(names[0]), messages.models.retrieve(names[0])):
+        assert one.id == names[0]
+    for sdk, client in ((openai, chat), (anthropic, messages)):
+        with pytest.raises(sdk.NotFoundError) as missing:
+            client.models.retrieve("...")
+        assert code_of(missing.value) == "model_not_listed"
 
 
 @pytest.mark.parametrize("given", ["one", ["one", "two"], [1, 2, 3], [[1, 2], [3]]], ids=str)

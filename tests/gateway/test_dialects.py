@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.errors import InputError
-from tiergate.gateway.dialects import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from tiergate.gateway.dialects import anthropic_messages, model_lists, openai_chat, openai_embeddings, openai_responses
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, Usage
 from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
@@ -268,3 +268,25 @@ def test_no_request_breaks_a_reader(fields: dict[str, Any], role: str) -> None:
             asked = read(json.dumps(whole).encode())
             assert isinstance(asked.model, str)
             assert all(isinstance(text, str | None) for text in (asked.prompt_text, asked.system_text))
+
+
+@given(st.integers(0, 50), st.integers(1, 20))
+def test_pages_of_models_are_all_models_in_order(count: int, size: int) -> None:
+    models = [{"id": f"m{n}", "extra": n} for n in range(count)]
+    seen: list[dict[str, Any]] = []
+    query, more = f"limit={size}", True
+    while more:
+        page = json.loads(model_lists.list_body(models, "anthropic", query))
+        assert len(page["data"]) <= size
+        seen, more = seen + page["data"], page["has_more"]
+        query = f"limit={size}&after_id={page['last_id']}"
+    assert seen == models
+    if count:
+        before = json.loads(model_lists.list_body(models, "anthropic", f"limit={size}&before_id=m{count - 1}"))
+        assert before["data"] == models[:-1][-size:]
+        assert before["has_more"] == (count - 1 > size)
+
+
+@pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=", "after_id=none", "limit=99999999999", "\x00&&=%%"])
+def test_nonsense_in_a_query_is_passed_over(query: str) -> None:
+    assert json.loads(model_lists.list_body([{"id": "m"}], "anthropic", query))["data"] == [{"id": "m"}]

@@ -124,6 +124,15 @@ def test_fields_that_ask_further_models_are_refused(tiered: Deployed) -> None:
         assert (status, body["code"]) == (400, "invalid_request")
 
 
+def test_only_models_that_the_caller_may_use_are_listed(tiered: Deployed) -> None:
+    customer = tiered.customer()
+    assert [model.id for model in customer.client.models.list()] == ["model-small"]
+    assert customer.client.models.retrieve("model-small").id == "model-small"
+    for name in ("model-large", "model-classified", "model-kept"):
+        with pytest.raises(openai.NotFoundError, match="listed for you"):
+            customer.client.models.retrieve(name)
+
+
 def test_a_deployment_without_the_file_tells_no_tiers_apart(plain: Deployed) -> None:
     customer = plain.customer()
     customer.client.chat.completions.create(model="model-classified", messages=[{"role": "user", "content": "hm"}])

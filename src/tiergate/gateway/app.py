@@ -7,21 +7,21 @@ from contextlib import suppress
 
 from tiergate.admission.decision import INVALID_KEY, Decision, admit
 from tiergate.admission.engine import TierDecision
-from tiergate.errors import InputError, LedgerError, UpstreamError
+from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.dialects.bodies import with_one_model
-from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Asked
+from tiergate.gateway.dialects.common import UNREADABLE, Asked
 from tiergate.gateway.dialects.errors import error_body
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import gate_notice, notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, refuse, reply
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.gateway.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
@@ -41,6 +41,7 @@ class Gateway:
         self._speaks = services.settings.upstream_dialect
         self._public_url = public_url
         self._callers = CallerReader(services.settings)
+        self._listing = Listing(services)
         self._budgets = CaseBudgets()
         self._under_way = 0
 
@@ -48,7 +49,7 @@ class Gateway:
         method, path = scope["method"], scope["path"]
         if method == "POST" and path in SURFACES:
             await self._limited(SURFACES[path], scope, receive, send)
-        elif method == "GET" and path == "/v1/models":
+        elif method == "GET" and (path == PATH or path.startswith(f"{PATH}/")):
             await self._models(scope, send)
         elif method == "GET" and path == "/healthz":
             await reply(send, 200, b'{"status":"ok"}')
@@ -185,15 +186,21 @@ class Gateway:
         verdict = self.snapshot.verdict(credential.account_id, self._services.clock.now_us()) if credential else None
         # Listing models spends no budget: a limited case may look.
         decision = admit(credential, verdict, case_wait_s=0)
-        if not decision.allowed:
+        if credential is None or not decision.allowed:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
             await refuse(send, dialect, decision, link)
             return
-        try:
-            async with self._services.upstream.call("GET", "/models", scope["headers"], None) as answer:
-                await reply(send, answer.status, await answer.read(), returned_headers(answer), kind=None)
-        except UpstreamError as error:
-            await fail(send, dialect, error.status, UPSTREAM_ERROR, str(error))
+        caller, snapshot, headers = self._callers.read(scope), self.snapshot, dict(scope["headers"])
+        now_us, holder = self._services.clock.now_us(), credential
+
+        def may(name: str) -> bool:
+            made = self._tiers.decide(
+                snapshot, holder, name, headers, decision.code, now_us,
+                certificate=caller.client_certificate, credit=True,
+            )  # fmt: skip
+            return made is None or made.allowed
+
+        await self._listing.answer(scope, dialect, may, send)
 
     async def _notice(self, scope: Scope, verdict_id: str, send: Send) -> None:
         verdict = self.snapshot.notices.get(verdict_id)

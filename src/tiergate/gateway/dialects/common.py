@@ -85,13 +85,16 @@ def newest(turns: Iterable[tuple[str, str | None, str | None]]) -> str | None:
 
     :param turns: role, own words and tool results of each message, the last one first.
     """
+    words: str | None = None
     results: list[str | None] = []
     unanswered = True
-    for role, words, told in turns:
+    for role, own, told in turns:
         if role == "assistant":
             unanswered = False
         elif unanswered:
             results.insert(0, told)
-        if role == "user" and words:
-            return joined([words, *results])
-    return joined(results)
+        if role == "user":
+            words = words or own
+        if words and not unanswered:
+            break
+    return joined([words, *results])

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from tiergate.admission.decision import Decision
+from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR
 from tiergate.settings import Dialect
 
 _OPENAI: Final = {
@@ -40,6 +41,37 @@ def error_body(dialect: Dialect, status: int, code: str, message: str, **details
     if details:
         error["tiergate"] = details
     return msgspec.json.encode({"error": error})
+
+
+class _Said(msgspec.Struct):
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+
+
+class _Error(msgspec.Struct):
+    error: _Said
+
+
+_decode_error = msgspec.json.Decoder(_Error).decode
+
+
+def translated_error(dialect: Dialect, status: int, body: bytes) -> bytes:
+    """An upstream's error of the other dialect, with its message and its code or kind."""
+    try:
+        said = _decode_error(body).error
+    except UNREADABLE:
+        said = _Said()
+    code = str(said.code or said.type or UPSTREAM_ERROR)
+    return error_body(dialect, status, code, said.message or f"the upstream answered with status {status}")
+
+
+def message_of(body: bytes) -> str | None:
+    """The message of an error of either dialect."""
+    try:
+        return _decode_error(body).error.message
+    except UNREADABLE:
+        return None
 
 
 def refusal_body(dialect: Dialect, decision: Decision, link: str | None) -> bytes:

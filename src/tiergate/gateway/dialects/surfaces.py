@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tiergate.gateway.dialects import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from tiergate.gateway.dialects import (
+    anthropic_messages,
+    chat_over_messages_answer,
+    messages_over_chat_answer,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 from tiergate.gateway.dialects.adapters import Adapter
 from tiergate.gateway.dialects.common import Asked, Operation
 from tiergate.settings import Dialect
@@ -33,7 +40,7 @@ class Surface:
 SURFACES: Final = {
     "/v1/chat/completions": Surface(
         "chat", "openai", "a chat completion request", openai_chat.FIELDS, openai_chat.read_request,
-        {"openai": openai_chat.ADAPTER},
+        {"openai": openai_chat.ADAPTER, "anthropic": chat_over_messages_answer.ADAPTER},
     ),
     "/v1/responses": Surface(
         "responses", "openai", "a request for a response", openai_responses.FIELDS, openai_responses.read_request,
@@ -45,7 +52,7 @@ SURFACES: Final = {
     ),
     "/v1/messages": Surface(
         "messages", "anthropic", "a request for a message", anthropic_messages.FIELDS, anthropic_messages.read_request,
-        {"anthropic": anthropic_messages.ADAPTER},
+        {"anthropic": anthropic_messages.ADAPTER, "openai": messages_over_chat_answer.ADAPTER},
     ),
     "/v1/messages/count_tokens": Surface(
         "messages", "anthropic", "a request to count tokens", anthropic_messages.FIELDS,
