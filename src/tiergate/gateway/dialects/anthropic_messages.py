@@ -180,12 +180,15 @@ def read_count_request(body: bytes) -> Asked:
 
 def _turns(messages: list[_Message]) -> Iterator[tuple[str, str | None, str | None]]:
     for message in reversed(messages):
-        if message.role != "user" or isinstance(message.content, str):
-            yield message.role, message.content if isinstance(message.content, str) else None, None
-            continue
-        own = joined(text for block in message.content if not block.is_result() for text in block.texts())
-        told = joined(text for block in message.content if block.is_result() for text in block.texts())
-        yield "user", own, told
+        role, content = message.role, message.content
+        if role != "user":
+            yield role, None, None
+        elif isinstance(content, str):
+            yield role, content, None
+        else:
+            own = joined(text for block in content if not block.is_result() for text in block.texts())
+            told = joined(text for block in content if block.is_result() for text in block.texts())
+            yield role, own, told
 
 
 def read_answer(body: bytes) -> Answered:

@@ -77,13 +77,14 @@ UPSTREAM_ERROR: Final = "upstream_error"
 
 def joined(texts: Iterable[str | None]) -> str | None:
     """The texts that are there, a line break between them."""
-    return "\n".join(text for text in texts if text) or None
+    there = [text for text in texts if text]
+    return "\n".join(there) if there else None
 
 
 def newest(turns: Iterable[tuple[str, str | None, str | None]]) -> str | None:
     """The prompt of a conversation: see `Asked`.
 
-    :param turns: role, own words and tool results of each message, the last one first.
+    :param turns: role, the user's own words and tool results of each message, the last one first.
     """
     words: str | None = None
     results: list[str | None] = []
@@ -91,10 +92,9 @@ def newest(turns: Iterable[tuple[str, str | None, str | None]]) -> str | None:
     for role, own, told in turns:
         if role == "assistant":
             unanswered = False
-        elif unanswered:
-            results.insert(0, told)
-        if role == "user":
-            words = words or own
+        elif told and unanswered:
+            results.append(told)
+        words = words or own
         if words and not unanswered:
             break
-    return joined([words, *results])
+    return joined([words, *reversed(results)]) if results else words

@@ -154,8 +154,9 @@ def read_request(body: bytes) -> Asked:
 
 def _turns(messages: list[_Message]) -> Iterator[tuple[str, str | None, str | None]]:
     for message in reversed(messages):
-        told = message.text() if message.role in ("tool", "function") else None
-        yield message.role, message.text() if message.role == "user" else None, told
+        role = message.role
+        own = message.text() if role == "user" else None
+        yield role, own, message.text() if role in ("tool", "function") else None
 
 
 def read_answer(body: bytes) -> Answered:
