@@ -101,7 +101,7 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["detection", "admission"])
+@pytest.mark.parametrize("folder", ["detection", "admission", "gateway/dialects"])
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
         "detection": ("## Detection, step by step",),
@@ -110,6 +110,7 @@ def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> N
             "## Admission, fact by fact",
             "## Rules on who may be served",
         ),
+        "gateway/dialects": ("## Dialects: what each API says",),
     }[folder]
     section = "\n".join(ARCHITECTURE.split(heading)[1].split("\n## ")[0] for heading in headings)
     rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
@@ -164,6 +165,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/programmes.md",
         "docs/decisions.md",
         "docs/control-api.md",
+        "docs/gateway.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
