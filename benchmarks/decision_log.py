@@ -39,7 +39,7 @@ from tiergate.admission.replay import Replayer, State, replay_log
 from tiergate.clock import SystemClock
 from tiergate.errors import ProofError
 from tiergate.gateway.deciding import as_decided
-from tiergate.gateway.tiers import Asked, Ruling
+from tiergate.gateway.tiers import JudgedRequest, Ruling
 from tiergate.ledger.decision_log import DecisionLog
 from tiergate.ledger.decision_reader import DecisionReader, scan, verify_log
 from tiergate.ledger.decision_records import Decided, commit
@@ -89,7 +89,7 @@ def decisions(count: int) -> list[Decided]:
         standing, model, request = people[n % len(people)]
         request = msgspec.structs.replace(request, now_us=T0 + n)
         decision = cache.decide(standing, model, request, epoch=1)
-        ruling = Ruling(decision, standing, model, Asked(request, claims), 1)
+        ruling = Ruling(decision, standing, model, JudgedRequest(request, claims), 1)
         made.append(as_decided(ruling, f"exc_{n:026d}", b"%d" % n, engine.digest, bytes(32)))
     return made
 

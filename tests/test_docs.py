@@ -101,7 +101,7 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["detection", "admission", "gateway/routing"])
+@pytest.mark.parametrize("folder", ["detection", "admission", "gateway/dialects", "gateway/routing"])
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
         "detection": ("## Detection, step by step",),
@@ -111,6 +111,7 @@ def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> N
             "## Rules on who may be served",
         ),
         "gateway/routing": ("## Routing, step by step",),
+        "gateway/dialects": ("## Dialects: what each API says",),
     }[folder]
     section = "\n".join(ARCHITECTURE.split(heading)[1].split("\n## ")[0] for heading in headings)
     rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
@@ -166,6 +167,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/decisions.md",
         "docs/control-api.md",
         "docs/routing.md",
+        "docs/gateway.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

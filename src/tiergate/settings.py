@@ -5,13 +5,16 @@ from __future__ import annotations
 import ipaddress
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tiergate.records.schema import Retention
+
+Dialect = Literal["openai", "anthropic"]
+"""Whose API is spoken."""
 
 
 class Settings(BaseSettings):
@@ -33,6 +36,7 @@ class Settings(BaseSettings):
     )
 
     upstream_url: str = Field(description="API that answers, up to and with /v1.")
+    upstream_dialect: Dialect = Field("openai", description="Whose API the upstream speaks: `openai`, `anthropic`.")
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")

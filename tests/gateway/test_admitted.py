@@ -24,8 +24,10 @@ from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
 from tiergate.admission.memberships import Memberships
 from tiergate.clock import SystemClock
+from tiergate.gateway.dialects.surfaces import SURFACES
 from tiergate.ledger.checkpoints import load_private_key
 from tiergate.ledger.decision_reader import DecisionReader, scan, verify_log
+from tiergate.ledger.log import read_log
 
 now_us = SystemClock().now_us
 LINE = 1_000_000
@@ -115,17 +117,45 @@ def test_who_has_everything_gets_through_and_pays_what_was_used(
     assert openings["exchange"] == headers["x-tiergate-exchange-id"]
 
 
-def test_a_streamed_answer_is_paid_for_too(open_tier: Running, someone: Callable[[], Person]) -> None:
-    person, lines = someone(), Credits(open_tier.world.engine)
+MESSAGES = [{"role": "user", "content": "hm"}]
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": MESSAGES, "max_tokens": 10},
+    "/v1/responses": {"input": "hm", "max_output_tokens": 10},
+    "/v1/embeddings": {"input": "hm"},
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 10},
+}
+
+
+def test_every_surface_is_tried_here() -> None:
+    assert set(BODIES) == {path for path, surface in SURFACES.items() if surface.recorded}
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_surface_is_gated_and_paid_for_by_what_was_used(open_tier: Running, path: str, stream: bool) -> None:
+    person, lines = open_tier.world.of("eligible")[-1], Credits(open_tier.world.engine)
     before = lines.balance(open_tier.world.line_id).spent
-    body = {"model": CLOSED, "messages": [{"role": "user", "content": "hm"}], "max_tokens": 10, "stream": True}
-    headers = person.headers() | {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"}
-    address = f"{open_tier.servers[0].address}/v1/chat/completions"
-    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)) as answer:
-        assert answer.read().rstrip().endswith(b"[DONE]")
+    body = {"model": CLOSED} | BODIES[path] | ({"stream": True} if stream else {})
+    key = {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"}
+
+    def post(headers: dict[str, str]) -> Any:
+        asked = urllib.request.Request(open_tier.servers[0].address + path, json.dumps(body).encode(), headers | key)
+        return urllib.request.urlopen(asked, timeout=20)
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(HEADERS)
+    with refused.value as error:
+        told = json.loads(error.read())["error"]["tiergate"]
+    assert (error.code, [reason["code"] for reason in told["reasons"]]) == (403, ["credential_not_bound"])
+    with post(person.headers()) as answer:
+        answer.read()
+        exchange = answer.headers["x-tiergate-exchange-id"]
+    rows = [row for batch in read_log(open_tier.world.data / "log") for row in batch.to_pylist()]
+    (row,) = [row for row in rows if row["exchange_id"] == exchange]
+    assert row["input_tokens"] > 0
+    due = -(-(row["input_tokens"] * 3_000_000 + row["output_tokens"] * 15_000_000) // 1_000_000)
     balance = lines.balance(open_tier.world.line_id)
-    assert balance.spent > before
-    assert balance.reserved == 0
+    assert (balance.spent - before, balance.reserved) == (due, 0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from tiergate.admission.credits import Credits
 from tiergate.admission.known_facts import GrantFact, ModelFact, Standing
 from tiergate.clock import SystemClock
 from tiergate.gateway.charging import OUTPUT_TOKENS, Charge, Till, estimate
-from tiergate.gateway.chat import Usage, decode_request
+from tiergate.gateway.dialects.common import Usage
+from tiergate.gateway.dialects.openai_chat import read_request
 
 MODEL = ModelFact(model=CLOSED, tier="classified", input_price=0, output_price=1_000_000)
 
@@ -35,18 +36,18 @@ MODEL = ModelFact(model=CLOSED, tier="classified", input_price=0, output_price=1
     ],
 )
 def test_as_much_is_set_aside_as_any_upstream_may_take(limits: dict[str, int], tokens: int) -> None:
-    request = decode_request(json.dumps({"model": CLOSED, "messages": []} | limits).encode())
-    assert estimate(MODEL, request, 1_000) == tokens
+    asked = read_request(json.dumps({"model": CLOSED, "messages": []} | limits).encode())
+    assert estimate(MODEL, asked, 1_000) == tokens
 
 
 @pytest.mark.parametrize(
     ("usage", "seen", "due"),
     [
-        (Usage(prompt_tokens=5, completion_tokens=40), 30, 40),
+        (Usage(input_tokens=5, output_tokens=40), 30, 40),
         (None, 30, 100),
         (None, 20_000, 20_000),
-        (Usage(prompt_tokens=5), 20_000, 20_000),
-        (Usage(prompt_tokens=2**62, completion_tokens=2**62), 0, 10**6),
+        (Usage(input_tokens=5), 20_000, 20_000),
+        (Usage(input_tokens=2**62, output_tokens=2**62), 0, 10**6),
     ],
 )
 def test_an_answer_costs_what_was_used_and_never_less_than_was_seen_of_it(

@@ -25,7 +25,9 @@ from tiergate.admission.models import FILE, Models, fingerprint, read_models
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
-from tiergate.gateway.chat import with_one_model
+from tiergate.gateway.dialects.bodies import with_one_model
+from tiergate.gateway.dialects.common import Asked
+from tiergate.gateway.dialects.openai_chat import FIELDS
 from tiergate.gateway.snapshot import Snapshot, bare_standings, load
 from tiergate.gateway.tiers import TierGate, status_of
 from tiergate.ledger.verdicts import VerdictStore
@@ -117,8 +119,18 @@ def test_no_gate_has_no_page(tiered: Deployed) -> None:
 
 
 def test_fields_that_ask_further_models_are_refused(tiered: Deployed) -> None:
-    status, body, _ = refusal(tiered.customer(), "model-small", extra_body={"models": ["model-classified"]})
-    assert (status, body["code"]) == (400, "invalid_request")
+    for more in ({"models": ["model-classified"]}, {"tools": [{"type": "adviser", "model": "model-classified"}]}):
+        status, body, _ = refusal(tiered.customer(), "model-small", extra_body=more)
+        assert (status, body["code"]) == (400, "invalid_request")
+
+
+def test_only_models_that_the_caller_may_use_are_listed(tiered: Deployed) -> None:
+    customer = tiered.customer()
+    assert [model.id for model in customer.client.models.list()] == ["model-small"]
+    assert customer.client.models.retrieve("model-small").id == "model-small"
+    for name in ("model-large", "model-classified", "model-kept"):
+        with pytest.raises(openai.NotFoundError, match="listed for you"):
+            customer.client.models.retrieve(name)
 
 
 def test_a_deployment_without_the_file_tells_no_tiers_apart(plain: Deployed) -> None:
@@ -229,19 +241,19 @@ def test_a_gateway_that_heard_nothing_is_unavailable_for_the_classified_tier() -
     ],
 )
 def test_the_model_that_was_judged_is_the_only_one_in_the_body(body: bytes) -> None:
-    pairs = json.loads(with_one_model(body, "b"), object_pairs_hook=list)
+    pairs = json.loads(with_one_model(body, Asked(model="b"), FIELDS), object_pairs_hook=list)
     assert pairs == [("model", "b"), ("messages", [])]
 
 
 @pytest.mark.parametrize("field", ["models", "Fallbacks", "context_window_fallbacks", "extra_body", "Max_Tokens", "N"])
 def test_what_asks_another_model_or_is_read_under_another_spelling_is_refused(field: str) -> None:
     with pytest.raises(InputError, match=f"`{field}`"):
-        with_one_model(json.dumps({"model": "a", "messages": [], field: 9}).encode(), "a")
+        with_one_model(json.dumps({"model": "a", "messages": [], field: 9}).encode(), Asked(model="a"), FIELDS)
 
 
 def test_all_else_in_a_body_stays_as_it_came() -> None:
     rest = b'"messages":[{"role":"user","content":"\\u00fc \\"model\\": 1.50"}],"seed":12345678901234567890'
-    assert with_one_model(b'{"model": "m", ' + rest + b"}", "m") == b'{"model":"m",' + rest + b"}"
+    assert with_one_model(b'{"model": "m", ' + rest + b"}", Asked(model="m"), FIELDS) == b'{"model":"m",' + rest + b"}"
 
 
 def test_models_are_read(tmp_path: Path) -> None:

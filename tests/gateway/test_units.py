@@ -1,10 +1,8 @@
-"""Parts of the gateway on their own: event streams in any pieces, budgets, the snapshot."""
+"""Parts of the gateway on their own: budgets, the snapshot."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.admission.decision import Decision
-from tiergate.gateway.chat import decode_request
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.replies import refuse
 from tiergate.gateway.snapshot import load
-from tiergate.gateway.sse import LONGEST_EVENT, AnswerReader
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
 from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
-
-EVENTS = [
-    {"model": "m-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "über"}}]},
-    {"choices": [{"index": 0, "delta": {"content": " tin"}, "finish_reason": None}]},
-    {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]},
-    {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}},
-]
-STREAM = ": hello\r\n\r\n" + "".join(f"data: {json.dumps(e, ensure_ascii=False)}\r\n\r\n" for e in EVENTS)
-STREAM_BYTES = (STREAM + "data: \x00 no JSON\n\ndata: [DONE]\n\n").encode()
-
-
-@given(st.lists(st.integers(0, len(STREAM_BYTES)), max_size=40))
-def test_a_stream_says_the_same_in_any_pieces(cuts: list[int]) -> None:
-    reader = AnswerReader(keep_text=True)
-    for start, end in itertools.pairwise([0, *sorted(cuts), len(STREAM_BYTES)]):
-        reader.feed(STREAM_BYTES[start:end])
-    assert (reader.model, reader.finish_reason, reader.text, reader.done) == ("m-1", "length", "über tin", True)
-    assert reader.usage is not None
-    assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (7, 2)
-    assert reader.pieces == 2
-
-
-@given(st.binary(max_size=300))
-def test_no_bytes_break_the_reader(noise: bytes) -> None:
-    reader = AnswerReader(keep_text=True)
-    reader.feed(b"data: " + noise + b"\n")
-    reader.feed(b"\n" + STREAM_BYTES)
-    assert reader.finish_reason == "length"
-
-
-def test_an_endless_line_is_not_kept() -> None:
-    reader = AnswerReader(keep_text=False)
-    for _ in range(6):
-        reader.feed(b"x" * (1 << 20))
-    assert len(reader._rest) <= LONGEST_EVENT
-    reader.feed(b"\n" + STREAM_BYTES)
-    assert (reader.finish_reason, reader.text) == ("length", None)
 
 
 def limited(rate: float | None, case: str = "c") -> Verdict:
@@ -94,7 +53,7 @@ def test_the_wait_is_never_told_too_short(wait_s: float, said: bytes) -> None:
         sent.append(message)
 
     decision = Decision(False, 429, "case_limited", "wait", limited(1.0), wait_s)
-    asyncio.run(refuse(send, decision, None))
+    asyncio.run(refuse(send, "openai", decision, None))
     assert dict(sent[0]["headers"])[b"retry-after"] == said
 
 
@@ -119,22 +78,3 @@ def test_a_snapshot_is_replaced_only_by_a_change(tmp_path: Path) -> None:
     assert third.credential(key) is not None
     assert third.credential(None) is None
     engine.dispose()
-
-
-def test_what_the_log_wants_of_a_request() -> None:
-    parts = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "two"}]
-    request = decode_request(
-        msgspec.json.encode(
-            {
-                "model": "m",
-                "messages": [
-                    {"role": "developer", "content": "be brief"},
-                    {"role": "user", "content": parts},
-                    {"role": "assistant", "content": None, "tool_calls": []},
-                    {"role": "tool", "content": "42"},
-                ],
-                "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom"}],
-            }
-        )
-    )
-    assert (request.system_text(), request.prompt_text(), request.tool_names()) == ("be brief", "one\ntwo", ["f"])

@@ -74,4 +74,4 @@ def test_what_is_no_json_is_refused(chat: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError):
         chat.post("/chat/completions", cast_to=object, content=b"{")
     with pytest.raises(openai.NotFoundError):
-        chat.embeddings.create(model="m", input="x")
+        chat.moderations.create(input="x")

@@ -7,20 +7,24 @@ from contextlib import suppress
 
 from tiergate.admission.decision import INVALID_KEY, Decision, admit
 from tiergate.admission.engine import TierDecision
-from tiergate.errors import InputError, LedgerError, UpstreamError
+from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
-from tiergate.gateway.chat import UNREADABLE, ChatRequest, decode_request, error_body, with_one_model
 from tiergate.gateway.classified import ClassifiedTier
+from tiergate.gateway.dialects.bodies import with_one_model
+from tiergate.gateway.dialects.common import UNREADABLE, Asked
+from tiergate.gateway.dialects.errors import error_body
+from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import gate_notice, notice
-from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, refuse, reply
+from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, refuse, reply
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.gateway.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
+from tiergate.settings import Dialect
 
 
 class Gateway:
@@ -34,16 +38,18 @@ class Gateway:
         self._tiers = tiers
         self._services = services
         self._settings = services.settings
+        self._speaks = services.settings.upstream_dialect
         self._public_url = public_url
         self._callers = CallerReader(services.settings)
+        self._listing = Listing(services)
         self._budgets = CaseBudgets()
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path == "/v1/chat/completions":
-            await self._limited(scope, receive, send)
-        elif method == "GET" and path == "/v1/models":
+        if method == "POST" and path in SURFACES:
+            await self._limited(SURFACES[path], scope, receive, send)
+        elif method == "GET" and (path == PATH or path.startswith(f"{PATH}/")):
             await self._models(scope, send)
         elif method == "GET" and path == "/healthz":
             await reply(send, 200, b'{"status":"ok"}')
@@ -52,68 +58,77 @@ class Gateway:
         elif method == "GET" and path.startswith("/decisions/"):
             await self._gate_notice(scope, path.removeprefix("/decisions/"), send)
         else:
-            await reply(send, 404, error_body(404, "not_found", f"there is no {method} {path[:200]} here"))
+            await fail(send, _spoken(scope), 404, "not_found", f"there is no {method} {path[:200]} here")
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         if self._under_way >= self._settings.max_concurrency:
-            body = error_body(503, "overloaded", "too many requests are under way; try again shortly")
-            await reply(send, 503, body, [(b"retry-after", b"1")])
+            message = "too many requests are under way; try again shortly"
+            await fail(send, surface.dialect, 503, "overloaded", message, [(b"retry-after", b"1")])
             return
         self._under_way += 1
         try:
-            await self._chat(scope, receive, send)
+            await self._exchange(surface, scope, receive, send)
         except ClientGoneError:
             pass
         finally:
             self._under_way -= 1
 
-    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+    async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, dialect = dict(scope["headers"]), surface.dialect
         key = presented_key(headers)
         if self._live(key) is None:
-            await refuse(send, INVALID_KEY, None)
+            await refuse(send, dialect, INVALID_KEY, None)
             return
         body = await _read_body(receive, headers, self._settings.max_body_bytes)
         if body is None:
             message = f"the request body is larger than {self._settings.max_body_bytes} bytes"
-            await reply(send, 413, error_body(413, "request_too_large", message), [(b"connection", b"close")])
+            await fail(send, dialect, 413, "request_too_large", message, [(b"connection", b"close")])
             return
         # Sending the body can take as long as the caller likes: what was known before it may be past.
         credential = self._live(key)
         if credential is None:
-            await refuse(send, INVALID_KEY, None)
+            await refuse(send, dialect, INVALID_KEY, None)
             return
         try:
-            request = decode_request(body)
+            asked = surface.read(body)
         except UNREADABLE as error:
-            message = f"the body is not a chat completion request: {error}"
-            await reply(send, 400, error_body(400, "invalid_request", message))
+            await fail(send, dialect, 400, "invalid_request", f"the body is not {surface.what}: {error}")
             return
-        call = Call(self._services, credential, request, self._callers.read(scope), headers.get(b"x-session-id"))
+        except InputError as error:
+            await fail(send, dialect, 400, "invalid_request", str(error))
+            return
+        call = Call(self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"))
         decision = self._decide(credential)
         if not decision.allowed:
             # A refusal holds without its record, unlike an answer: nothing was given away.
             with suppress(LedgerError):
                 await call.record(decision.status, finish_reason=decision.code)
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
-            await refuse(send, decision, link, call.id_header)
+            await refuse(send, dialect, decision, link, call.id_header)
+            return
+        tiers_in_force, adapter = self.snapshot.models.tiers_in_force, surface.adapters.get(self._speaks)
+        if adapter is None:
+            message = f"the upstream speaks {self._speaks}'s API, which has no equal of {scope['path']}"
+            await call.fail(send, 404, "not_supported_by_upstream", message)
+            return
+        try:
+            if tiers_in_force:
+                body = with_one_model(body, asked, surface.fields)
+            upstream_body = adapter.request(body, asked)
+        except InputError as error:
+            await call.fail(send, 400, "invalid_request", str(error))
             return
         charge: Charge | None = None
-        if self.snapshot.models.tiers_in_force:
+        if tiers_in_force:
             try:
-                body = with_one_model(body, request.model)
-            except InputError as error:
-                await reply(send, 400, error_body(400, "invalid_request", str(error)))
-                return
-            try:
-                tier, charge = await self._tier(call, credential, request, headers, decision.code, body)
+                tier, charge = await self._tier(call, credential, asked, headers, decision.code, body)
             except LedgerError:
                 await call.refuse_unrecorded(send)
                 return
             if not tier.allowed:
                 await self._refuse_tier(call, tier, send)
                 return
-        await call.answer(scope["headers"], body, receive, send, charge)
+        await call.answer(adapter, scope["headers"], upstream_body, receive, send, charge)
 
     def _live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""
@@ -121,11 +136,10 @@ class Gateway:
         return None if credential is None or credential.revoked_at is not None else credential
 
     async def _tier(
-        self, call: Call, credential: Credential, request: ChatRequest, headers: dict[bytes, bytes], code: str,
-        body: bytes,
-    ) -> tuple[TierDecision, Charge | None]:  # fmt: skip
+        self, call: Call, credential: Credential, asked: Asked, headers: dict[bytes, bytes], code: str, body: bytes
+    ) -> tuple[TierDecision, Charge | None]:
         """The tier's decision; for the classified tier it is on record, and paid for."""
-        certificate, name = call.caller.client_certificate, request.model
+        certificate, name = call.caller.client_certificate, asked.model
         model = self.snapshot.models.by_name.get(name)
         if model is None:
             return NOT_LISTED_DECISION, None
@@ -141,7 +155,7 @@ class Gateway:
 
         if model.tier != "classified":
             return judge(None).decision, None
-        admitted = await self._classified.decide(judge, request, body, call.exchange_id)
+        admitted = await self._classified.decide(judge, asked, body, call.exchange_id)
         call.headers.append((b"x-tiergate-decision-id", admitted.decision_id.encode()))
         return admitted.decision, admitted.charge
 
@@ -154,8 +168,8 @@ class Gateway:
             headers.append((b"x-tiergate-fallback", tier.fallback.encode()))
         if status == 503:
             headers.append((b"retry-after", b"1"))
-        body = error_body(status, code, message_of(tier), **details_of(tier, self._public_url))
-        await reply(send, status, body, headers)
+        details = details_of(tier, self._public_url)
+        await reply(send, status, error_body(call.surface.dialect, status, code, message_of(tier), **details), headers)
 
     def _decide(self, credential: Credential) -> Decision:
         verdict = self.snapshot.verdict(credential.account_id, self._services.clock.now_us())
@@ -167,24 +181,31 @@ class Gateway:
         return admit(credential, verdict, case_wait_s=wait)
 
     async def _models(self, scope: Scope, send: Send) -> None:
+        dialect = _spoken(scope)
         credential = self.snapshot.credential(presented_key(dict(scope["headers"])))
         verdict = self.snapshot.verdict(credential.account_id, self._services.clock.now_us()) if credential else None
         # Listing models spends no budget: a limited case may look.
         decision = admit(credential, verdict, case_wait_s=0)
-        if not decision.allowed:
+        if credential is None or not decision.allowed:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
-            await refuse(send, decision, link)
+            await refuse(send, dialect, decision, link)
             return
-        try:
-            async with self._services.upstream.call("GET", "/models", scope["headers"], None) as answer:
-                await reply(send, answer.status, await answer.read(), returned_headers(answer), kind=None)
-        except UpstreamError as error:
-            await reply(send, error.status, error_body(error.status, "upstream_error", str(error)))
+        caller, snapshot, headers = self._callers.read(scope), self.snapshot, dict(scope["headers"])
+        now_us, holder = self._services.clock.now_us(), credential
+
+        def may(name: str) -> bool:
+            made = self._tiers.decide(
+                snapshot, holder, name, headers, decision.code, now_us,
+                certificate=caller.client_certificate, credit=True,
+            )  # fmt: skip
+            return made is None or made.allowed
+
+        await self._listing.answer(scope, dialect, may, send)
 
     async def _notice(self, scope: Scope, verdict_id: str, send: Send) -> None:
         verdict = self.snapshot.notices.get(verdict_id)
         if verdict is None or self.snapshot.verdict(verdict.account_id, self._services.clock.now_us()) is None:
-            await reply(send, 404, error_body(404, "no_such_notice", "no notice in force has this address"))
+            await fail(send, "openai", 404, "no_such_notice", "no notice in force has this address")
             return
         as_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
         body, kind = notice(verdict, self._settings.appeal_contact, as_html=as_html)
@@ -193,11 +214,16 @@ class Gateway:
     async def _gate_notice(self, scope: Scope, code: str, send: Send) -> None:
         gate = self._tiers.gate(code)
         if gate is None:
-            await reply(send, 404, error_body(404, "no_such_notice", "no gate has this code"))
+            await fail(send, "openai", 404, "no_such_notice", "no gate has this code")
             return
         as_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
         body, kind = gate_notice(gate, self._settings.appeal_contact, as_html=as_html)
         await reply(send, 200, body, kind=kind)
+
+
+def _spoken(scope: Scope) -> Dialect:
+    """The dialect of who asks what both APIs have: every client of Anthropic's says its version."""
+    return "anthropic" if b"anthropic-version" in dict(scope["headers"]) else "openai"
 
 
 async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:

@@ -21,10 +21,12 @@ from tiergate.clock import Clock
 from tiergate.errors import LedgerError, UpstreamError
 from tiergate.gateway.callers import Caller
 from tiergate.gateway.charging import Charge
-from tiergate.gateway.chat import UNREADABLE, ChatAnswer, ChatRequest, Usage, decode_answer, error_body
+from tiergate.gateway.dialects.adapters import Adapter
+from tiergate.gateway.dialects.common import UPSTREAM_ERROR, Asked, Usage
+from tiergate.gateway.dialects.sse import EventStream
+from tiergate.gateway.dialects.surfaces import Surface
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
-from tiergate.gateway.sse import AnswerReader
+from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, fail, reply
 from tiergate.gateway.upstream import Upstream, returned_headers
 from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
@@ -32,6 +34,7 @@ from tiergate.settings import Settings
 
 T = TypeVar("T")
 
+JSON_TYPE: Final = (b"content-type", b"application/json")
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
 
@@ -50,9 +53,12 @@ class Call:
     """One admitted or refused request, from its body to its record."""
 
     def __init__(
-        self, services: Services, credential: Credential, request: ChatRequest, caller: Caller, session: bytes | None
-    ) -> None:
+        self, services: Services, credential: Credential, surface: Surface, asked: Asked, caller: Caller,
+        session: bytes | None,
+    ) -> None:  # fmt: skip
         self._services = services
+        self.surface = surface
+        self._asked = asked
         self._keep_text = services.settings.retention == "text"
         self._began = time.perf_counter()
         started = services.clock.now_us() if caller.replayed_us is None else caller.replayed_us
@@ -64,25 +70,24 @@ class Call:
         self.headers = [self.id_header]
         """What goes out with every answer."""
         self._charge: Charge | None = None
-        limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
         self._exchange = Exchange(
             exchange_id=self._id,
             started_at=started,
             account_id=credential.account_id,
             organization_id=credential.organization_id,
             credential_id=credential.credential_id,
-            end_user_id=request.user,
+            end_user_id=asked.end_user,
             session_id=session.decode("latin-1")[:256] if session else None,
             provider=services.settings.provider,
-            operation="chat",
-            request_model=request.model,
-            stream=bool(request.stream),
-            temperature=request.temperature,
-            max_tokens=limit,
-            tool_names=request.tool_names(),
-            message_count=len(request.messages),
-            system_text=request.system_text(),
-            prompt_text=request.prompt_text(),
+            operation=surface.operation,
+            request_model=asked.model,
+            stream=asked.stream,
+            temperature=asked.temperature,
+            max_tokens=asked.max_tokens,
+            tool_names=asked.tool_names,
+            message_count=asked.message_count,
+            system_text=asked.system_text,
+            prompt_text=asked.prompt_text,
             status=200,
             client_address=caller.address,
             user_agent=caller.user_agent,
@@ -91,6 +96,8 @@ class Call:
 
     async def record(self, status: int, **fields: Any) -> None:
         """Record the exchange as it ended."""
+        if not self.surface.recorded:
+            return
         fields |= {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
         await self._services.recorder.record(msgspec.structs.replace(self._exchange, **fields))
 
@@ -99,33 +106,39 @@ class Call:
         message = "the decision on this request could not be recorded, so it is refused"
         with suppress(LedgerError):
             await self.record(503, finish_reason="decision_not_recorded")
-        await reply(
-            send, 503, error_body(503, "decision_not_recorded", message), [*self.headers, (b"retry-after", b"1")]
-        )
+        await self.fail(send, 503, "decision_not_recorded", message, (b"retry-after", b"1"))
+
+    async def fail(self, send: Send, status: int, code: str, message: str, *more: tuple[bytes, bytes]) -> None:
+        """Answer with an error of ours."""
+        await fail(send, self.surface.dialect, status, code, message, [*self.headers, *more])
 
     async def answer(
-        self, headers: RawHeaders, body: bytes, receive: Receive, send: Send, charge: Charge | None = None
-    ) -> None:
-        """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it."""
+        self, adapter: Adapter, headers: RawHeaders, body: bytes, receive: Receive, send: Send,
+        charge: Charge | None = None,
+    ) -> None:  # fmt: skip
+        """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it.
+
+        ``body`` is what the upstream is asked.
+        """
         self._charge = charge
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             async with AsyncExitStack() as stack:
                 account = self._exchange.account_id
-                call = self._services.upstream.call("POST", "/chat/completions", headers, body, account)
+                call = self._services.upstream.call("POST", adapter.path, headers, body, account)
                 answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
                 if answer is None:
                     raise await self._gone()
                 if answer.content_type == "text/event-stream":
-                    await self._stream(answer, gone, send)
+                    await self._stream(adapter, answer, gone, send)
                 else:
-                    await self._whole(answer, gone, send)
+                    await self._whole(adapter, answer, gone, send)
         except UpstreamError as error:
-            await self.record(error.status, finish_reason="upstream_error")
-            await reply(send, error.status, error_body(error.status, "upstream_error", str(error)), self.headers)
+            await self.record(error.status, finish_reason=UPSTREAM_ERROR)
+            await self.fail(send, error.status, UPSTREAM_ERROR, str(error))
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
-            await reply(send, 503, error_body(503, "not_recorded", message), self.headers)
+            await self.fail(send, 503, "not_recorded", message)
         finally:
             gone.cancel()
             if charge is not None:
@@ -136,28 +149,33 @@ class Call:
         await self.record(CLIENT_GONE, finish_reason="client_disconnected")
         return ClientGoneError()
 
-    async def _whole(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
+    async def _whole(
+        self, adapter: Adapter, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send
+    ) -> None:
         body = await self._or_gone(asyncio.ensure_future(answer.read()), gone)
         if body is None:
             raise await self._gone()
-        try:
-            read = decode_answer(body)
-        except UNREADABLE:
-            read = ChatAnswer()
-        choice = read.choices[0] if read.choices else None
-        text = choice.message.content if choice and choice.message and self._keep_text else None
-        finish = choice.finish_reason if choice else None
+        passed, said = adapter.answer(answer.status, body, self._services.clock.now_us())
         await self.record(
-            answer.status, finish_reason=finish, response_model=read.model, response_text=text, **_tokens(read.usage)
+            answer.status,
+            finish_reason=said.finish_reason,
+            response_model=said.model,
+            response_text=said.text if self._keep_text else None,
+            **_tokens(said.usage),
         )
-        await self._settle(answer.status, read.usage)
-        await reply(send, answer.status, body, [*returned_headers(answer), *self.headers], kind=None)
+        await self._settle(answer.status, said.usage)
+        headers = returned_headers(answer)
+        if passed is not body:
+            headers = [JSON_TYPE, *(header for header in headers if header[0] != b"content-type")]
+        await reply(send, answer.status, passed, [*headers, *self.headers], kind=None)
 
-    async def _stream(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
+    async def _stream(
+        self, adapter: Adapter, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send
+    ) -> None:
         await self._services.recorder.begin(self._exchange)
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        reader = AnswerReader(keep_text=self._keep_text)
+        stream = adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
         finish, recorded = None, False
         try:
             while True:
@@ -166,38 +184,40 @@ class Call:
                     finish = "client_disconnected"
                 if not piece:
                     break
-                reader.feed(piece)
-                if reader.done and not recorded:
-                    await self._record_stream(answer.status, reader, None)
+                passed = stream.feed(piece)
+                if stream.done and not recorded:
+                    await self._record_stream(answer.status, stream, None)
                     recorded = True
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if passed:
+                    await send({"type": "http.response.body", "body": passed, "more_body": True})
         except (aiohttp.ClientError, TimeoutError):
             finish = "upstream_broke_off"
+        rest = stream.end() if finish is None else b""
         if not recorded:
-            await self._record_stream(answer.status, reader, finish)
+            await self._record_stream(answer.status, stream, finish)
         if finish == "upstream_broke_off":
             # Ending the chunked body properly would pass a cut answer off as a whole one.
             raise ClientGoneError
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def _settle(self, status: int, usage: Usage | None, tokens_seen: int = 0) -> None:
         """Charge an answer before it is whole in the caller's hands. An error of the upstream's costs nothing."""
-        if self._charge is not None and status < 400:
+        if self._charge is not None and self.surface.recorded and status < 400:
             await self._charge.settle(usage, tokens_seen)
 
-    async def _record_stream(self, status: int, reader: AnswerReader, finish: str | None) -> None:
+    async def _record_stream(self, status: int, stream: EventStream, finish: str | None) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
             await self.record(
                 status,
-                finish_reason=finish or reader.finish_reason,
-                response_model=reader.model,
-                response_text=reader.text,
-                **_tokens(reader.usage),
+                finish_reason=finish or stream.finish_reason,
+                response_model=stream.model,
+                response_text=stream.text,
+                **_tokens(stream.usage),
             )
             # What a stream says of its use on the way is not yet all: whoever hangs up must not pay for less.
-            usage = None if finish == "client_disconnected" else reader.usage
-            await self._settle(status, usage, reader.pieces)
+            usage = None if finish == "client_disconnected" else stream.usage
+            await self._settle(status, usage, stream.pieces)
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
@@ -217,12 +237,11 @@ class Call:
 def _tokens(usage: Usage | None) -> dict[str, int | None]:
     if usage is None:
         return {}
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return {
-        "input_tokens": usage.prompt_tokens,
-        "output_tokens": usage.completion_tokens,
-        "cached_input_tokens": prompt.cached_tokens if prompt else None,
-        "reasoning_tokens": completion.reasoning_tokens if completion else None,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
     }
 
 

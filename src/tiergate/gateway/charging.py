@@ -20,7 +20,7 @@ from tiergate.admission.credits import Credits
 from tiergate.admission.known_facts import GrantFact, ModelFact, Standing
 from tiergate.clock import Clock
 from tiergate.errors import LedgerError, StateError, TiergateError
-from tiergate.gateway.chat import ChatRequest, Usage
+from tiergate.gateway.dialects.common import Asked, Usage
 
 R = TypeVar("R")
 INPUT_PRICE: Final = 15_000_000
@@ -34,14 +34,13 @@ Work = Callable[[sa.Connection], object]
 _log = logging.getLogger(__name__)
 
 
-def estimate(model: ModelFact, request: ChatRequest, body_bytes: int) -> int:
+def estimate(model: ModelFact, asked: Asked, body_bytes: int) -> int:
     """What a request may cost, in micro-dollars: no text has more tokens than bytes.
 
     Of two limits the larger counts, and one below 1 is none: upstreams differ in what they make of either.
     """
-    limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
-    output = max((limit if limit > 0 else OUTPUT_TOKENS for limit in limits), default=OUTPUT_TOKENS)
-    return min(max(1, cost(model, body_bytes, output * max(1, request.n or 1))), MOST_MICRO_USD)
+    output = max((limit if limit > 0 else OUTPUT_TOKENS for limit in asked.limits), default=OUTPUT_TOKENS)
+    return min(max(1, cost(model, body_bytes, output * asked.answers)), MOST_MICRO_USD)
 
 
 def cost(model: ModelFact, input_tokens: int, output_tokens: int) -> int:
@@ -70,10 +69,9 @@ class Charge:
         if self._closed:
             return
         self._closed = True
-        known = usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None
         due = max(self._micro_usd, cost(self._model, 0, tokens_seen))
-        if usage is not None and known:
-            due = cost(self._model, max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))
+        if usage is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+            due = cost(self._model, max(0, usage.input_tokens), max(0, usage.output_tokens))
         try:
             await self._till.settle(self._reservation_id, min(due, MOST_MICRO_USD))
         except StateError as error:

@@ -13,8 +13,8 @@ from tiergate.admission.engine import TierDecision
 from tiergate.admission.facts import closest_grant
 from tiergate.errors import LedgerError
 from tiergate.gateway.charging import Charge, Till, estimate
-from tiergate.gateway.chat import ChatRequest
 from tiergate.gateway.deciding import DecisionWriter
+from tiergate.gateway.dialects.common import Asked
 from tiergate.gateway.tiers import Ruling
 
 
@@ -34,7 +34,7 @@ class ClassifiedTier:
         self._writer = writer
 
     async def decide(
-        self, judge: Callable[[bool | None], Ruling], request: ChatRequest, body: bytes, exchange_id: str
+        self, judge: Callable[[bool | None], Ruling], asked: Asked, body: bytes, exchange_id: str
     ) -> Admitted:
         """Decide one request. ``judge`` gives the ruling of this moment, for whether credit covers the request.
 
@@ -42,8 +42,8 @@ class ClassifiedTier:
         """
         ruling = judge(True)
         charge: Charge | bool | None = None
-        micro_usd = estimate(ruling.model, request, len(body))
-        grant = closest_grant(ruling.standing, ruling.model, ruling.asked.fact)
+        micro_usd = estimate(ruling.model, asked, len(body))
+        grant = closest_grant(ruling.standing, ruling.model, ruling.request.fact)
         if ruling.decision.allowed and grant is not None:
             charge = await self._till.reserve(grant, ruling.standing, ruling.model, grant.purposes[-1], micro_usd)
             ruling = judge(True if isinstance(charge, Charge) else charge)

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tiergate.admission.decision import Decision
-from tiergate.gateway.chat import refusal_body
+from tiergate.gateway.dialects.errors import error_body, refusal_body
+from tiergate.settings import Dialect
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -21,12 +22,15 @@ class ClientGoneError(Exception):
     """The caller hung up, or must not get the rest: nothing more is sent."""
 
 
-async def refuse(send: Send, decision: Decision, link: str | None, *more: tuple[bytes, bytes]) -> None:
+async def refuse(
+    send: Send, dialect: Dialect, decision: Decision, link: str | None, *more: tuple[bytes, bytes]
+) -> None:
+    """Send what a decision on the account refuses with."""
     headers = list(more)
     if decision.retry_after_s is not None:
         # Rounded up: who waits as told must not come too early.
         headers.append((b"retry-after", str(max(1, math.ceil(decision.retry_after_s))).encode()))
-    await reply(send, decision.status, refusal_body(decision, link), headers)
+    await reply(send, decision.status, refusal_body(dialect, decision, link), headers)
 
 
 async def reply(
@@ -36,3 +40,10 @@ async def reply(
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*typed, *(headers or []), length]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def fail(
+    send: Send, dialect: Dialect, status: int, code: str, message: str, headers: RawHeaders | None = None
+) -> None:
+    """Send an error in the caller's dialect."""
+    await reply(send, status, error_body(dialect, status, code, message), headers)

@@ -19,7 +19,7 @@ from tiergate.gateway.snapshot import Snapshot
 from tiergate.parties.registry import Credential
 
 SURFACE: Final = "chat"
-"""What grants call this gateway's one surface, chat completions."""
+"""What grants call this gateway, whichever API is spoken."""
 
 LONGEST_CLAIM: Final = 256
 
@@ -33,7 +33,7 @@ NOT_LISTED: Final = Gate(
 NOT_LISTED_DECISION: Final = TierDecision(outcome=Outcome.DENY, reasons=(Reason(gate=NOT_LISTED, about=()),))
 
 
-class Asked(NamedTuple):
+class JudgedRequest(NamedTuple):
     """A request as it was judged, and what it said of itself."""
 
     fact: RequestFact
@@ -46,7 +46,7 @@ class Ruling(NamedTuple):
     decision: TierDecision
     standing: Standing
     model: ModelFact
-    asked: Asked
+    request: JudgedRequest
     epoch: int
 
 
@@ -117,7 +117,7 @@ class TierGate:
             credit_available=credit,
         )
         decision = self._cache.decide(standing, model, request, epoch, snapshot.models.offers)
-        return Ruling(decision, standing, model, Asked(request, claims), snapshot.facts_epoch)
+        return Ruling(decision, standing, model, JudgedRequest(request, claims), snapshot.facts_epoch)
 
     def _with_proof(self, standing: Standing) -> Standing:
         """The standing with the second proof that came along: the same object each time, for the cache."""

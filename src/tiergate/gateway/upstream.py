@@ -12,14 +12,22 @@ import aiohttp
 from tiergate.errors import UpstreamError
 from tiergate.settings import Settings
 
-FORWARDED: Final = (b"accept", b"openai-beta")
-"""Request headers that pass as they are. All others stay here, the caller's key first of all."""
+FORWARDED: Final = {
+    "openai": (b"accept", b"openai-beta"),
+    "anthropic": (b"accept", b"anthropic-version", b"anthropic-beta"),
+}
+"""Request headers that pass as they are, by what the upstream speaks. All others stay here, the caller's key first of
+all."""
+
+ANTHROPIC_VERSION: Final = "2023-06-01"
+"""What an upstream of Anthropic's dialect is told where the caller does not say."""
 
 RETURNED: Final = (
     "content-type",
     "content-encoding",
     "retry-after",
     "x-request-id",
+    "request-id",
     "openai-processing-ms",
     "openai-version",
 )
@@ -29,9 +37,15 @@ class Upstream:
     """Calls the upstream with our key; must be made and closed within a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        key = settings.upstream_api_key
+        key = settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None
         self._base = settings.upstream_url
-        self._key = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        self._forwarded = FORWARDED[settings.upstream_dialect]
+        # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
+        self._ours = {"Accept-Encoding": "identity"}
+        anthropic = settings.upstream_dialect == "anthropic"
+        self._defaults = {"anthropic-version": ANTHROPIC_VERSION} if anthropic else {}
+        if key is not None:
+            self._ours |= {"x-api-key": key} if anthropic else {"Authorization": f"Bearer {key}"}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             timeout=aiohttp.ClientTimeout(
@@ -49,7 +63,7 @@ class Upstream:
 
         Raises `UpstreamError` (502, or 504 for a time-out) when there is no answer or it breaks off.
         """
-        passed = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in FORWARDED}
+        passed = {n.decode("latin-1"): value.decode("latin-1") for n, value in headers if n in self._forwarded}
         key = dict(headers).get(b"idempotency-key")
         if key is not None:
             # To the upstream all callers are one: a key that two of them chose must not give one the other's answer.
@@ -57,8 +71,7 @@ class Upstream:
         if body is not None:
             # It was read as JSON in UTF-8 here, and is to be read so there, whatever the caller calls it.
             passed["Content-Type"] = "application/json"
-        # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
-        passed |= {"Accept-Encoding": "identity"} | self._key
+        passed = self._defaults | passed | self._ours
         try:
             async with self._session.request(
                 method, self._base + path, data=body, headers=passed, allow_redirects=False

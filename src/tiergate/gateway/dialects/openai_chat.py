@@ -1,0 +1,242 @@
+"""OpenAI's chat completions: what we read of requests and answers.
+
+Only the fields named here are read; bodies are forwarded as they came, so unknown fields pass through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tiergate.gateway.dialects.adapters import through
+from tiergate.gateway.dialects.bodies import with_stream_usage
+from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Answered, Asked, Count, Usage, joined, newest
+from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+
+DONE: Final = b"[DONE]"
+
+
+class _Part(msgspec.Struct):
+    type: str | None = None
+    text: Any = None
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+
+    def text(self) -> str | None:
+        if isinstance(self.content, list):
+            return joined(part.text for part in self.content if isinstance(part.text, str))
+        return self.content
+
+    def has_image(self) -> bool:
+        return isinstance(self.content, list) and any(part.type == "image_url" for part in self.content)
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Tool(msgspec.Struct):
+    function: _Named | None = None
+    custom: _Named | None = None
+    model: str | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Request(msgspec.Struct):
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: float | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    n: Count | None = None
+    tools: list[_Tool] | None = None
+    functions: list[_Named] | None = None
+    response_format: _Format | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: Count | None = None
+
+
+class ChatUsage(msgspec.Struct):
+    """Usage as chat completions tell it."""
+
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+    def usage(self) -> Usage:
+        """The same in common terms."""
+        read, written = self.prompt_tokens_details, self.completion_tokens_details
+        return Usage(
+            input_tokens=self.prompt_tokens,
+            output_tokens=self.completion_tokens,
+            cached_input_tokens=read.cached_tokens if read else None,
+            cache_write_tokens=read.cache_write_tokens if read else None,
+            reasoning_tokens=written.reasoning_tokens if written else None,
+        )
+
+
+class _Content(msgspec.Struct):
+    content: Any = None  # parts, with some upstreams
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+    message: _Content | None = None
+    delta: _Content | None = None
+
+
+class _Answer(msgspec.Struct):
+    """An answer, or one event of a streamed one."""
+
+    model: str | None = None
+    usage: ChatUsage | None = None
+    choices: list[_Choice] = []
+    error: Any = None
+
+
+FIELDS: Final = _Request.__struct_fields__
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_request(body: bytes) -> Asked:
+    """What a request asks. Raises one of `UNREADABLE`."""
+    request = _decode_request(body)
+    options = request.stream_options
+    tools, messages = request.tools or [], request.messages
+    named = [tool.function or tool.custom for tool in tools] + list(request.functions or [])
+    limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
+    format_type = request.response_format.type if request.response_format else None
+    return Asked(
+        model=request.model,
+        stream=bool(request.stream),
+        show_usage=bool(options and options.include_usage),
+        end_user=request.safety_identifier if request.user is None else request.user,
+        temperature=request.temperature,
+        limits=limits,
+        answers=max(1, request.n or 1),
+        message_count=len(messages),
+        system_text=joined(m.text() for m in messages if m.role in ("system", "developer")),
+        prompt_text=newest(_turns(messages)),
+        tool_names=[one.name for one in named if one] or None,
+        tool_models=[tool.model for tool in tools if tool.model is not None],
+        needs_tools=bool(named),
+        needs_vision=any(
+            part.type == "image_url" for m in messages if isinstance(m.content, list) for part in m.content
+        ),
+        needs_structure=format_type not in (None, "text"),
+    )
+
+
+def _turns(messages: list[_Message]) -> Iterator[tuple[str, str | None, str | None]]:
+    for message in reversed(messages):
+        role = message.role
+        own = message.text() if role == "user" else None
+        yield role, own, message.text() if role in ("tool", "function") else None
+
+
+def read_answer(body: bytes) -> Answered:
+    """What an answer says. Raises one of `UNREADABLE`."""
+    answer = _decode_answer(body)
+    choice = answer.choices[0] if answer.choices else None
+    return Answered(
+        model=answer.model,
+        usage=answer.usage.usage() if answer.usage else None,
+        finish_reason=choice.finish_reason if choice else None,
+        text=_said(choice.message) if choice else None,
+    )
+
+
+def _said(content: _Content | None) -> str | None:
+    return content.content if content and isinstance(content.content, str) else None
+
+
+def with_usage(body: bytes, asked: Asked) -> bytes:
+    """The request as its upstream gets it: a stream always tells its usage, or it could not be charged."""
+    return body if not asked.stream or asked.show_usage else with_stream_usage(body)
+
+
+class ChatStream(EventStream):
+    """A streamed chat completion.
+
+    ``hide_usage``: the event that tells the usage was asked for by us, and does not pass. Then nothing passes before
+    its line is whole.
+    """
+
+    def __init__(self, *, keep_text: bool, hide_usage: bool = False) -> None:
+        super().__init__(keep_text=keep_text)
+        self._hide_usage = hide_usage
+        self._hidden = False
+
+    def feed(self, piece: bytes) -> bytes:
+        if not self._hide_usage:
+            return super().feed(piece)
+        passed = []
+        for line in self._lines(piece):
+            after_hidden, self._hidden = self._hidden, False
+            if line.startswith(b"data:"):
+                self._event(line[5:].strip())
+            elif after_hidden and not line.strip():
+                continue  # the blank line that ends the hidden event
+            if not self._hidden:
+                passed.append(line + b"\n")
+        if len(self._rest) > LONGEST_EVENT:
+            passed.append(self._rest)
+            self._rest = b""
+        return b"".join(passed)
+
+    def end(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return rest if self._hide_usage else b""
+
+    def _event(self, data: bytes) -> None:
+        if data == DONE:
+            self.done = True
+            return
+        try:
+            event = _decode_answer(data)
+        except UNREADABLE:
+            return
+        self.model = event.model or self.model
+        if event.usage is not None:
+            self.usage = event.usage.usage()
+            self._hidden = not event.choices
+        if event.error is not None:
+            self.finish_reason = UPSTREAM_ERROR
+        for choice in event.choices:
+            self.pieces += choice.finish_reason is None
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            if self._texts is not None and (text := _said(choice.delta)):
+                self._texts.append(text)
+
+
+ADAPTER: Final = through(
+    "/chat/completions",
+    read_answer,
+    lambda asked, keep_text, _: ChatStream(keep_text=keep_text, hide_usage=not asked.show_usage),
+    with_usage,
+)

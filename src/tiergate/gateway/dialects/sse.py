@@ -1,0 +1,55 @@
+"""Event streams (WHATWG HTML, server-sent events) as they pass: read, and changed only where they must be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tiergate.gateway.dialects.common import Usage
+
+LONGEST_EVENT: Final = 4 << 20
+
+
+class EventStream:
+    """A streamed answer, fed in whatever pieces it comes. What it said so far stands in the attributes.
+
+    This class passes every byte on as it comes and reads nothing; those of the dialects read the events.
+    """
+
+    def __init__(self, *, keep_text: bool) -> None:
+        self.model: str | None = None
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.done = False
+        self.pieces = 0
+        """Events that told a part of the answer: it has about as many tokens at least."""
+        self._texts: list[str] | None = [] if keep_text else None
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next bytes from the upstream; returns those that the caller gets for them.
+
+        Events that are no JSON, and lines too long to be one, are passed over.
+        """
+        for line in self._lines(piece):
+            if line.startswith(b"data:"):
+                self._event(line[5:].strip())
+        if len(self._rest) > LONGEST_EVENT:
+            self._rest = b""
+        return piece
+
+    def end(self) -> bytes:
+        """What the caller still gets when the upstream has ended its answer."""
+        return b""
+
+    @property
+    def text(self) -> str | None:
+        """The answer's text, where it is kept."""
+        return "".join(self._texts) if self._texts else None
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        """The lines that ``piece`` completes."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        return lines
+
+    def _event(self, data: bytes) -> None:
+        """One event's data."""

@@ -1,0 +1,60 @@
+"""The models behind the door, as far as the caller may use them, in the dialect of who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from tiergate.errors import UpstreamError
+from tiergate.gateway.calls import Services
+from tiergate.gateway.dialects import model_lists
+from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR
+from tiergate.gateway.dialects.errors import translated_error
+from tiergate.gateway.replies import Scope, Send, fail, reply
+from tiergate.gateway.upstream import returned_headers
+from tiergate.settings import Dialect
+
+PATH: Final = "/v1/models"
+
+
+class Listing:
+    """Answers `GET /v1/models` and `GET /v1/models/{id}`."""
+
+    def __init__(self, services: Services) -> None:
+        self._upstream = services.upstream
+        self._speaks = services.settings.upstream_dialect
+
+    async def answer(self, scope: Scope, asker: Dialect, may: Callable[[str], bool], send: Send) -> None:
+        """Answer one request. ``may``: whether the caller may use the model of a name."""
+        name = scope["path"].removeprefix(PATH).removeprefix("/")
+        # A name of dots alone would lead to another path of the upstream's.
+        if name and (not name.strip(".") or not may(name)):
+            await fail(send, asker, 404, "model_not_listed", f"no model `{name[:200]}` is listed for you")
+            return
+        path = f"/models/{quote(name, safe='')}" if name else model_lists.ALL[self._speaks]
+        try:
+            async with self._upstream.call("GET", path, scope["headers"], None) as answer:
+                status, body, headers = answer.status, await answer.read(), returned_headers(answer)
+        except UpstreamError as error:
+            await fail(send, asker, error.status, UPSTREAM_ERROR, str(error))
+            return
+        if status < 400:
+            try:
+                body = self._told(name, body, asker, may, scope["query_string"].decode("latin-1"))
+            except UNREADABLE:
+                await fail(send, asker, 502, UPSTREAM_ERROR, "the upstream's answer is no list of models")
+                return
+        elif asker != self._speaks:
+            body = translated_error(asker, status, body)
+        await reply(send, status, body, [header for header in headers if header[0] != b"content-type"])
+
+    def _told(self, name: str, body: bytes, asker: Dialect, may: Callable[[str], bool], query: str) -> bytes:
+        if name:
+            return msgspec.json.encode(model_lists.in_dialect(model_lists.model_of(body), self._speaks, asker))
+        models = [model for model in model_lists.models_of(body) if may(model["id"])]
+        return model_lists.list_body(
+            [model_lists.in_dialect(model, self._speaks, asker) for model in models], asker, query
+        )
