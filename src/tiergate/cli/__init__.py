@@ -12,6 +12,7 @@ import typer
 
 from tiergate.cli import (
     appeals,
+    budgets,
     classes,
     control,
     credit,
@@ -32,6 +33,7 @@ from tiergate.cli import (
     respond,
     serve,
     simulate,
+    spend,
     verify,
 )
 from tiergate.cli.terminal import note, say
@@ -79,6 +81,7 @@ app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
+app.command("spend")(spend.spend)
 app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
 app.add_typer(operators.app, name="operators")
@@ -93,6 +96,7 @@ app.add_typer(holders.app, name="holders")
 app.add_typer(classes.app, name="classes")
 app.add_typer(grants.app, name="grant")
 app.add_typer(credit.app, name="credit")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(appeals.app, name="appeal")
 
 

@@ -7,12 +7,13 @@ changes prices adds a row and leaves the old ones, so that an old exchange costs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import msgspec
 
+from tiergate.admission.known_facts import ModelFact
 from tiergate.clock import SECOND
 from tiergate.errors import InputError
 from tiergate.gateway.metering.usage import Demand, Usage
@@ -97,6 +98,20 @@ class PriceTable:
             if tariff.from_us <= at_us:
                 return tariff
         return None
+
+
+def price_table(
+    models: Iterable[ModelFact], prices: Mapping[str, Sequence[Price]] | None = None, free: Sequence[str] = ()
+) -> PriceTable:
+    """The prices of a deployment: dated ones, and those of `models.toml` that state both input and output, which hold
+    always. Raises `InputError` as `PriceTable` does, and for a model that both price."""
+    known = dict(prices or {})
+    for model in models:
+        if model.input_price is not None and model.output_price is not None:
+            if model.model in known:
+                raise InputError(f"the model `{model.model}` has a price in `models.toml` and another: keep one")
+            known[model.model] = [Price(input=model.input_price, output=model.output_price)]
+    return PriceTable(known, free)
 
 
 def _dated(model: str, rows: Sequence[Price]) -> tuple[Tariff, ...]:

@@ -114,6 +114,18 @@ class ShareStore:
 
         self._run(work)
 
+    def count_before(self, counter: str, window_us: int, cap: int, used: int, now_us: int) -> None:
+        """Count what was used of a budget before anybody counted it; does nothing where somebody does."""
+
+        def work(connection: sa.Connection) -> None:
+            same = sa.and_(SHARES.c.counter == counter, SHARES.c.window_us == window_us)
+            if connection.execute(sa.select(SHARES.c.worker).where(same)).first() is None:
+                within = min(cap, used)
+                share = Share(used=within, overrun=used - within)
+                _add_to_ended(connection, (counter, window_us), share, now_us)
+
+        self._run(work)
+
     def forget(self, now_us: int) -> None:
         """Delete what no window and no rate needs any more."""
 
