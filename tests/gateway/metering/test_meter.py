@@ -223,6 +223,23 @@ def test_leases_that_are_not_used_are_given_back_and_forgotten() -> None:
     assert desk.meter._leases == {}
 
 
+def test_an_overrun_that_is_taken_back_leaves_nothing_behind() -> None:
+    desk = Desk(("key", "key_1", "usd/day", 400))
+    ticket = desk.passed()
+    charge = ticket.settle(Seen(input_tokens=300, output_tokens=300))
+    desk.move(tick=True)
+    (share,) = desk.own.values()
+    assert (share.used, share.overrun, share.held) == (400, 500, 0)
+    assert charge.cost_micro_usd == 900, "an answer is charged in full, also where the budget does not bear it"
+    ticket.void()
+    desk.meter.replace(limits=Limits([Limit(scope="key", subject="key_1", measure="usd/day", amount=400)]))
+    desk.move(tick=True)
+    assert (share.used, share.overrun, share.held) == (0, 0, 0)
+    (lease,) = desk.meter._leases.values()
+    assert (lease.left, lease.unsaved, lease.open) == (0, 0, 0)
+    desk.passed()
+
+
 def test_most_requests_ask_no_database() -> None:
     desk = Desk(("key", "*", "usd/day", 10**9), ("key", "*", "requests/minute", 60_000))
     for number in range(20_000):

@@ -51,8 +51,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a move: units ``granted``; ``covered``: use beyond what the worker held, which is now paid or owed
-    by the counter; ``free``: see `Account.free`; ``used``: of a budget, by all workers; ``workers``: how
-    many there are."""
+    by the counter, less what it took back of that; ``free``: see `Account.free`; ``used``: of a budget, by all workers;
+    ``workers``: how many there are."""
 
     granted: int
     covered: int
@@ -79,6 +79,7 @@ class Account:
         """Do as ``move`` says."""
         covered = self.settle(move.used)
         back = min(move.back, self.own.held)
+        covered += move.back - back
         self.own.held -= back
         if self._is_rate and self._cap:
             self.tat_us -= back * PERIOD_US // self._cap

@@ -164,7 +164,7 @@ class Meter:
                     bound = max(bound, tariff.bound(demand))
         if plan.tokens:
             tokens = self.estimator.foresee(models[0], demand)
-        for lease in plan.money:
+        for lease in plan.money if bound else ():
             if lease.left < bound:
                 return self._ask(plan, bound, tokens)
         for lease in plan.tokens:
@@ -258,7 +258,7 @@ class Meter:
     def _ask(self, plan: _Plan, bound: int, tokens: int) -> Refusal | None:
         """The refusal by the first limit that cannot be met, else None, and what is short will be asked for."""
         now_us = self._now_us()
-        needs = [(lease, bound) for lease in plan.money] + [(lease, tokens) for lease in plan.tokens]
+        needs = [(lease, bound) for lease in plan.money if bound] + [(lease, tokens) for lease in plan.tokens]
         needs += [(lease, 1) for lease in plan.requests]
         short = [(lease, need) for lease, need in needs if lease.left < need]
         for lease, need in short:
