@@ -101,7 +101,9 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["detection", "admission", "gateway/dialects", "gateway/routing"])
+@pytest.mark.parametrize(
+    "folder", ["detection", "admission", "gateway/dialects", "gateway/metering", "gateway/routing"]
+)
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
         "detection": ("## Detection, step by step",),
@@ -112,6 +114,7 @@ def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> N
         ),
         "gateway/routing": ("## Routing, step by step",),
         "gateway/dialects": ("## Dialects: what each API says",),
+        "gateway/metering": ("## Metering",),
     }[folder]
     section = "\n".join(ARCHITECTURE.split(heading)[1].split("\n## ")[0] for heading in headings)
     rows = re.findall(r"^\|((?: *`\w+`,?)+) \|", section, re.MULTILINE)
@@ -168,12 +171,28 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/control-api.md",
         "docs/routing.md",
         "docs/gateway.md",
+        "docs/metering.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_metering_is_documented_as_it_is() -> None:
+    from typing import get_args
+
+    from tiergate.gateway.metering import limits, prices, refusals
+    from tiergate.gateway.metering.meter import Charge
+    from tiergate.gateway.metering.usage import Usage
+
+    text = (ROOT / "docs" / "metering.md").read_text(encoding="utf-8")
+    columns = Charge(usage=Usage(input_tokens=0, output_tokens=0), cost_micro_usd=0).columns()
+    named = [*get_args(refusals.Code), *limits.MEASURES, *prices.Price.__struct_fields__, *columns]
+    named += ["project_id", "route_model", "upstream", "attempts", *(name.replace("_", "-") for name in limits.SCOPES)]
+    assert [name for name in named if f"`{name}`" not in text and f"{name}:" not in text] == []
+    assert all(f"`{code}`" in (refusals.__doc__ or "") for code in get_args(refusals.Code))
 
 
 def test_the_decision_log_is_documented_as_it_is() -> None:

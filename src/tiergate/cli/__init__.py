@@ -12,6 +12,7 @@ import typer
 
 from tiergate.cli import (
     appeals,
+    budgets,
     classes,
     control,
     credit,
@@ -33,6 +34,7 @@ from tiergate.cli import (
     routes,
     serve,
     simulate,
+    spend,
     verify,
 )
 from tiergate.cli.terminal import note, say
@@ -80,6 +82,7 @@ app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
+app.command("spend")(spend.spend)
 app.command("verify")(verify.verify)
 app.add_typer(keys.app, name="keys")
 app.add_typer(operators.app, name="operators")
@@ -95,6 +98,7 @@ app.add_typer(holders.app, name="holders")
 app.add_typer(classes.app, name="classes")
 app.add_typer(grants.app, name="grant")
 app.add_typer(credit.app, name="credit")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(appeals.app, name="appeal")
 
 

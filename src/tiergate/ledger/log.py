@@ -58,8 +58,13 @@ class ExchangeLog:
             (folder / "spool").mkdir(exist_ok=True)
         except OSError as error:
             raise LedgerError(f"cannot write the exchange log at `{folder}`: {error.strerror}") from error
-        _adopt(folder)
+        adopt(folder)
         return cls(folder, Spool(folder / "spool", secrets.token_hex(8), durable=durable), sketcher, retention)
+
+    @property
+    def writer(self) -> str:
+        """The name of this writer, which no other has or had."""
+        return self._spool.writer
 
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
@@ -154,6 +159,19 @@ def read_pieces(
     return dict(readers), spooled
 
 
+def writer_is_gone(folder: Path, writer: str) -> bool:
+    """Whether a writer ended or died, and all it wrote is sealed (see `adopt`)."""
+    return not (folder / "spool" / f"{writer}.sqlite").exists()
+
+
+def read_writer(folder: Path, writer: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of what one writer sealed. Raises `LedgerError` when it is damaged."""
+    segments = Segments(folder)
+    for entry in segments.entries():
+        if entry.writer == writer:
+            yield from segments.read(entry, list(columns), 65_536)
+
+
 def _unseen(batch: pa.RecordBatch, seen: set[int]) -> pa.RecordBatch:
     fresh = []
     for name in batch.column("exchange_id").to_pylist():
@@ -164,7 +182,7 @@ def _unseen(batch: pa.RecordBatch, seen: set[int]) -> pa.RecordBatch:
     return batch if all(fresh) else batch.filter(pa.array(fresh))
 
 
-def _adopt(folder: Path) -> None:
+def adopt(folder: Path) -> None:
     """Seal what dead writers left and remove their spools."""
     segments = Segments(folder)
     for writer in abandoned(folder / "spool"):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tiergate.records.schema import ALLOWED_VALUES, OPERATIONS
+from tiergate.records.schema import ALLOWED_VALUES
 
 LONGEST_ID: Final = 512
 _COUNTS: Final = (
@@ -21,8 +21,13 @@ _COUNTS: Final = (
     "input_tokens",
     "output_tokens",
     "cached_input_tokens",
+    "cache_write_tokens",
     "reasoning_tokens",
+    "cost_micro_usd",
+    "attempts",
 )
+_CLOSED: Final = ("operation", "usage_source")
+"""Columns of exchanges with a closed vocabulary; the others of `ALLOWED_VALUES` are accounts'."""
 _AMOUNTS: Final = ("latency_ms", "cost_usd")
 _EARLIEST: Final = 946_684_800_000_000  # 2000-01-01: before it a time is a unit mistaken
 _LATEST: Final = 4_102_444_800_000_000  # 2100-01-01
@@ -73,8 +78,8 @@ def _tests(name: str, column: Any, nullable: bool, *, is_exchange: bool) -> list
         tests.append((_bad(pc.or_(pc.less(column, 0), pc.greater(column, 2**32 - 1))), "is no AS number"))
     elif name == "status" and is_exchange:
         tests.append((_bad(pc.or_(pc.less(column, 100), pc.greater(column, 599))), "is no HTTP status"))
-    elif name in ALLOWED_VALUES and (is_exchange == (name == "operation")):
-        allowed = OPERATIONS if name == "operation" else ALLOWED_VALUES[name]
+    elif name in ALLOWED_VALUES and is_exchange == (name in _CLOSED):
+        allowed = ALLOWED_VALUES[name]
         known = pc.is_in(column, value_set=pa.array(allowed))
         tests.append((pc.and_(column.is_valid(), pc.invert(known)), f"is none of {', '.join(allowed)}"))
     return tests

@@ -54,6 +54,13 @@ EXCHANGE_SCHEMA: Final = pa.schema(
         _field("client_country", pa.string()),
         _field("user_agent", pa.string()),
         _field("tls_fingerprint", pa.string()),
+        _field("project_id", pa.string()),
+        _field("cache_write_tokens", pa.int64()),
+        _field("usage_source", pa.string()),
+        _field("cost_micro_usd", pa.int64()),
+        _field("route_model", pa.string()),
+        _field("upstream", pa.string()),
+        _field("attempts", pa.int32()),
     ]
 )
 """One row per exchange: one request to a model and its answer."""
@@ -107,6 +114,7 @@ MODEL_RELEASE_SCHEMA: Final = pa.schema(
 
 ALLOWED_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "operation": OPERATIONS,
+    "usage_source": ("upstream", "estimate"),
     "status": ("active", "suspended", "closed"),
     "plan": ("free", "pay_as_you_go", "subscription", "team", "enterprise"),
     "signup_path": (
@@ -141,6 +149,7 @@ OTEL_NAMES: Final[dict[str, str]] = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "output_tokens": "gen_ai.usage.output_tokens",
     "cached_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
     "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
     "status": "http.response.status_code",
     "finish_reason": "gen_ai.response.finish_reasons",
@@ -193,3 +202,10 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
     client_country: str | None = None
     user_agent: str | None = None
     tls_fingerprint: str | None = None
+    project_id: str | None = None
+    cache_write_tokens: int | None = None
+    usage_source: str | None = None
+    cost_micro_usd: int | None = None
+    route_model: str | None = None
+    upstream: str | None = None
+    attempts: int | None = None

@@ -1,0 +1,91 @@
+"""`tiergate spend`: what was spent, by whom and on what, from the exchange log."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiergate.cli.options import Json, end_of
+from tiergate.cli.terminal import counted, note, say, say_json
+from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.gateway.metering.spend import Spent
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="A day, UTC.")]
+
+
+def spend(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Data folders, logs or exchange files; `data`.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="organisation, account, project, key, end-user, model or day; repeatable."),
+    ] = None,
+    since: Day = None,
+    until: Day = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print rows as CSV, money in micro-dollars.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sum up what was spent. Days count from their beginning; the sums are exact to the micro-dollar.
+
+    \b
+    Example:
+      tiergate spend data --by organisation --by model --since 2026-11-01
+    """
+    from tiergate.cli.inputs import find_inputs
+    from tiergate.gateway.metering.spend import BY, COLUMNS, spent
+    from tiergate.records.refused import RefusedRows
+
+    by = list(dict.fromkeys(by or ["organisation"]))
+    unknown = [name for name in by if name not in BY]
+    if unknown:
+        raise InputError(f"spend is not kept by `{unknown[0]}`: give {', '.join(BY)}")
+    if as_csv and as_json:
+        raise InputError("give either `--csv` or `--json`, not both")
+    inputs = find_inputs(paths or [Path("data")])
+    with RefusedRows(None) as refused:
+        rows = spent(
+            inputs.batches(refused, COLUMNS),
+            by,
+            from_us=None if since is None else end_of(since, 0),
+            to_us=None if until is None else end_of(until, 0),
+        )
+    if as_csv:
+        _print_csv(rows)
+    elif as_json:
+        say_json([_flat(row) for row in rows])
+    else:
+        _print_table(rows)
+    if refused.count:
+        note(f"{counted(refused.count, 'row')} refused")
+
+
+def _flat(row: Spent) -> dict[str, str | int | None]:
+    return dict(row.group) | {name: getattr(row, name) for name in row.__struct_fields__[1:]}
+
+
+def _print_csv(rows: list[Spent]) -> None:
+    if rows:
+        writer = csv.DictWriter(sys.stdout, _flat(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_flat(row) for row in rows)
+
+
+def _print_table(rows: list[Spent]) -> None:
+    from tiergate.admission.credit_rows import usd
+
+    for row in rows:
+        whose = "  ".join(name or "-" for name in row.group.values())
+        tokens = f"{row.input_tokens:,} tokens in  {row.output_tokens:,} out"
+        doubts = f"  {row.estimated:,} estimated" if row.estimated else ""
+        doubts += f"  {row.unpriced:,} without a price" if row.unpriced else ""
+        say(f"{usd(row.cost_micro_usd)}  {whose}  {counted(row.exchanges, 'exchange')}  {tokens}{doubts}")
+    total, exchanges = sum(row.cost_micro_usd for row in rows), sum(row.exchanges for row in rows)
+    note(f"{usd(total)} in {counted(exchanges, 'exchange')}")

@@ -1,0 +1,1 @@
+"""What requests cost and who may spend how much: prices, usage, limits across workers, and what was spent."""

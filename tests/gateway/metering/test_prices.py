@@ -1,0 +1,124 @@
+"""Costs are exact, and an old exchange costs today what it cost then."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from math import ceil
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiergate.errors import InputError
+from tiergate.gateway.metering.prices import Price, PriceTable, Tariff
+from tiergate.gateway.metering.usage import Demand, Usage
+
+amounts = st.integers(0, 200_000_000)
+counts = st.integers(0, 10**7)
+
+
+def at(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000_000)
+
+
+def tariff(**price: int) -> Tariff:
+    found = PriceTable({"m": [Price(**price)]}).at("m", at("2026-11-24"))
+    assert found is not None
+    return found
+
+
+@given(amounts, amounts, amounts, amounts, amounts, counts, counts, counts, counts, counts)
+def test_a_cost_is_the_exact_sum_rounded_up_once(
+    price: int, cached_price: int, write_price: int, output_price: int, thought_price: int,
+    fresh: int, cached: int, written: int, said: int, thought: int,
+) -> None:  # fmt: skip
+    prices = tariff(
+        input=price, cached_input=cached_price, cache_write=write_price, output=output_price, reasoning=thought_price
+    )
+    usage = Usage(
+        input_tokens=fresh + cached + written,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=said + thought,
+        reasoning_tokens=thought,
+    )
+    parts = [(fresh, price), (cached, cached_price), (written, write_price), (said, output_price)]
+    exact = sum(Fraction(tokens * each, 10**6) for tokens, each in [*parts, (thought, thought_price)])
+    assert prices.cost(usage) == ceil(exact)
+
+
+@given(counts, counts, counts, counts, counts)
+def test_counts_that_contradict_one_another_never_cost_less_than_nothing(
+    asked: int, cached: int, written: int, said: int, thought: int
+) -> None:
+    dear = tariff(input=10, cached_input=1, cache_write=12, output=50, reasoning=50)
+    usage = Usage(
+        input_tokens=asked,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=said,
+        reasoning_tokens=thought,
+    )
+    assert asked + 50 * said <= dear.pico_usd(usage) <= 12 * asked + 50 * said
+
+
+@given(st.integers(0, 5_000), st.integers(0, 5_000), st.integers(1, 4), st.integers(0, 5_000), st.integers(0, 5_000))
+def test_no_answer_within_its_limits_costs_more_than_its_bound(
+    size: int, limit: int, choices: int, asked: int, said: int
+) -> None:
+    prices = tariff(input=3, cached_input=1, cache_write=4, output=15, reasoning=20)
+    demand = Demand(input_bytes=size, max_output_tokens=limit, choices=choices)
+    usage = Usage(
+        input_tokens=min(asked, size),
+        cache_write_tokens=asked,
+        output_tokens=min(said, limit * choices),
+        reasoning_tokens=said,
+    )
+    assert prices.cost(usage) <= prices.bound(demand)
+
+
+def test_a_price_holds_from_its_day_until_the_next() -> None:
+    rows = [
+        Price(input=3, output=9, valid_from=date(2026, 11, 1)),
+        Price(input=1, output=4, valid_from=date(2026, 3, 1)),
+    ]
+    table = PriceTable({"m": rows})
+    assert table.at("m", at("2026-02-28T23:59:59.999999")) is None
+    assert [
+        (found.input, found.output)
+        for day in ("2026-03-01", "2026-10-31T23:59:59.999999", "2026-11-01", "2030-01-01")
+        if (found := table.at("m", at(day)))
+    ] == [(1, 4), (1, 4), (3, 9), (3, 9)]
+    later = PriceTable({"m": [*rows, Price(input=0, output=0, valid_from=date(2026, 12, 1))]})
+    for day in ("2026-03-01", "2026-11-24"):
+        assert later.at("m", at(day)) == table.at("m", at(day)), "a price that is added changes no cost before it"
+
+
+def test_kinds_without_a_price_of_their_own_are_not_free() -> None:
+    plain = tariff(input=3, output=15)
+    assert (plain.cached_input, plain.cache_write, plain.reasoning) == (3, 3, 15)
+    assert tariff(input=3, output=15, cached_input=0).cached_input == 0
+
+
+def test_a_model_is_free_only_where_somebody_says_so() -> None:
+    table = PriceTable({"dear": [Price(input=1, output=1)]}, free=["gift"])
+    assert table.at("other", 1) is None
+    free = table.at("gift", 1)
+    assert free is not None
+    assert free.cost(Usage(input_tokens=10**8, output_tokens=10**8)) == 0
+    assert (table.in_force, PriceTable({}).in_force) == (True, False)
+
+
+def test_mistakes_in_prices_are_told() -> None:
+    with pytest.raises(InputError, match="two prices from 1970-01-01"):
+        PriceTable({"m": [Price(input=1, output=1), Price(input=2, output=2)]})
+    with pytest.raises(InputError, match="free and has a price"):
+        PriceTable({"m": [Price(input=1, output=1)]}, free=["m"])
+    for wrong in ({"input": 1}, {"input": -1, "output": 1}, {"input": 1.5, "output": 1}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(wrong, Price)
+    with pytest.raises(msgspec.ValidationError, match="cached_inputs"):
+        msgspec.convert({"input": 1, "output": 1, "cached_inputs": 0}, Price)
+    assert msgspec.convert({"input": 1, "output": 1, "valid_from": "2026-01-31"}, Price).valid_from.day == 31
