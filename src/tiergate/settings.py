@@ -33,6 +33,15 @@ class Settings(BaseSettings):
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")
     read_timeout_s: float = Field(600.0, gt=0, description="Longest silence of the upstream within an answer.")
+    answer_timeout_s: float = Field(3_600.0, gt=0, description="Longest time that a whole answer may take.")
+    upstream_idle_s: float = Field(
+        4.0, gt=0, description="Seconds to keep an unused connection: fewer than the upstream does (uvicorn: 5)."
+    )
+    upstream_connections: int = Field(1_000, gt=0, description="Most connections to the upstream at once.")
+    upstream_link_local: bool = Field(
+        False, description="Let the upstream be at a link-local or metadata address, as 169.254.169.254."
+    )
+    max_answer_bytes: int = Field(64 << 20, gt=0, description="Largest answer that is not a stream; above it 502.")
 
     retention: Retention = Field("sketches", description="Keep `text` beside the sketches, or `sketches` alone.")
     seal_every_s: float = Field(30.0, gt=0, description="Seconds after which spooled exchanges become a segment.")

@@ -18,7 +18,7 @@ from tiergate.gateway.notices import gate_notice, notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, refuse, reply
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.gateway.upstream import returned_headers
+from tiergate.gateway.upstreams.upstream import returned_headers
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import aiohttp
 import msgspec
 
 from tiergate.clock import Clock
@@ -25,12 +24,11 @@ from tiergate.gateway.chat import UNREADABLE, ChatAnswer, ChatRequest, Usage, de
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
 from tiergate.gateway.sse import AnswerReader
-from tiergate.gateway.upstream import Upstream, returned_headers
+from tiergate.gateway.upstreams.answer import Answer
+from tiergate.gateway.upstreams.upstream import Upstream, returned_headers
 from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
 from tiergate.settings import Settings
-
-T = TypeVar("T")
 
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
@@ -109,17 +107,19 @@ class Call:
         """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it."""
         self._charge = charge
         gone = asyncio.ensure_future(_hung_up(receive))
+        call = self._services.upstream.call("POST", "/chat/completions", headers, body)
+        # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
+        gone.add_done_callback(lambda _: call.call_off())
         try:
-            async with AsyncExitStack() as stack:
-                call = self._services.upstream.call("POST", "/chat/completions", headers, body)
-                answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
-                if answer is None:
-                    raise await self._gone()
+            async with call as answer:
                 if answer.content_type == "text/event-stream":
                     await self._stream(answer, gone, send)
                 else:
-                    await self._whole(answer, gone, send)
+                    await self._whole(answer, send)
         except UpstreamError as error:
+            if gone.done():
+                await self.record(CLIENT_GONE, finish_reason="client_disconnected")
+                raise ClientGoneError from error
             await self.record(error.status, finish_reason="upstream_error")
             await reply(send, error.status, error_body(error.status, "upstream_error", str(error)), self.headers)
         except LedgerError:
@@ -130,15 +130,8 @@ class Call:
             if charge is not None:
                 await charge.release()
 
-    async def _gone(self) -> ClientGoneError:
-        """Record that the caller hung up before anything was sent."""
-        await self.record(CLIENT_GONE, finish_reason="client_disconnected")
-        return ClientGoneError()
-
-    async def _whole(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
-        body = await self._or_gone(asyncio.ensure_future(answer.read()), gone)
-        if body is None:
-            raise await self._gone()
+    async def _whole(self, answer: Answer, send: Send) -> None:
+        body = await answer.read()
         try:
             read = decode_answer(body)
         except UNREADABLE:
@@ -152,7 +145,7 @@ class Call:
         await self._settle(answer.status, read.usage)
         await reply(send, answer.status, body, [*returned_headers(answer), *self.headers], kind=None)
 
-    async def _stream(self, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send) -> None:
+    async def _stream(self, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
         await self._services.recorder.begin(self._exchange)
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -160,9 +153,7 @@ class Call:
         finish, recorded = None, False
         try:
             while True:
-                piece = await self._or_gone(asyncio.ensure_future(answer.content.readany()), gone)
-                if piece is None:
-                    finish = "client_disconnected"
+                piece = await answer.readany()
                 if not piece:
                     break
                 reader.feed(piece)
@@ -170,8 +161,8 @@ class Call:
                     await self._record_stream(answer.status, reader, None)
                     recorded = True
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except (aiohttp.ClientError, TimeoutError):
-            finish = "upstream_broke_off"
+        except UpstreamError:
+            finish = "client_disconnected" if gone.done() else "upstream_broke_off"
         if not recorded:
             await self._record_stream(answer.status, reader, finish)
         if finish == "upstream_broke_off":
@@ -198,17 +189,6 @@ class Call:
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
-
-    @staticmethod
-    async def _or_gone(work: asyncio.Future[T], gone: asyncio.Future[None]) -> T | None:
-        """The result of ``work``, or None when the caller hangs up first."""
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        work.cancel()
-        with suppress(asyncio.CancelledError, aiohttp.ClientError, UpstreamError):
-            await work
-        return None
 
 
 def _tokens(usage: Usage | None) -> dict[str, int | None]:

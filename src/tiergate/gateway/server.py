@@ -25,7 +25,8 @@ from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.snapshot import Snapshot, counters, load
 from tiergate.gateway.tiers import TierGate
-from tiergate.gateway.upstream import Upstream
+from tiergate.gateway.upstreams.pool import Limits
+from tiergate.gateway.upstreams.upstream import Upstream
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
@@ -77,7 +78,7 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     log = ExchangeLog.open(
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
     )
-    upstream = Upstream(settings)
+    upstream = _upstream(settings)
     recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
     services = Services(settings, upstream, recorder, clock)
     loop = asyncio.get_running_loop()
@@ -128,6 +129,20 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         await recorder.close()
         await upstream.close()
         engine.dispose()
+
+
+def _upstream(settings: Settings) -> Upstream:
+    key = settings.upstream_api_key
+    limits = Limits(
+        connect_s=settings.connect_timeout_s,
+        read_s=settings.read_timeout_s,
+        answer_s=settings.answer_timeout_s,
+        idle_s=settings.upstream_idle_s,
+        connections=settings.upstream_connections,
+        answer_bytes=settings.max_answer_bytes,
+        link_local=settings.upstream_link_local,
+    )
+    return Upstream(settings.upstream_url, key.get_secret_value() if key else None, limits)
 
 
 def _listen(host: str, port: int) -> socket.socket:
