@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from tiergate.errors import LedgerError
+from tiergate.ledger.row_sketches import RowSketcher
 from tiergate.ledger.segments import Segments
 from tiergate.ledger.sketches import Sketcher
 from tiergate.ledger.spool import Spool, Spooled, abandoned, read_spools
@@ -40,7 +41,7 @@ class ExchangeLog:
     def __init__(self, folder: Path, spool: Spool, sketcher: Sketcher, retention: Retention) -> None:
         self._segments = Segments(folder)
         self._spool = spool
-        self._sketcher = sketcher
+        self._sketcher = RowSketcher(sketcher)
         self._keep_text = retention == "text"
         self._sealing = threading.Lock()
 
@@ -86,11 +87,10 @@ class ExchangeLog:
         self._spool.close(remove=True)
 
     def _sketched(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
-        text = {name: [getattr(one, name) for one in exchanges] for name in ("system_text", "prompt_text")}
-        sketches = self._sketcher.sketch(pa.RecordBatch.from_pydict(text, pa.schema([(n, pa.string()) for n in text])))
         rows = []
-        for exchange, sketch in zip(exchanges, sketches.to_pylist(), strict=True):
-            fields = msgspec.structs.asdict(exchange) | sketch
+        for exchange in exchanges:
+            sketches = self._sketcher.sketch(exchange.system_text, exchange.prompt_text)
+            fields = msgspec.structs.asdict(exchange) | sketches._asdict()
             if not self._keep_text:
                 fields |= dict.fromkeys(TEXT_COLUMNS)
             rows.append(Spooled(**fields))

@@ -1,0 +1,269 @@
+"""The sketches of one exchange by itself: the same that `tiergate.ledger.sketches` makes, at a fraction of the cost.
+
+`Sketcher` works on columns and pays for each step once a batch, which is much for a batch of one. A gateway's exchanges
+come one at a time and their words repeat. So a text is cut at white space here, and what was found out about a token
+is remembered. A text that is mostly new, as encoded data or a script that writes no spaces, is left to the columns.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tiergate.ledger.intents import ALTERNATIVES, LIMIT_CHARACTERS, intents
+from tiergate.ledger.sketches import (
+    EDGE_WORDS,
+    SHINGLE_WORDS,
+    SYSTEM_BLOCKS,
+    TEMPLATE_SAMPLE,
+    TEXT_LIMIT_BYTES,
+    U64,
+    WORD_SAMPLE,
+    Sketcher,
+    mix,
+)
+from tiergate.ledger.words import CONTENT_BYTES, number_hash, pair_hashes, powers, word_hash
+
+NEW_BYTES: Final = 1_024
+"""How much of a text may be new, before it is left to the columns."""
+
+REMEMBERED_BYTES: Final = 16 << 20
+"""Memory for tokens, about; when it is used up, all are forgotten."""
+
+SYSTEM_PROMPTS: Final = 1_024
+"""Sketches of so many system prompts are remembered, by their digests."""
+
+_TOKEN_BYTES: Final = 450
+_MASK: Final = (1 << 64) - 1
+_NOTHING: Final = _MASK
+_IDEOGRAPH: Final = _MASK - 1
+"""In place of the hash of a content word: what is none, and what is one together with the next word."""
+
+# As `tiergate.ledger.words` cuts them.
+_WORD: Final = re.compile(rb"[0-9]+|[A-Za-z\xc2-\xe1][A-Za-z\xc2-\xe1\x80-\xbf]*|[\xe3-\xed][\x80-\xbf]*")
+_LOWER: Final = bytes(byte + 32 if 65 <= byte <= 90 else byte for byte in range(256))
+_FOLDED: Final = ("\u017f", "\u212a")  # RE2 takes them for s and k where case does not matter
+_ANCHORS: Final = [anchor.encode() for some in ALTERNATIVES for anchor, _ in some]
+_ANCHOR: Final = re.compile(b"|".join(map(re.escape, sorted(set(_ANCHORS)))))
+_ANY: Final = (1 << len(_ANCHORS)) - 1
+
+
+def _search(pattern: str) -> Callable[[str], object]:
+    """A search that looks for the pattern's first word first, which Python's does not where a boundary is before it."""
+    bounded = re.match(r"\\b([a-z]+)", pattern)
+    if bounded is not None:
+        pattern = rf"{bounded[1]}(?<!\w{bounded[1]}){pattern[bounded.end() :]}"
+    return re.compile(pattern, re.ASCII).search
+
+
+_SEARCHES: Final = [(1 << bit, _search(pattern)) for bit, some in enumerate(ALTERNATIVES) for _, pattern in some]
+
+
+class RowSketches(NamedTuple):
+    """One row of `SKETCH_SCHEMA`."""
+
+    sketch_key_id: str | None
+    sketch_system: list[int] | None
+    sketch_template: list[int] | None
+    sketch_words: list[int] | None
+    sketch_prompt: int | None
+    sketch_intent: int | None
+
+
+class _UnfamiliarError(Exception):
+    """Too much of a text is new."""
+
+
+class _Tokens(dict[bytes, bytes]):
+    """What is known of a token: 16 bytes for each of its words, the masked hash and the content hash."""
+
+    def __init__(self, read: Callable[[bytes], bytes]) -> None:
+        self._read = read
+
+    def __missing__(self, token: bytes) -> bytes:
+        known = self[token] = self._read(token)
+        return known
+
+
+class RowSketcher:
+    """Makes what ``sketcher`` makes, for one exchange at a time. May be used from any thread."""
+
+    def __init__(self, sketcher: Sketcher) -> None:
+        self._columns = sketcher
+        self._mutex = threading.Lock()
+        self._seed = int(sketcher.seed)
+        self._number = number_hash(self._seed)
+        self._powers: U64 = np.concatenate([np.ones(1, np.uint64), powers(sketcher.base, TEXT_LIMIT_BYTES)])
+        self._new_bytes = self._remembered = 0
+        self._tokens = _Tokens(self._read)
+        self._asking: dict[bytes, int] = {}
+        """Tokens with an anchor in them, and which: bits in the order of `_ANCHORS`."""
+        self._asking_tokens: set[bytes] = set()
+        self._keyed: dict[int, int] = {}
+        self._systems: dict[bytes, tuple[list[int], int]] = {}
+
+    def sketch(self, system: str | None, prompt: str | None) -> RowSketches:
+        """The sketches of a system prompt and a user message, either of which may be absent."""
+        if system is None and prompt is None:
+            return RowSketches(None, None, None, None, None, None)
+        with self._mutex:
+            if self._remembered > REMEMBERED_BYTES:
+                self._forget()
+            blocks, asked = (None, 0) if system is None else self._system(system)
+            if prompt is None:
+                return RowSketches(self._columns.key_id, blocks, None, None, None, asked)
+            template, words, asks = self._prompt(prompt)
+            whole = self._columns.keyed(b"whole" + prompt.strip().encode())
+            return RowSketches(self._columns.key_id, blocks, template, words, whole, asked | asks)
+
+    def _system(self, text: str) -> tuple[list[int], int]:
+        """Blocks and intents of a system prompt."""
+        data = text.encode()
+        digest = blake2b(data, digest_size=16).digest()
+        known = self._systems.get(digest)
+        if known is None:
+            if len(self._systems) >= SYSTEM_PROMPTS:
+                self._systems.clear()
+            known = self._systems[digest] = self._new_system(text, data)
+        return known
+
+    def _new_system(self, text: str, data: bytes) -> tuple[list[int], int]:
+        try:
+            tokens, words = self._familiar(data)
+        except _UnfamiliarError:
+            row = self._by_columns(text, None)
+            return row["sketch_system"], row["sketch_intent"]
+        masked = words[:, 0]
+        count = len(masked)
+        blocks = [masked[:block] for block in SYSTEM_BLOCKS if block < count] + ([masked] if count else [])
+        return self._keys([self._span(block, 1) for block in blocks]), self._asks(text, data, tokens)
+
+    def _prompt(self, text: str) -> tuple[list[int], list[int], int]:
+        """Template, content words and intents of a user message."""
+        data = text.encode()
+        try:
+            tokens, words = self._familiar(data)
+        except _UnfamiliarError:
+            row = self._by_columns(None, text)
+            return row["sketch_template"], row["sketch_words"], row["sketch_intent"]
+        masked, content = words[:, 0].copy(), words[:, 1].copy()
+        template = self._shingles(masked)
+        if count := len(masked):
+            edge = min(EDGE_WORDS, count)
+            template += [self._span(masked[:edge], 3), self._span(masked[count - edge :], 4)]
+        if not data.isascii():
+            content = _with_pairs(masked, content)
+        subject = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING][:WORD_SAMPLE]
+        return self._keys(template), [*map(self._key_of_word, subject)], self._asks(text, data, tokens)
+
+    def _familiar(self, data: bytes) -> tuple[list[bytes], U64]:
+        """A text's tokens, and (words, 2) the masked and the content hashes of its words."""
+        self._new_bytes = 0
+        tokens = data[:TEXT_LIMIT_BYTES].split()
+        known = b"".join(map(self._tokens.__getitem__, tokens))
+        return tokens, np.frombuffer(known, np.uint64).reshape(-1, 2)
+
+    def _read(self, token: bytes) -> bytes:
+        """Find out about a token that is new."""
+        self._new_bytes += len(token)
+        if self._new_bytes > NEW_BYTES:
+            raise _UnfamiliarError
+        self._remembered += 3 * len(token) + _TOKEN_BYTES
+        known = []
+        for word in _WORD.findall(token):
+            lead, content = word[0], _NOTHING
+            masked = self._number if lead <= 0x39 else word_hash(word, self._seed)
+            if lead >= 0xE3:
+                content = _IDEOGRAPH
+            elif lead > 0x39 and len(word) >= CONTENT_BYTES:
+                content = masked
+            known += [masked, content]
+        lower = token.translate(_LOWER)
+        if _ANCHOR.search(lower):
+            self._asking[token] = sum(1 << number for number, anchor in enumerate(_ANCHORS) if anchor in lower)
+            self._asking_tokens.add(token)
+        return struct.pack(f"<{len(known)}Q", *known)
+
+    def _shingles(self, masked: U64) -> list[int]:
+        """The smallest hashes of runs of 5 words; of all words of a shorter text."""
+        count = len(masked)
+        if count < SHINGLE_WORDS:
+            return [self._span(masked, 2)] if count else []
+        runs = np.correlate(masked, self._powers[:SHINGLE_WORDS])
+        return _smallest(mix(runs ^ np.uint64((SHINGLE_WORDS << 8) ^ 2)), TEMPLATE_SAMPLE)
+
+    def _span(self, masked: U64, domain: int) -> int:
+        """Hash of all words of ``masked`` as one."""
+        count = len(masked)
+        value = int(masked.dot(self._powers[:count])) ^ (count << 8) ^ domain
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+        return value ^ (value >> 31)
+
+    def _asks(self, text: str, data: bytes, tokens: list[bytes]) -> int:
+        """Bits of `tiergate.ledger.intents`."""
+        if text.isascii():
+            lower = text[:LIMIT_CHARACTERS].lower()
+        elif any(character in text for character in _FOLDED):
+            return int(intents(pa.array([text], pa.string()), pa.array([None], pa.string()))[0])
+        else:
+            lower = text[:LIMIT_CHARACTERS].encode().translate(_LOWER).decode()
+        maybe = 0
+        for token in self._asking_tokens.intersection(tokens):
+            maybe |= self._asking[token]
+        if len(data) > TEXT_LIMIT_BYTES and not text.isascii():
+            maybe = _ANY  # its tokens end before what is looked at does
+        asks = 0
+        while maybe:
+            number = maybe.bit_length() - 1
+            maybe ^= 1 << number
+            bit, search = _SEARCHES[number]
+            if not asks & bit and search(lower):
+                asks |= bit
+        return asks
+
+    def _keys(self, values: list[int]) -> list[int]:
+        return [self._columns.keyed(value.to_bytes(8, "little")) for value in values]
+
+    def _key_of_word(self, value: int) -> int:
+        known = self._keyed.get(value)
+        if known is None:
+            known = self._keyed[value] = self._columns.keyed(value.to_bytes(8, "little"))
+        return known
+
+    def _by_columns(self, system: str | None, prompt: str | None) -> dict[str, Any]:
+        texts = {"system_text": [system], "prompt_text": [prompt]}
+        row: dict[str, Any] = self._columns.sketch(
+            pa.RecordBatch.from_pydict(texts, pa.schema([(name, pa.string()) for name in texts]))
+        ).to_pylist()[0]
+        return row
+
+    def _forget(self) -> None:
+        self._remembered = 0
+        for memory in (self._tokens, self._asking, self._asking_tokens, self._keyed):
+            memory.clear()
+
+
+def _smallest(values: U64, count: int) -> list[int]:
+    """The ``count`` smallest distinct values, in order."""
+    values.sort()
+    found = list(dict.fromkeys(values[: 3 * count].tolist()))
+    if len(found) < count < len(values):
+        found = list(dict.fromkeys(values.tolist()))
+    return found[:count]
+
+
+def _with_pairs(masked: U64, content: U64) -> U64:
+    """The content hashes, with those of ideographs that are next to each other in place of ideographs."""
+    ideograph = content == np.uint64(_IDEOGRAPH)
+    if not ideograph.any():
+        return content
+    first = np.flatnonzero(ideograph[:-1] & ideograph[1:])
+    return np.concatenate([content[~ideograph], pair_hashes(masked[first], masked[first + 1])])
