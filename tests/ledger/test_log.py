@@ -75,7 +75,8 @@ def open_log(folder: Path, **options: object) -> ExchangeLog:
 
 def abandon(log: ExchangeLog) -> None:
     """What the operating system does when the writer is killed: locks go, nothing is tidied."""
-    log._spool._database.close()
+    if log._spool._descriptor is not None:
+        os.close(log._spool._descriptor)
     os.close(log._spool._held)  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -27,10 +28,19 @@ training examples|use the tool|use one of the big APIs|invoke functions|function
 xrefactor|debugs|bug|bug_|stacktrace|pull request|python code|javascript|java class|代码|unit tests|golang  script
 generate a a a a a a|Answer item 7|item 12b|café|ПРИВЕТ мир|日本語の文|한국어|漢 字|。|.|,|a|I|0000000000000000000
 """
-ODD = "\u017fcore the|\u212ainder|\u017fdebug|tool u\u017fe|\u0130|\u01c5|\u00df|\u00a0|\u3000|\x85|\x1c|\0|\n|\t| |  |\u2014|\U0001f600"
-PIECES = [*LINES.strip().replace("\n", "|").split("|"), *ODD.split("|"), "x" * 70]
+FOLDED = ["\u017fcore the", "\u212ainder", "\u017fdebug", "tool u\u017fe", "\u0130", "\u01c5", "\u00df"]
+BREAKS = ["\u00a0", "\u3000", "\x85", "\x1c", "\0", "\n", "\t", " ", "  ", "\u2014", "\U0001f600", "x" * 70]
+PIECES = [*LINES.strip().replace("\n", "|").split("|"), *FOLDED, *BREAKS]
 MIXED = st.lists(st.sampled_from([*PIECES, " ", " "]), max_size=60).map("".join)
 TEXTS = st.one_of(st.none(), st.text(max_size=200), MIXED, MIXED.map(lambda text: text * 40))
+
+
+def by_itself(rows: RowSketcher, system: str | None, prompt: str | None) -> dict[str, Any]:
+    made = msgspec.structs.asdict(rows.sketch(system, prompt))
+    return {
+        name: np.frombuffer(value, "<i8").tolist() if isinstance(value, bytes) else value
+        for name, value in made.items()
+    }
 
 
 def by_columns(rows: list[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
@@ -42,7 +52,7 @@ def by_columns(rows: list[tuple[str | None, str | None]]) -> list[dict[str, Any]
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12))
 @example([("", ""), ("!", "?"), (None, ""), ("", None), (None, None)])
 def test_a_row_by_itself_is_sketched_as_in_columns(rows: list[tuple[str | None, str | None]]) -> None:
-    assert [ROWS.sketch(*row)._asdict() for row in rows] == by_columns(rows)
+    assert [by_itself(ROWS, *row) for row in rows] == by_columns(rows)
 
 
 ALL = [one for some in ALTERNATIVES for one in some]
@@ -65,7 +75,7 @@ def test_texts_of_every_length_around_the_limits() -> None:
     for size in (1, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 127, 128, 129, 130, 500, 4_000):
         texts += [" ".join(words[:size]), " ".join(words[:5] * size), " ".join(words[:size])[: NEW_BYTES + 1]]
     for text in texts * 2:
-        assert [ROWS.sketch(text, text)._asdict()] == by_columns([(text, text)])
+        assert [by_itself(ROWS, text, text)] == by_columns([(text, text)])
 
 
 def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +83,7 @@ def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatc
     monkeypatch.setattr(row_sketches, "SYSTEM_PROMPTS", 8)
     rows = RowSketcher(SKETCHER)
     asked = [(f"system prompt {number}", f"what is item w{number} made of? {number % 7}") for number in range(300)]
-    made = [rows.sketch(*row)._asdict() for row in asked]
+    made = [by_itself(rows, *row) for row in asked]
     assert made == by_columns(asked)
     assert len(rows._tokens) < 100
     assert len(rows._systems) <= 8
@@ -82,5 +92,5 @@ def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatc
 def test_encoded_data_is_not_remembered() -> None:
     rows = RowSketcher(SKETCHER)
     text = "look at " + "QUJD" * 2_000
-    assert [rows.sketch(None, text)._asdict()] == by_columns([(None, text)])
+    assert [by_itself(rows, None, text)] == by_columns([(None, text)])
     assert len(rows._tokens) == 2

@@ -79,9 +79,9 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
     )
     upstream = _upstream(settings)
-    recorder = Recorder(log, asyncio.get_running_loop(), seal_every_s=settings.seal_every_s)
-    services = Services(settings, upstream, recorder, clock)
     loop = asyncio.get_running_loop()
+    recorder = Recorder(log, loop, seal_every_s=settings.seal_every_s, durable=settings.durable)
+    services = Services(settings, upstream, recorder, clock)
     writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified)

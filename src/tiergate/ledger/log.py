@@ -21,13 +21,12 @@ import msgspec
 import pyarrow as pa
 
 from tiergate.errors import LedgerError
-from tiergate.ledger.row_sketches import RowSketcher
+from tiergate.ledger.row_sketches import RowSketcher, RowSketches
 from tiergate.ledger.segments import Segments
 from tiergate.ledger.sketches import Sketcher
 from tiergate.ledger.spool import Spool, Spooled, abandoned, read_spools
-from tiergate.records.schema import LOG_SCHEMA, TEXT_COLUMNS, Exchange, Retention
+from tiergate.records.schema import LOG_SCHEMA, Exchange, Retention
 
-SEGMENT_ROWS = 100_000
 INTERRUPTED = "interrupted"
 """Finish reason of an exchange whose writer died while its answer was being streamed."""
 
@@ -43,6 +42,8 @@ class ExchangeLog:
         self._spool = spool
         self._sketcher = RowSketcher(sketcher)
         self._keep_text = retention == "text"
+        self._begun: dict[str, RowSketches] = {}
+        """Sketches of answers that have only begun, which are not made again at their end."""
         self._sealing = threading.Lock()
 
     @classmethod
@@ -64,16 +65,16 @@ class ExchangeLog:
 
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
-        if exchanges:
-            self._spool.append(self._sketched(exchanges))
+        self._spool.append([self._spooled(exchange) for exchange in exchanges])
 
     def begin(self, exchange: Exchange) -> None:
         """Store an exchange whose streamed answer begins now; `append` of the same id completes it.
 
         If the process dies in between, the log shows it with finish reason `interrupted`.
         """
-        exchange = msgspec.structs.replace(exchange, finish_reason=INTERRUPTED)
-        self._spool.begin(self._sketched([exchange])[0])
+        row = self._spooled(msgspec.structs.replace(exchange, finish_reason=INTERRUPTED))
+        self._spool.begin(row)
+        self._begun[exchange.exchange_id] = row.sketches
 
     def seal(self) -> int:
         """Move what is spooled to segments; returns the rows moved."""
@@ -86,15 +87,13 @@ class ExchangeLog:
         self.seal()
         self._spool.close(remove=True)
 
-    def _sketched(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
-        rows = []
-        for exchange in exchanges:
+    def _spooled(self, exchange: Exchange) -> Spooled:
+        sketches = self._begun.pop(exchange.exchange_id, None)
+        if sketches is None:
             sketches = self._sketcher.sketch(exchange.system_text, exchange.prompt_text)
-            fields = msgspec.structs.asdict(exchange) | sketches._asdict()
-            if not self._keep_text:
-                fields |= dict.fromkeys(TEXT_COLUMNS)
-            rows.append(Spooled(**fields))
-        return rows
+        if not self._keep_text:
+            exchange = msgspec.structs.replace(exchange, system_text=None, prompt_text=None, response_text=None)
+        return Spooled(exchange, sketches)
 
 
 def is_log(folder: Path) -> bool:
@@ -181,11 +180,13 @@ def _adopt(folder: Path) -> None:
 
 
 def _seal(spool: Spool, segments: Segments) -> int:
+    """Each full file of the spool becomes a segment; what is appended meanwhile waits for the next time."""
     moved = 0
-    while True:
-        batch, first, last = spool.read(SEGMENT_ROWS)
-        if not batch.num_rows:
-            return moved
-        segments.commit(batch, spool.writer, first, last)
+    spool.end_file()
+    while (oldest := spool.read()) is not None:
+        rows, first, last = oldest
+        if rows.num_rows:
+            segments.commit(rows, spool.writer, first, last)
         spool.drop(last)
-        moved += batch.num_rows
+        moved += rows.num_rows
+    return moved

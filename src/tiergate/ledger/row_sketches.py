@@ -12,8 +12,9 @@ import struct
 import threading
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -52,7 +53,6 @@ _LOWER: Final = bytes(byte + 32 if 65 <= byte <= 90 else byte for byte in range(
 _FOLDED: Final = ("\u017f", "\u212a")  # RE2 takes them for s and k where case does not matter
 _ANCHORS: Final = [anchor.encode() for some in ALTERNATIVES for anchor, _ in some]
 _ANCHOR: Final = re.compile(b"|".join(map(re.escape, sorted(set(_ANCHORS)))))
-_ANY: Final = (1 << len(_ANCHORS)) - 1
 
 
 def _search(pattern: str) -> Callable[[str], object]:
@@ -66,15 +66,15 @@ def _search(pattern: str) -> Callable[[str], object]:
 _SEARCHES: Final = [(1 << bit, _search(pattern)) for bit, some in enumerate(ALTERNATIVES) for _, pattern in some]
 
 
-class RowSketches(NamedTuple):
-    """One row of `SKETCH_SCHEMA`."""
+class RowSketches(msgspec.Struct, omit_defaults=True, frozen=True):
+    """One row of `SKETCH_SCHEMA`; lists of hashes as their bytes, 8 each, little-endian."""
 
-    sketch_key_id: str | None
-    sketch_system: list[int] | None
-    sketch_template: list[int] | None
-    sketch_words: list[int] | None
-    sketch_prompt: int | None
-    sketch_intent: int | None
+    sketch_key_id: str | None = None
+    sketch_system: bytes | None = None
+    sketch_template: bytes | None = None
+    sketch_words: bytes | None = None
+    sketch_prompt: int | None = None
+    sketch_intent: int | None = None
 
 
 class _UnfamiliarError(Exception):
@@ -106,13 +106,13 @@ class RowSketcher:
         self._asking: dict[bytes, int] = {}
         """Tokens with an anchor in them, and which: bits in the order of `_ANCHORS`."""
         self._asking_tokens: set[bytes] = set()
-        self._keyed: dict[int, int] = {}
-        self._systems: dict[bytes, tuple[list[int], int]] = {}
+        self._keyed: dict[int, bytes] = {}
+        self._systems: dict[bytes, tuple[bytes, int]] = {}
 
     def sketch(self, system: str | None, prompt: str | None) -> RowSketches:
         """The sketches of a system prompt and a user message, either of which may be absent."""
         if system is None and prompt is None:
-            return RowSketches(None, None, None, None, None, None)
+            return RowSketches()
         with self._mutex:
             if self._remembered > REMEMBERED_BYTES:
                 self._forget()
@@ -120,10 +120,10 @@ class RowSketcher:
             if prompt is None:
                 return RowSketches(self._columns.key_id, blocks, None, None, None, asked)
             template, words, asks = self._prompt(prompt)
-            whole = self._columns.keyed(b"whole" + prompt.strip().encode())
+            whole = int.from_bytes(self._columns.keyed(b"whole" + prompt.strip().encode()), "little", signed=True)
             return RowSketches(self._columns.key_id, blocks, template, words, whole, asked | asks)
 
-    def _system(self, text: str) -> tuple[list[int], int]:
+    def _system(self, text: str) -> tuple[bytes, int]:
         """Blocks and intents of a system prompt."""
         data = text.encode()
         digest = blake2b(data, digest_size=16).digest()
@@ -134,34 +134,34 @@ class RowSketcher:
             known = self._systems[digest] = self._new_system(text, data)
         return known
 
-    def _new_system(self, text: str, data: bytes) -> tuple[list[int], int]:
+    def _new_system(self, text: str, data: bytes) -> tuple[bytes, int]:
         try:
             tokens, words = self._familiar(data)
         except _UnfamiliarError:
-            row = self._by_columns(text, None)
-            return row["sketch_system"], row["sketch_intent"]
+            blocks = self._columns.system_lists(pa.array([text], pa.string()))
+            return _bytes(blocks), self._asks(text, None)
         masked = words[:, 0]
         count = len(masked)
-        blocks = [masked[:block] for block in SYSTEM_BLOCKS if block < count] + ([masked] if count else [])
-        return self._keys([self._span(block, 1) for block in blocks]), self._asks(text, data, tokens)
+        starts = [masked[:block] for block in SYSTEM_BLOCKS if block < count] + ([masked] if count else [])
+        return self._keys([self._span(start, 1) for start in starts]), self._asks(text, tokens)
 
-    def _prompt(self, text: str) -> tuple[list[int], list[int], int]:
+    def _prompt(self, text: str) -> tuple[bytes, bytes, int]:
         """Template, content words and intents of a user message."""
         data = text.encode()
         try:
             tokens, words = self._familiar(data)
         except _UnfamiliarError:
-            row = self._by_columns(None, text)
-            return row["sketch_template"], row["sketch_words"], row["sketch_intent"]
+            template, subject = self._columns.prompt_lists(pa.array([text], pa.string()))
+            return _bytes(template), _bytes(subject), self._asks(text, None)
         masked, content = words[:, 0].copy(), words[:, 1].copy()
-        template = self._shingles(masked)
+        spans = self._shingles(masked)
         if count := len(masked):
             edge = min(EDGE_WORDS, count)
-            template += [self._span(masked[:edge], 3), self._span(masked[count - edge :], 4)]
+            spans += [self._span(masked[:edge], 3), self._span(masked[count - edge :], 4)]
         if not data.isascii():
             content = _with_pairs(masked, content)
-        subject = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING][:WORD_SAMPLE]
-        return self._keys(template), [*map(self._key_of_word, subject)], self._asks(text, data, tokens)
+        found = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING][:WORD_SAMPLE]
+        return self._keys(spans), b"".join(map(self._key_of_word, found)), self._asks(text, tokens)
 
     def _familiar(self, data: bytes) -> tuple[list[bytes], U64]:
         """A text's tokens, and (words, 2) the masked and the content hashes of its words."""
@@ -187,7 +187,7 @@ class RowSketcher:
             known += [masked, content]
         lower = token.translate(_LOWER)
         if _ANCHOR.search(lower):
-            self._asking[token] = sum(1 << number for number, anchor in enumerate(_ANCHORS) if anchor in lower)
+            self._asking[token] = _anchors_in(lower)
             self._asking_tokens.add(token)
         return struct.pack(f"<{len(known)}Q", *known)
 
@@ -207,8 +207,8 @@ class RowSketcher:
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
         return value ^ (value >> 31)
 
-    def _asks(self, text: str, data: bytes, tokens: list[bytes]) -> int:
-        """Bits of `tiergate.ledger.intents`."""
+    def _asks(self, text: str, tokens: list[bytes] | None) -> int:
+        """Bits of `tiergate.ledger.intents`; no ``tokens`` where they are not remembered."""
         if text.isascii():
             lower = text[:LIMIT_CHARACTERS].lower()
         elif any(character in text for character in _FOLDED):
@@ -216,10 +216,12 @@ class RowSketcher:
         else:
             lower = text[:LIMIT_CHARACTERS].encode().translate(_LOWER).decode()
         maybe = 0
-        for token in self._asking_tokens.intersection(tokens):
-            maybe |= self._asking[token]
-        if len(data) > TEXT_LIMIT_BYTES and not text.isascii():
-            maybe = _ANY  # its tokens end before what is looked at does
+        # The tokens end where a text of many bytes for each character goes on.
+        if tokens is None or (len(lower) > TEXT_LIMIT_BYTES // 4 and not lower.isascii()):
+            maybe = _anchors_in(lower.encode())
+        else:
+            for token in self._asking_tokens.intersection(tokens):
+                maybe |= self._asking[token]
         asks = 0
         while maybe:
             number = maybe.bit_length() - 1
@@ -229,26 +231,28 @@ class RowSketcher:
                 asks |= bit
         return asks
 
-    def _keys(self, values: list[int]) -> list[int]:
-        return [self._columns.keyed(value.to_bytes(8, "little")) for value in values]
+    def _keys(self, values: list[int]) -> bytes:
+        return b"".join([self._columns.keyed(value.to_bytes(8, "little")) for value in values])
 
-    def _key_of_word(self, value: int) -> int:
+    def _key_of_word(self, value: int) -> bytes:
         known = self._keyed.get(value)
         if known is None:
             known = self._keyed[value] = self._columns.keyed(value.to_bytes(8, "little"))
         return known
 
-    def _by_columns(self, system: str | None, prompt: str | None) -> dict[str, Any]:
-        texts = {"system_text": [system], "prompt_text": [prompt]}
-        row: dict[str, Any] = self._columns.sketch(
-            pa.RecordBatch.from_pydict(texts, pa.schema([(name, pa.string()) for name in texts]))
-        ).to_pylist()[0]
-        return row
-
     def _forget(self) -> None:
         self._remembered = 0
         for memory in (self._tokens, self._asking, self._asking_tokens, self._keyed):
             memory.clear()
+
+
+def _anchors_in(lower: bytes) -> int:
+    return sum(1 << number for number, anchor in enumerate(_ANCHORS) if anchor in lower)
+
+
+def _bytes(lists: pa.ListArray) -> bytes:
+    """The hashes of a column of one row."""
+    return np.asarray(lists.values, "<i8").tobytes()
 
 
 def _smallest(values: U64, count: int) -> list[int]:

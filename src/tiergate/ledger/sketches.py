@@ -112,25 +112,30 @@ class Sketcher:
             else pa.RecordBatch.from_arrays([pa.array([], f.type) for f in SKETCH_SCHEMA], schema=SKETCH_SCHEMA)
         )
 
-    def keyed(self, data: bytes) -> int:
-        """The keyed hash that stands for ``data`` in a sketch."""
+    def keyed(self, data: bytes) -> bytes:
+        """The keyed hash that stands for ``data`` in a sketch, 8 bytes."""
         state = self._state.copy()
         state.update(data)
-        return int.from_bytes(state.digest(), "little", signed=True)
+        return state.digest()
 
     def _sketch_rows(self, rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
         system, prompt = _text(rows, "system_text"), _text(rows, "prompt_text")
         written = np.asarray(system.is_valid()) | np.asarray(prompt.is_valid())
         columns = [
             pa.array(np.full(rows.num_rows, self.key_id, dtype=object), pa.string(), mask=~written),
-            self._keyed_lists(system, [self._prefixes(split_words(system, TEXT_LIMIT_BYTES, self.seed), 1)]),
-            *self._prompt_lists(prompt),
+            self.system_lists(system),
+            *self.prompt_lists(prompt),
             self._keyed_whole(prompt),
             pa.array(intents(system, prompt), pa.int64(), mask=~written),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=SKETCH_SCHEMA)
 
-    def _prompt_lists(self, prompt: pa.StringArray) -> tuple[pa.Array, pa.Array]:
+    def system_lists(self, system: pa.StringArray) -> pa.ListArray:
+        """``sketch_system`` of system prompts (n,)."""
+        return self._keyed_lists(system, [self._prefixes(split_words(system, TEXT_LIMIT_BYTES, self.seed), 1)])
+
+    def prompt_lists(self, prompt: pa.StringArray) -> tuple[pa.ListArray, pa.ListArray]:
+        """``sketch_template`` and ``sketch_words`` of user messages (n,)."""
         words = split_words(prompt, TEXT_LIMIT_BYTES, self.seed)
         shingles = _bottom(*self._shingles(words), TEMPLATE_SAMPLE)
         template = self._keyed_lists(prompt, [shingles, self._edges(words)])
@@ -194,7 +199,8 @@ class Sketcher:
 
     def _keyed_whole(self, text: pa.StringArray) -> pa.Array:
         texts = text.to_pylist()
-        hashes = [None if value is None else self.keyed(b"whole" + value.strip().encode()) for value in texts]
+        digests = [None if value is None else self.keyed(b"whole" + value.strip().encode()) for value in texts]
+        hashes = [None if one is None else int.from_bytes(one, "little", signed=True) for one in digests]
         return pa.array(hashes, pa.int64())
 
 
