@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     durable: bool = Field(False, description="Sync each record to disk: survives power loss, costs milliseconds.")
 
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body; above it 413.")
+    max_connections: int = Field(4_096, gt=0, description="Connections of callers at once; above it 503.")
+    head_timeout_s: float = Field(10.0, gt=0, description="Longest time that the head of a request may take.")
+    body_timeout_s: float = Field(30.0, gt=0, description="Longest silence of a caller within a request's body.")
+    keep_alive_s: float = Field(75.0, gt=0, description="Seconds to keep a caller's unused connection.")
+    write_timeout_s: float = Field(60.0, gt=0, description="Longest time that a caller may not take what it is sent.")
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [], description="Networks whose X-Forwarded-For, X-JA4 and X-Tiergate-Client-Cert are believed."

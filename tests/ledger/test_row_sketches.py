@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -35,12 +36,12 @@ MIXED = st.lists(st.sampled_from([*PIECES, " ", " "]), max_size=60).map("".join)
 TEXTS = st.one_of(st.none(), st.text(max_size=200), MIXED, MIXED.map(lambda text: text * 40))
 
 
-def by_itself(rows: RowSketcher, system: str | None, prompt: str | None) -> dict[str, Any]:
-    made = msgspec.structs.asdict(rows.sketch(system, prompt))
-    return {
-        name: np.frombuffer(value, "<i8").tolist() if isinstance(value, bytes) else value
-        for name, value in made.items()
-    }
+def in_rows(rows: RowSketcher, asked: Sequence[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
+    made = [msgspec.structs.asdict(one) for one in rows.sketch(asked)]
+    return [
+        {name: np.frombuffer(one, "<i8").tolist() if isinstance(one, bytes) else one for name, one in row.items()}
+        for row in made
+    ]
 
 
 def by_columns(rows: list[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
@@ -52,7 +53,9 @@ def by_columns(rows: list[tuple[str | None, str | None]]) -> list[dict[str, Any]
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12))
 @example([("", ""), ("!", "?"), (None, ""), ("", None), (None, None)])
 def test_a_row_by_itself_is_sketched_as_in_columns(rows: list[tuple[str | None, str | None]]) -> None:
-    assert [by_itself(ROWS, *row) for row in rows] == by_columns(rows)
+    expected = by_columns(rows)
+    assert in_rows(ROWS, rows) == expected
+    assert [in_rows(ROWS, [row])[0] for row in rows] == expected
 
 
 ALL = [one for some in ALTERNATIVES for one in some]
@@ -75,7 +78,7 @@ def test_texts_of_every_length_around_the_limits() -> None:
     for size in (1, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 127, 128, 129, 130, 500, 4_000):
         texts += [" ".join(words[:size]), " ".join(words[:5] * size), " ".join(words[:size])[: NEW_BYTES + 1]]
     for text in texts * 2:
-        assert [by_itself(ROWS, text, text)] == by_columns([(text, text)])
+        assert in_rows(ROWS, [(text, text)]) == by_columns([(text, text)])
 
 
 def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +86,7 @@ def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatc
     monkeypatch.setattr(row_sketches, "SYSTEM_PROMPTS", 8)
     rows = RowSketcher(SKETCHER)
     asked = [(f"system prompt {number}", f"what is item w{number} made of? {number % 7}") for number in range(300)]
-    made = [by_itself(rows, *row) for row in asked]
+    made = [row for start in range(0, 300, 3) for row in in_rows(rows, asked[start : start + 3])]
     assert made == by_columns(asked)
     assert len(rows._tokens) < 100
     assert len(rows._systems) <= 8
@@ -92,5 +95,5 @@ def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatc
 def test_encoded_data_is_not_remembered() -> None:
     rows = RowSketcher(SKETCHER)
     text = "look at " + "QUJD" * 2_000
-    assert [by_itself(rows, None, text)] == by_columns([(None, text)])
+    assert in_rows(rows, [(None, text)]) == by_columns([(None, text)])
     assert len(rows._tokens) == 2

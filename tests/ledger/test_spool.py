@@ -64,7 +64,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch:
                 spool.append([spooled("lost")])
             full.setattr(spool_module.os, "write", lambda to, data: (_ for _ in ()).throw(OSError(28, "full")))
             with pytest.raises(LedgerError, match="free space"):
-                spool.begin(spooled("lost"))
+                spool.begin([spooled("lost")])
     assert names(tmp_path) == ["kept"]
     spool.append([spooled("later")])
     assert names(tmp_path) == ["kept", "later"]
@@ -101,7 +101,7 @@ def test_files_are_filled_and_read_in_order(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_stream_outlives_the_files_that_it_began_in(ended: bool, tmp_path: Path) -> None:
     log = open_log(tmp_path)
-    log.begin(exchange("long"))
+    log.begin([exchange("long")])
     for number in range(3):
         log.append([exchange(f"{number}")])
         assert log.seal() == 1
@@ -137,6 +137,6 @@ def test_every_write_is_synced_where_that_is_asked(tmp_path: Path, monkeypatch: 
     for durable, expected in ((False, 0), (True, 2)):
         log = open_log(tmp_path, durable=durable)
         log.append([exchange("a")])
-        log.begin(exchange("b"))
+        log.begin([exchange("b")])
         assert len(synced) == expected
         log.close()

@@ -1,4 +1,7 @@
-"""The way of a request: key -> body -> admission -> upstream -> record -> answer. A raw ASGI application."""
+"""The way of a request: key -> body -> admission -> upstream -> record -> answer. A raw ASGI application.
+
+It finds in the scope, besides what ASGI has there, ``gone``: a future that is done when the caller hangs up.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,7 @@ class Gateway:
             if not tier.allowed:
                 await self._refuse_tier(call, tier, send)
                 return
-        await call.answer(scope["headers"], body, receive, send, charge)
+        await call.answer(scope["headers"], body, scope["gone"], send, charge)
 
     async def _tier(
         self, call: Call, credential: Credential, request: ChatRequest, headers: dict[bytes, bytes], code: str,

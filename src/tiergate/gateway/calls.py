@@ -22,7 +22,7 @@ from tiergate.gateway.callers import Caller
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.chat import UNREADABLE, ChatAnswer, ChatRequest, Usage, decode_answer, error_body
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, reply
+from tiergate.gateway.replies import ClientGoneError, RawHeaders, Send, reply
 from tiergate.gateway.sse import AnswerReader
 from tiergate.gateway.upstreams.answer import Answer
 from tiergate.gateway.upstreams.upstream import Upstream, returned_headers
@@ -102,14 +102,17 @@ class Call:
         )
 
     async def answer(
-        self, headers: RawHeaders, body: bytes, receive: Receive, send: Send, charge: Charge | None = None
+        self, headers: RawHeaders, body: bytes, gone: asyncio.Future[None], send: Send, charge: Charge | None = None
     ) -> None:
-        """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it."""
+        """Ask the upstream and pass its answer on, recording it whatever happens.
+
+        :param gone: done when the caller hangs up.
+        :param charge: what pays for it.
+        """
         self._charge = charge
-        gone = asyncio.ensure_future(_hung_up(receive))
         call = self._services.upstream.call("POST", "/chat/completions", headers, body)
         # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
-        gone.add_done_callback(lambda _: call.call_off())
+        gone.add_done_callback(call.call_off)
         try:
             async with call as answer:
                 if answer.content_type == "text/event-stream":
@@ -126,7 +129,7 @@ class Call:
             message = "the exchange could not be recorded, so its answer is withheld"
             await reply(send, 503, error_body(503, "not_recorded", message), self.headers)
         finally:
-            gone.cancel()
+            gone.remove_done_callback(call.call_off)
             if charge is not None:
                 await charge.release()
 
@@ -201,8 +204,3 @@ def _tokens(usage: Usage | None) -> dict[str, int | None]:
         "cached_input_tokens": prompt.cached_tokens if prompt else None,
         "reasoning_tokens": completion.reasoning_tokens if completion else None,
     }
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import signal
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import uvicorn
 import uvloop
 
 from tiergate.admission.credits import Credits
@@ -23,6 +24,8 @@ from tiergate.gateway.charging import Till
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.serving.connection import Patience
+from tiergate.gateway.serving.server import HttpServer
 from tiergate.gateway.snapshot import Snapshot, counters, load
 from tiergate.gateway.tiers import TierGate
 from tiergate.gateway.upstreams.pool import Limits
@@ -101,26 +104,24 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
                 if complaint != (complaint := str(error)):
                     _log.error("changes cannot be read, the last state stays in force: %s", error)
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            gateway,
-            http="httptools",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            # Forwarding headers are read by `callers`, from the proxies named in the settings alone.
-            proxy_headers=False,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
+    patience = Patience(
+        settings.head_timeout_s, settings.body_timeout_s, settings.keep_alive_s, settings.write_timeout_s
     )
+    server = HttpServer(gateway, listener, most=settings.max_connections, patience=patience)
     refreshing = asyncio.ensure_future(refresh())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    _settle_memory()
+    await server.start()
     if ready is not None:
         ready(address)
     try:
-        # uvicorn raises the signal again once it has drained; the command line turns that into this exception.
-        with suppress(KeyboardInterrupt):
-            await server.serve([listener])
+        await stop.wait()
+        # Whoever asks a second time does not want to wait.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, server.abort)
+        await server.close(DRAIN_S)
     finally:
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
@@ -129,6 +130,14 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         await recorder.close()
         await upstream.close()
         engine.dispose()
+
+
+def _settle_memory() -> None:
+    """What is loaded by now stays: no garbage collection looks at it again, of which each would stop the gateway for
+    some hundred milliseconds. Requests make few cycles, so that collections may be rarer too."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _upstream(settings: Settings) -> Upstream:

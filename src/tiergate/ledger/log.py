@@ -65,16 +65,16 @@ class ExchangeLog:
 
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
-        self._spool.append([self._spooled(exchange) for exchange in exchanges])
+        self._spool.append(self._spooled(exchanges))
 
-    def begin(self, exchange: Exchange) -> None:
-        """Store an exchange whose streamed answer begins now; `append` of the same id completes it.
+    def begin(self, exchanges: Sequence[Exchange]) -> None:
+        """Store exchanges whose streamed answers begin now; `append` of the same ids completes them.
 
-        If the process dies in between, the log shows it with finish reason `interrupted`.
+        If the process dies in between, the log shows them with finish reason `interrupted`.
         """
-        row = self._spooled(msgspec.structs.replace(exchange, finish_reason=INTERRUPTED))
-        self._spool.begin(row)
-        self._begun[exchange.exchange_id] = row.sketches
+        rows = self._spooled([msgspec.structs.replace(one, finish_reason=INTERRUPTED) for one in exchanges])
+        self._spool.begin(rows)
+        self._begun |= {row.exchange.exchange_id: row.sketches for row in rows}
 
     def seal(self) -> int:
         """Move what is spooled to segments; returns the rows moved."""
@@ -87,13 +87,16 @@ class ExchangeLog:
         self.seal()
         self._spool.close(remove=True)
 
-    def _spooled(self, exchange: Exchange) -> Spooled:
-        sketches = self._begun.pop(exchange.exchange_id, None)
-        if sketches is None:
-            sketches = self._sketcher.sketch(exchange.system_text, exchange.prompt_text)
-        if not self._keep_text:
-            exchange = msgspec.structs.replace(exchange, system_text=None, prompt_text=None, response_text=None)
-        return Spooled(exchange, sketches)
+    def _spooled(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
+        known = [self._begun.pop(one.exchange_id, None) for one in exchanges]
+        new = [one for one, sketches in zip(exchanges, known, strict=True) if sketches is None]
+        made = iter(self._sketcher.sketch([(one.system_text, one.prompt_text) for one in new]))
+        rows = []
+        for exchange, sketches in zip(exchanges, known, strict=True):
+            if not self._keep_text:
+                exchange = msgspec.structs.replace(exchange, system_text=None, prompt_text=None, response_text=None)
+            rows.append(Spooled(exchange, next(made) if sketches is None else sketches))
+        return rows
 
 
 def is_log(folder: Path) -> bool:

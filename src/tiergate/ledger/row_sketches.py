@@ -1,7 +1,7 @@
-"""The sketches of one exchange by itself: the same that `tiergate.ledger.sketches` makes, at a fraction of the cost.
+"""The sketches of few exchanges: the same that `tiergate.ledger.sketches` makes, at a fraction of the cost.
 
 `Sketcher` works on columns and pays for each step once a batch, which is much for a batch of one. A gateway's exchanges
-come one at a time and their words repeat. So a text is cut at white space here, and what was found out about a token
+come by ones and tens and their words repeat. So a text is cut at white space here, and what was found out about a token
 is remembered. A text that is mostly new, as encoded data or a script that writes no spaces, is left to the columns.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -77,6 +77,13 @@ class RowSketches(msgspec.Struct, omit_defaults=True, frozen=True):
     sketch_intent: int | None = None
 
 
+class _Prompt(NamedTuple):
+    template: bytes
+    words: bytes
+    whole: int
+    asks: int
+
+
 class _UnfamiliarError(Exception):
     """Too much of a text is new."""
 
@@ -93,7 +100,7 @@ class _Tokens(dict[bytes, bytes]):
 
 
 class RowSketcher:
-    """Makes what ``sketcher`` makes, for one exchange at a time. May be used from any thread."""
+    """Makes what ``sketcher`` makes, for few exchanges at a time. May be used from any thread."""
 
     def __init__(self, sketcher: Sketcher) -> None:
         self._columns = sketcher
@@ -109,19 +116,23 @@ class RowSketcher:
         self._keyed: dict[int, bytes] = {}
         self._systems: dict[bytes, tuple[bytes, int]] = {}
 
-    def sketch(self, system: str | None, prompt: str | None) -> RowSketches:
-        """The sketches of a system prompt and a user message, either of which may be absent."""
-        if system is None and prompt is None:
-            return RowSketches()
+    def sketch(self, rows: Sequence[tuple[str | None, str | None]]) -> list[RowSketches]:
+        """The sketches of pairs of a system prompt and a user message, either of which may be absent."""
         with self._mutex:
             if self._remembered > REMEMBERED_BYTES:
                 self._forget()
-            blocks, asked = (None, 0) if system is None else self._system(system)
-            if prompt is None:
-                return RowSketches(self._columns.key_id, blocks, None, None, None, asked)
-            template, words, asks = self._prompt(prompt)
-            whole = int.from_bytes(self._columns.keyed(b"whole" + prompt.strip().encode()), "little", signed=True)
-            return RowSketches(self._columns.key_id, blocks, template, words, whole, asked | asks)
+            prompts = self._prompts([prompt for _, prompt in rows if prompt is not None])
+            return [self._row(system, None if prompt is None else next(prompts)) for system, prompt in rows]
+
+    def _row(self, system: str | None, prompt: _Prompt | None) -> RowSketches:
+        if system is None and prompt is None:
+            return RowSketches()
+        blocks, asks = (None, 0) if system is None else self._system(system)
+        if prompt is None:
+            return RowSketches(self._columns.key_id, blocks, None, None, None, asks)
+        return RowSketches(
+            self._columns.key_id, blocks, prompt.template, prompt.words, prompt.whole, asks | prompt.asks
+        )
 
     def _system(self, text: str) -> tuple[bytes, int]:
         """Blocks and intents of a system prompt."""
@@ -135,40 +146,60 @@ class RowSketcher:
         return known
 
     def _new_system(self, text: str, data: bytes) -> tuple[bytes, int]:
-        try:
-            tokens, words = self._familiar(data)
-        except _UnfamiliarError:
-            blocks = self._columns.system_lists(pa.array([text], pa.string()))
-            return _bytes(blocks), self._asks(text, None)
-        masked = words[:, 0]
+        tokens, known = self._familiar(data)
+        if tokens is None:
+            return _bytes(self._columns.system_lists(pa.array([text], pa.string()))), self._asks(text, None)
+        masked = np.frombuffer(known, np.uint64)[::2]
         count = len(masked)
         starts = [masked[:block] for block in SYSTEM_BLOCKS if block < count] + ([masked] if count else [])
         return self._keys([self._span(start, 1) for start in starts]), self._asks(text, tokens)
 
-    def _prompt(self, text: str) -> tuple[bytes, bytes, int]:
-        """Template, content words and intents of a user message."""
-        data = text.encode()
-        try:
-            tokens, words = self._familiar(data)
-        except _UnfamiliarError:
-            template, subject = self._columns.prompt_lists(pa.array([text], pa.string()))
-            return _bytes(template), _bytes(subject), self._asks(text, None)
+    def _prompts(self, texts: list[str]) -> Iterator[_Prompt]:
+        """What is made of user messages, step by step for all of them: each step's code is then at hand."""
+        read = [(text, *self._familiar(text.encode())) for text in texts]
+        words = np.frombuffer(b"".join([known for _, _, known in read]), np.uint64).reshape(-1, 2)
         masked, content = words[:, 0].copy(), words[:, 1].copy()
-        spans = self._shingles(masked)
-        if count := len(masked):
-            edge = min(EDGE_WORDS, count)
-            spans += [self._span(masked[:edge], 3), self._span(masked[count - edge :], 4)]
-        if not data.isascii():
-            content = _with_pairs(masked, content)
-        found = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING][:WORD_SAMPLE]
-        return self._keys(spans), b"".join(map(self._key_of_word, found)), self._asks(text, tokens)
+        shingles = masked[:0]
+        if len(masked) >= SHINGLE_WORDS:
+            runs = np.correlate(masked, self._powers[:SHINGLE_WORDS])
+            shingles = mix(runs ^ np.uint64((SHINGLE_WORDS << 8) ^ 2))
+        end = 0
+        for text, tokens, known in read:
+            start, end = end, end + len(known) // 16
+            whole = int.from_bytes(self._columns.keyed(b"whole" + text.strip().encode()), "little", signed=True)
+            if tokens is None:
+                lists = self._columns.prompt_lists(pa.array([text], pa.string()))
+                template, found = map(_bytes, lists)
+            else:
+                runs_of_text = shingles[start : max(start, end - SHINGLE_WORDS + 1)]
+                template = self._template(masked[start:end], runs_of_text)
+                found = self._found(masked[start:end], content[start:end], ascii_only=text.isascii())
+            yield _Prompt(template, found, whole, self._asks(text, tokens))
 
-    def _familiar(self, data: bytes) -> tuple[list[bytes], U64]:
-        """A text's tokens, and (words, 2) the masked and the content hashes of its words."""
+    def _template(self, masked: U64, shingles: U64) -> bytes:
+        """The smallest shingles, then the edges. A text that is too short for one is its own shingle."""
+        count = len(masked)
+        if not count:
+            return b""
+        spans = _smallest(shingles, TEMPLATE_SAMPLE) if count >= SHINGLE_WORDS else [self._span(masked, 2)]
+        edge = min(EDGE_WORDS, count)
+        return self._keys([*spans, self._span(masked[:edge], 3), self._span(masked[count - edge :], 4)])
+
+    def _found(self, masked: U64, content: U64, *, ascii_only: bool) -> bytes:
+        """The smallest hashes of content words."""
+        if not ascii_only:
+            content = _with_pairs(masked, content)
+        found = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING]
+        return b"".join(map(self._key_of_word, found[:WORD_SAMPLE]))
+
+    def _familiar(self, data: bytes) -> tuple[list[bytes] | None, bytes]:
+        """A text's tokens with what is known of them, as in `_Tokens`; None and nothing where too much is new."""
         self._new_bytes = 0
         tokens = data[:TEXT_LIMIT_BYTES].split()
-        known = b"".join(map(self._tokens.__getitem__, tokens))
-        return tokens, np.frombuffer(known, np.uint64).reshape(-1, 2)
+        try:
+            return tokens, b"".join(map(self._tokens.__getitem__, tokens))
+        except _UnfamiliarError:
+            return None, b""
 
     def _read(self, token: bytes) -> bytes:
         """Find out about a token that is new."""
@@ -190,14 +221,6 @@ class RowSketcher:
             self._asking[token] = _anchors_in(lower)
             self._asking_tokens.add(token)
         return struct.pack(f"<{len(known)}Q", *known)
-
-    def _shingles(self, masked: U64) -> list[int]:
-        """The smallest hashes of runs of 5 words; of all words of a shorter text."""
-        count = len(masked)
-        if count < SHINGLE_WORDS:
-            return [self._span(masked, 2)] if count else []
-        runs = np.correlate(masked, self._powers[:SHINGLE_WORDS])
-        return _smallest(mix(runs ^ np.uint64((SHINGLE_WORDS << 8) ^ 2)), TEMPLATE_SAMPLE)
 
     def _span(self, masked: U64, domain: int) -> int:
         """Hash of all words of ``masked`` as one."""

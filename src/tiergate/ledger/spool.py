@@ -80,7 +80,7 @@ class Spool:
         self._descriptor: int | None = None
         self._torn = False
         self._begun: dict[str, tuple[int, bytes]] = {}
-        """Answers that have only begun: the number and the payload of each."""
+        """Answers that have only begun: a frame in the file that each is in, and its payload."""
         for path in _files(folder, writer):
             self._take_over(path)
 
@@ -97,11 +97,15 @@ class Spool:
             if self._next - self._first >= FILE_FRAMES:
                 self._end_file()
 
-    def begin(self, row: Spooled) -> None:
-        """Store an exchange whose answer has only begun; `append` of the same id completes it."""
-        payload = _encode(row)
+    def begin(self, rows: Sequence[Spooled]) -> None:
+        """Store exchanges whose answers have only begun; `append` of the same ids completes them."""
+        payloads = [_encode(row) for row in rows]
+        if not payloads:
+            return
         with self._mutex:
-            self._begun[row.exchange.exchange_id] = self._write(_BEGUN, [payload]), payload
+            last = self._write(_BEGUN, payloads)
+            for row, payload in zip(rows, payloads, strict=True):
+                self._begun[row.exchange.exchange_id] = last, payload
 
     def settle_begun(self) -> None:
         """Take what was begun as it is: its writer died before the end."""

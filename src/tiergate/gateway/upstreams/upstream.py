@@ -94,7 +94,7 @@ class Calling:
     ) -> None:
         self._give_back()
 
-    def call_off(self) -> None:
+    def call_off(self, _: object = None) -> None:
         """Close the connection: whoever waits for the answer, now or later, meets `UpstreamError`."""
         self._called_off = True
         if self._connection is not None:
