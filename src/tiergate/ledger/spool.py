@@ -11,7 +11,6 @@ crash between committing a segment and deleting its file is told from a crash be
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -124,8 +123,10 @@ class Spool:
             oldest = self._full[0] if self._full else None
         if oldest is None:
             return None
-        with _explained(oldest.path):
+        try:
             data = oldest.path.read_bytes()
+        except OSError as error:
+            raise _explained(oldest.path, error) from error
         return pa.Table.from_batches(_batches(data), LOG_SCHEMA), oldest.first, oldest.last
 
     def drop(self, last: int) -> None:
@@ -148,14 +149,17 @@ class Spool:
     def _take_over(self, path: Path) -> None:
         """Read what a dead writer left in a file."""
         first = self._next = int(path.suffixes[-2][1:])
-        with _explained(path):
-            for kind, payload in _frames(path.read_bytes()):
-                row = _decode(payload)
-                if kind == _BEGUN:
-                    self._begun[row.exchange.exchange_id] = self._next, payload
-                else:
-                    self._begun.pop(row.exchange.exchange_id, None)
-                self._next += 1
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _explained(path, error) from error
+        for kind, payload in _frames(data):
+            row = _decode(payload)
+            if kind == _BEGUN:
+                self._begun[row.exchange.exchange_id] = self._next, payload
+            else:
+                self._begun.pop(row.exchange.exchange_id, None)
+            self._next += 1
         if self._next == first:
             path.unlink()
         else:
@@ -165,10 +169,9 @@ class Spool:
     def _write(self, kind: int, payloads: list[bytes]) -> int:
         """Add frames; returns the number of the last. Nothing is added where it raises."""
         frames = b"".join([_frame(kind, payload) for payload in payloads])
-        path = self._folder / f"{self.writer}.{self._first:012d}.spool"
-        with _explained(path):
+        try:
             if self._descriptor is None:
-                self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                self._descriptor = os.open(self._open_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
                 if self._durable:
                     sync_folder(self._folder)
             if self._torn:
@@ -180,20 +183,27 @@ class Spool:
             if self._durable:
                 os.fdatasync(self._descriptor)
             self._torn = False
+        except OSError as error:
+            raise _explained(self._open_file(), error) from error
         self._size += written
         self._next += len(payloads)
         return self._next - 1
+
+    def _open_file(self) -> Path:
+        return self._folder / f"{self.writer}.{self._first:012d}.spool"
 
     def _end_file(self) -> None:
         """Let the next frame begin a new file."""
         if self._descriptor is None:
             return
-        path = self._folder / f"{self.writer}.{self._first:012d}.spool"
-        with _explained(path):
+        path = self._open_file()
+        try:
             if self._torn:
                 os.ftruncate(self._descriptor, self._size)
                 self._torn = False
             os.close(self._descriptor)
+        except OSError as error:
+            raise _explained(path, error) from error
         self._descriptor = None
         if self._next > self._first:
             self._full.append(_File(path, self._first, self._next - 1))
@@ -206,8 +216,10 @@ class Spool:
             for name, (number, payload) in list(self._begun.items()):
                 if number <= oldest.last:
                     self._begun[name] = self._write(_BEGUN, [payload]), payload
-            with _explained(oldest.path):
+            try:
                 oldest.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _explained(oldest.path, error) from error
             del self._full[0]
 
 
@@ -288,8 +300,10 @@ def _column(values: list[Any], field: pa.Field) -> pa.Array:
 
 def _try_lock(path: Path) -> int | None:
     """File descriptor of the lock, or None when another process (or another spool of this one) holds it."""
-    with _explained(path):
+    try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _explained(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -302,11 +316,5 @@ def _try_lock(path: Path) -> int | None:
     return descriptor
 
 
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LedgerError(
-            f"cannot write the exchange log at `{path}`: {error}; free space or mend its rights"
-        ) from error
+def _explained(path: Path, error: OSError) -> LedgerError:
+    return LedgerError(f"cannot write the exchange log at `{path}`: {error}; free space or mend its rights")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -46,6 +48,7 @@ _TOLD: Final = {
     503: "too many connections are open; try again shortly",
     505: "HTTP/1.1 is spoken here",
 }
+_RESET: Final = struct.pack("ii", 1, 0)
 _log = logging.getLogger(__name__)
 
 
@@ -158,6 +161,8 @@ class ClientConnection(asyncio.Protocol):
         self.task = None
         self._since = self._loop.time()
         if not whole:
+            # An answer without a length ends with the connection: only a reset tells that it was cut.
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
         elif request.keep and not self._house.closing:
             self._proceed()
@@ -192,8 +197,9 @@ class ClientConnection(asyncio.Protocol):
         self._house.left(self)
         for request in self._queue:
             request.hang_up()
-        if self._full is not None and not self._full.done():
-            self._full.set_result(None)
+        full, self._full = self._full, None
+        if full is not None and not full.done():
+            full.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -39,7 +39,8 @@ class Request:
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         """Done when the caller has hung up. It is in the scope, so that no application needs a task to wait for it."""
-        self.scope, self.keep = scope | {"gone": self.gone}, keep
+        self.scope, self.keep = scope, keep
+        scope["gone"] = self.gone
         self.complete = False
         """Whether the whole body has come."""
         self.started = self.answered = False
