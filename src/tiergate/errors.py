@@ -8,7 +8,7 @@
       ├── StateError           what is asked for does not fit how things stand; `code` names why (exit code 1)
       ├── LedgerError          a log cannot be written or read as it stands (exit code 1)
       │     └── ProofError     a proof, signature or record does not hold (exit code 1)
-      └── UpstreamError        the model behind the gateway did not answer (HTTP 502 or 504)
+      └── UpstreamError        the model behind the gateway did not answer (HTTP 502, 503 or 504)
 
 Messages start lower case, end without a full stop, put the user's own words in backticks and say what to do.
 """

@@ -41,12 +41,26 @@ class Settings(BaseSettings):
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")
     read_timeout_s: float = Field(600.0, gt=0, description="Longest silence of the upstream within an answer.")
+    answer_timeout_s: float = Field(3_600.0, gt=0, description="Longest time that a whole answer may take.")
+    upstream_idle_s: float = Field(
+        4.0, gt=0, description="Seconds to keep an unused connection: fewer than the upstream does (uvicorn: 5)."
+    )
+    upstream_connections: int = Field(1_000, gt=0, description="Most connections to the upstream at once.")
+    upstream_link_local: bool = Field(
+        False, description="Let the upstream be at a link-local or metadata address, as 169.254.169.254."
+    )
+    max_answer_bytes: int = Field(64 << 20, gt=0, description="Largest answer that is not a stream; above it 502.")
 
     retention: Retention = Field("sketches", description="Keep `text` beside the sketches, or `sketches` alone.")
     seal_every_s: float = Field(30.0, gt=0, description="Seconds after which spooled exchanges become a segment.")
     durable: bool = Field(False, description="Sync each record to disk: survives power loss, costs milliseconds.")
 
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body; above it 413.")
+    max_connections: int = Field(4_096, gt=0, description="Connections of callers at once; above it 503.")
+    head_timeout_s: float = Field(10.0, gt=0, description="Longest time that the head of a request may take.")
+    body_timeout_s: float = Field(30.0, gt=0, description="Longest silence of a caller within a request's body.")
+    keep_alive_s: float = Field(75.0, gt=0, description="Seconds to keep a caller's unused connection.")
+    write_timeout_s: float = Field(60.0, gt=0, description="Longest time that a caller may not take what it is sent.")
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [], description="Networks whose X-Forwarded-For, X-JA4 and X-Tiergate-Client-Cert are believed."

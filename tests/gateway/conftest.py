@@ -22,7 +22,7 @@ from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 
 UPSTREAM_KEY = "sk-upstream-must-stay-inside"
-ACCOUNTS = 60
+ACCOUNTS = 300
 GIVE_UP_S = 30.0
 """When a test stops waiting for what must come. How soon it comes is measured in `benchmarks/`, on a quiet machine."""
 

@@ -75,7 +75,8 @@ def open_log(folder: Path, **options: object) -> ExchangeLog:
 
 def abandon(log: ExchangeLog) -> None:
     """What the operating system does when the writer is killed: locks go, nothing is tidied."""
-    log._spool._database.close()
+    if log._spool._descriptor is not None:
+        os.close(log._spool._descriptor)
     os.close(log._spool._held)  # type: ignore[arg-type]
 
 
@@ -169,7 +170,7 @@ def test_the_log_goes_on_after_a_full_disk(tmp_path: Path, monkeypatch: pytest.M
 
 def test_text_never_reaches_the_disk_where_sketches_are_kept(tmp_path: Path) -> None:
     log = open_log(tmp_path)
-    log.begin(exchange("stream", system_text=SECRET))
+    log.begin([exchange("stream", system_text=SECRET)])
     log.append([exchange("answered", response_text=SECRET)])
     for _ in range(2):
         for path in tmp_path.rglob("*"):
@@ -195,7 +196,7 @@ def test_text_is_kept_beside_the_sketches_where_asked(tmp_path: Path) -> None:
 def test_a_stream_cut_by_a_crash_shows_as_interrupted_and_a_finished_one_once(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     for name in ("cut", "finished"):
-        log.begin(exchange(name))
+        log.begin([exchange(name)])
     assert ids(tmp_path) == {}
     log.append([exchange("finished", finish_reason="stop")])
     log.seal()
@@ -266,7 +267,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(name=names)
     def begin(self, name: str) -> None:
         if name not in self.model and name not in self.begun:
-            self.log.begin(exchange(name, output_tokens=-1))
+            self.log.begin([exchange(name, output_tokens=-1)])
             self.begun.add(name)
 
     @rule()

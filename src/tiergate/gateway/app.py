@@ -1,4 +1,7 @@
-"""The way of a request: key -> body -> admission -> upstream -> record -> answer. A raw ASGI application."""
+"""The way of a request: key -> body -> admission -> upstream -> record -> answer. A raw ASGI application.
+
+It finds in the scope, besides what ASGI has there, ``gone``: a future that is done when the caller hangs up.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +131,7 @@ class Gateway:
             if not tier.allowed:
                 await self._refuse_tier(call, tier, send)
                 return
-        await call.answer(adapter, scope["headers"], upstream_body, receive, send, charge)
+        await call.answer(adapter, scope["headers"], upstream_body, scope["gone"], send, charge)
 
     def _live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from tiergate.admission.holders import fingerprint_of
@@ -31,12 +32,13 @@ class CallerReader:
     def __init__(self, settings: Settings) -> None:
         self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
         self._replay = settings.replay_clock
+        self._is_trusted = lru_cache(maxsize=4_096)(self._in_trusted_network)
 
     def read(self, scope: dict[str, Any]) -> Caller:
         headers: Headers = dict(scope["headers"])
         peer = scope["client"][0] if scope.get("client") else None
         agent = _text(headers, b"user-agent")
-        if peer is None or not self._is_trusted(peer):
+        if not self._trusted or peer is None or not self._is_trusted(peer):
             return Caller(peer, agent, None, None)
         time = _microseconds(_text(headers, b"x-tiergate-time")) if self._replay else None
         address, certificate = self._forwarded(scope["headers"]) or peer, _certificate(scope["headers"])
@@ -58,7 +60,7 @@ class CallerReader:
                 return address
         return None
 
-    def _is_trusted(self, address: str) -> bool:
+    def _in_trusted_network(self, address: str) -> bool:
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

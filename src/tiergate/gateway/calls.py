@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import aiohttp
 import msgspec
 
 from tiergate.clock import Clock
@@ -26,13 +25,12 @@ from tiergate.gateway.dialects.common import UPSTREAM_ERROR, Asked, Usage
 from tiergate.gateway.dialects.sse import EventStream
 from tiergate.gateway.dialects.surfaces import Surface
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Send, fail, reply
-from tiergate.gateway.upstream import Upstream, returned_headers
+from tiergate.gateway.replies import ClientGoneError, RawHeaders, Send, fail, reply
+from tiergate.gateway.upstreams.answer import Answer
+from tiergate.gateway.upstreams.upstream import Upstream, returned_headers
 from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
 from tiergate.settings import Settings
-
-T = TypeVar("T")
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
 CLIENT_GONE: Final = 499
@@ -113,48 +111,41 @@ class Call:
         await fail(send, self.surface.dialect, status, code, message, [*self.headers, *more])
 
     async def answer(
-        self, adapter: Adapter, headers: RawHeaders, body: bytes, receive: Receive, send: Send,
+        self, adapter: Adapter, headers: RawHeaders, body: bytes, gone: asyncio.Future[None], send: Send,
         charge: Charge | None = None,
     ) -> None:  # fmt: skip
-        """Ask the upstream and pass its answer on, recording it whatever happens; ``charge`` pays for it.
+        """Ask the upstream and pass its answer on, recording it whatever happens.
 
-        ``body`` is what the upstream is asked.
+        :param body: what the upstream is asked.
+        :param gone: done when the caller hangs up.
+        :param charge: what pays for it.
         """
         self._charge = charge
-        gone = asyncio.ensure_future(_hung_up(receive))
+        call = self._services.upstream.call("POST", adapter.path, headers, body, self._exchange.account_id)
+        # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
+        gone.add_done_callback(call.call_off)
         try:
-            async with AsyncExitStack() as stack:
-                account = self._exchange.account_id
-                call = self._services.upstream.call("POST", adapter.path, headers, body, account)
-                answer = await self._or_gone(asyncio.ensure_future(stack.enter_async_context(call)), gone)
-                if answer is None:
-                    raise await self._gone()
+            async with call as answer:
                 if answer.content_type == "text/event-stream":
                     await self._stream(adapter, answer, gone, send)
                 else:
-                    await self._whole(adapter, answer, gone, send)
+                    await self._whole(adapter, answer, send)
         except UpstreamError as error:
+            if gone.done():
+                await self.record(CLIENT_GONE, finish_reason="client_disconnected")
+                raise ClientGoneError from error
             await self.record(error.status, finish_reason=UPSTREAM_ERROR)
             await self.fail(send, error.status, UPSTREAM_ERROR, str(error))
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
             await self.fail(send, 503, "not_recorded", message)
         finally:
-            gone.cancel()
+            gone.remove_done_callback(call.call_off)
             if charge is not None:
                 await charge.release()
 
-    async def _gone(self) -> ClientGoneError:
-        """Record that the caller hung up before anything was sent."""
-        await self.record(CLIENT_GONE, finish_reason="client_disconnected")
-        return ClientGoneError()
-
-    async def _whole(
-        self, adapter: Adapter, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send
-    ) -> None:
-        body = await self._or_gone(asyncio.ensure_future(answer.read()), gone)
-        if body is None:
-            raise await self._gone()
+    async def _whole(self, adapter: Adapter, answer: Answer, send: Send) -> None:
+        body = await answer.read()
         passed, said = adapter.answer(answer.status, body, self._services.clock.now_us())
         await self.record(
             answer.status,
@@ -169,9 +160,7 @@ class Call:
             headers = [JSON_TYPE, *(header for header in headers if header[0] != b"content-type")]
         await reply(send, answer.status, passed, [*headers, *self.headers], kind=None)
 
-    async def _stream(
-        self, adapter: Adapter, answer: aiohttp.ClientResponse, gone: asyncio.Future[None], send: Send
-    ) -> None:
+    async def _stream(self, adapter: Adapter, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
         await self._services.recorder.begin(self._exchange)
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -179,9 +168,7 @@ class Call:
         finish, recorded = None, False
         try:
             while True:
-                piece = await self._or_gone(asyncio.ensure_future(answer.content.readany()), gone)
-                if piece is None:
-                    finish = "client_disconnected"
+                piece = await answer.readany()
                 if not piece:
                     break
                 passed = stream.feed(piece)
@@ -190,8 +177,8 @@ class Call:
                     recorded = True
                 if passed:
                     await send({"type": "http.response.body", "body": passed, "more_body": True})
-        except (aiohttp.ClientError, TimeoutError):
-            finish = "upstream_broke_off"
+        except UpstreamError:
+            finish = "client_disconnected" if gone.done() else "upstream_broke_off"
         rest = stream.end() if finish is None else b""
         if not recorded:
             await self._record_stream(answer.status, stream, finish)
@@ -222,17 +209,6 @@ class Call:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
 
-    @staticmethod
-    async def _or_gone(work: asyncio.Future[T], gone: asyncio.Future[None]) -> T | None:
-        """The result of ``work``, or None when the caller hangs up first."""
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        work.cancel()
-        with suppress(asyncio.CancelledError, aiohttp.ClientError, UpstreamError):
-            await work
-        return None
-
 
 def _tokens(usage: Usage | None) -> dict[str, int | None]:
     if usage is None:
@@ -243,8 +219,3 @@ def _tokens(usage: Usage | None) -> dict[str, int | None]:
         "cached_input_tokens": usage.cached_input_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
     }
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

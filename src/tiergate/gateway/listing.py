@@ -14,7 +14,7 @@ from tiergate.gateway.dialects import model_lists
 from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR
 from tiergate.gateway.dialects.errors import translated_error
 from tiergate.gateway.replies import Scope, Send, fail, reply
-from tiergate.gateway.upstream import returned_headers
+from tiergate.gateway.upstreams.upstream import returned_headers
 from tiergate.settings import Dialect
 
 PATH: Final = "/v1/models"

@@ -23,23 +23,60 @@ CAPABILITIES: Final = (
 )
 """Name of each bit, from the lowest."""
 
-_PATTERNS: Final = (
-    r"step[ -]by[ -]step|chain[ -]of[ -]thought|<think|reasoning (trace|steps|process)"
-    r"|(show|write out|explain|detail) (all |every )?(your|the) (full |complete |detailed )?"
-    r"(reasoning|thinking|thought|rationale)"
-    r"|(each|every) step of (your|the) (reasoning|thinking|thought)"
-    r"|think (aloud|out loud|carefully)|inner monologue|逐步|一步一步|思维链|推理过程|思考过程",
-    r"rubric|(score|rate|grade) (the|this|each|both|following)|on a scale (of|from)|as an? (impartial )?(judge|grader)"
-    r"|评分|打分|评判|评价标准",
-    r"(generate|create|write|come up with|produce) (\w+ ){0,4}"
-    r"(tasks|instructions|questions|problems|exercises|training (data|examples|samples))"
-    r"|instruction[ -]tuning|synthetic data|生成.{0,8}(任务|指令|问题|题目)",
-    r"(call|use|invoke|select) (the |a |an |one of the )?(\w+ )?(tools?|functions?|apis?)\b|function[ -]call"
-    r"|tool[ -](call|use)|api[ -]call|调用.{0,6}(工具|函数|接口)",
-    r"```|\b(refactor|unit tests?|pull request|stack ?trace|traceback|compile|repository|codebase|debug|bug)\b"
-    r"|\b(python|javascript|typescript|rust|java|golang|sql|bash) (function|code|script|program|class|method)\b"
-    r"|代码|重构|编程",
+_THOUGHT: Final = r" (all |every )?(your|the) (full |complete |detailed )?(reasoning|thinking|thought|rationale)"
+_OF_THOUGHT: Final = r" step of (your|the) (reasoning|thinking|thought)"
+_TASKS: Final = r" (\w+ ){0,4}(tasks|instructions|questions|problems|exercises|training (data|examples|samples))"
+_TOOL: Final = r" (the |a |an |one of the )?(\w+ )?(tools?|functions?|apis?)\b"
+_CODE: Final = r" (function|code|script|program|class|method)\b"
+_CODING: Final = r"refactor|unit tests?|pull request|stack ?trace|traceback|compile|repository|codebase|debug|bug"
+_LANGUAGES: Final = ("python", "javascript", "typescript", "rust", "java", "golang", "sql", "bash")
+
+ALTERNATIVES: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
+    (
+        ("step", r"step[ -]by[ -]step"),
+        ("chain", r"chain[ -]of[ -]thought"),
+        ("<think", r"<think"),
+        ("reasoning", r"reasoning (trace|steps|process)"),
+        *((verb.split()[0], verb + _THOUGHT) for verb in ("show", "write out", "explain", "detail")),
+        *(("step", each + _OF_THOUGHT) for each in ("each", "every")),
+        ("think", r"think (aloud|out loud|carefully)"),
+        ("monologue", r"inner monologue"),
+        *((text, text) for text in ("逐步", "一步一步", "思维链", "推理过程", "思考过程")),
+    ),
+    (
+        ("rubric", r"rubric"),
+        *((verb, verb + r" (the|this|each|both|following)") for verb in ("score", "rate", "grade")),
+        ("scale", r"on a scale (of|from)"),
+        *((judge, r"as an? (impartial )?" + judge) for judge in ("judge", "grader")),
+        *((text, text) for text in ("评分", "打分", "评判", "评价标准")),
+    ),
+    (
+        *((verb.split()[0], verb + _TASKS) for verb in ("generate", "create", "write", "come up with", "produce")),
+        ("instruction", r"instruction[ -]tuning"),
+        ("synthetic", r"synthetic data"),
+        ("生成", r"生成.{0,8}(任务|指令|问题|题目)"),
+    ),
+    (
+        *((verb, verb + _TOOL) for verb in ("call", "use", "invoke", "select")),
+        ("function", r"function[ -]call"),
+        ("tool", r"tool[ -](call|use)"),
+        ("api", r"api[ -]call"),
+        ("调用", r"调用.{0,6}(工具|函数|接口)"),
+    ),
+    (
+        ("```", r"```"),
+        *((word.split()[0], rf"\b{word}\b") for word in _CODING.split("|")),
+        *((language, rf"\b{language}" + _CODE) for language in _LANGUAGES),
+        *((text, text) for text in ("代码", "重构", "编程")),
+    ),
 )
+"""What asks for each capability: regular expressions in lower case that RE2 and Python read alike, each with an anchor:
+a text without white space that is in whatever the expression matches."""
+
+LIMIT_CHARACTERS: Final = 8_192
+"""How much of a text is looked at."""
+
+_PATTERNS: Final = tuple("|".join(pattern for _, pattern in some) for some in ALTERNATIVES)
 
 
 def intents(system: pa.StringArray, prompt: pa.StringArray) -> npt.NDArray[np.int64]:
@@ -47,7 +84,7 @@ def intents(system: pa.StringArray, prompt: pa.StringArray) -> npt.NDArray[np.in
     bits = np.zeros(len(prompt), np.int64)
     for text in (system, prompt):
         # System prompts repeat: match each distinct one once.
-        encoded = pc.utf8_slice_codeunits(text, 0, 8_192).dictionary_encode()
+        encoded = pc.utf8_slice_codeunits(text, 0, LIMIT_CHARACTERS).dictionary_encode()
         known = np.asarray(encoded.indices.is_valid())
         index = np.asarray(encoded.indices.fill_null(0))
         for bit, pattern in enumerate(_PATTERNS):

@@ -21,12 +21,12 @@ import msgspec
 import pyarrow as pa
 
 from tiergate.errors import LedgerError
+from tiergate.ledger.row_sketches import RowSketcher, RowSketches
 from tiergate.ledger.segments import Segments
 from tiergate.ledger.sketches import Sketcher
 from tiergate.ledger.spool import Spool, Spooled, abandoned, read_spools
-from tiergate.records.schema import LOG_SCHEMA, TEXT_COLUMNS, Exchange, Retention
+from tiergate.records.schema import LOG_SCHEMA, Exchange, Retention
 
-SEGMENT_ROWS = 100_000
 INTERRUPTED = "interrupted"
 """Finish reason of an exchange whose writer died while its answer was being streamed."""
 
@@ -40,8 +40,10 @@ class ExchangeLog:
     def __init__(self, folder: Path, spool: Spool, sketcher: Sketcher, retention: Retention) -> None:
         self._segments = Segments(folder)
         self._spool = spool
-        self._sketcher = sketcher
+        self._sketcher = RowSketcher(sketcher)
         self._keep_text = retention == "text"
+        self._begun: dict[str, RowSketches] = {}
+        """Sketches of answers that have only begun, which are not made again at their end."""
         self._sealing = threading.Lock()
 
     @classmethod
@@ -68,16 +70,16 @@ class ExchangeLog:
 
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
-        if exchanges:
-            self._spool.append(self._sketched(exchanges))
+        self._spool.append(self._spooled(exchanges))
 
-    def begin(self, exchange: Exchange) -> None:
-        """Store an exchange whose streamed answer begins now; `append` of the same id completes it.
+    def begin(self, exchanges: Sequence[Exchange]) -> None:
+        """Store exchanges whose streamed answers begin now; `append` of the same ids completes them.
 
-        If the process dies in between, the log shows it with finish reason `interrupted`.
+        If the process dies in between, the log shows them with finish reason `interrupted`.
         """
-        exchange = msgspec.structs.replace(exchange, finish_reason=INTERRUPTED)
-        self._spool.begin(self._sketched([exchange])[0])
+        rows = self._spooled([msgspec.structs.replace(one, finish_reason=INTERRUPTED) for one in exchanges])
+        self._spool.begin(rows)
+        self._begun |= {row.exchange.exchange_id: row.sketches for row in rows}
 
     def seal(self) -> int:
         """Move what is spooled to segments; returns the rows moved."""
@@ -90,15 +92,15 @@ class ExchangeLog:
         self.seal()
         self._spool.close(remove=True)
 
-    def _sketched(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
-        text = {name: [getattr(one, name) for one in exchanges] for name in ("system_text", "prompt_text")}
-        sketches = self._sketcher.sketch(pa.RecordBatch.from_pydict(text, pa.schema([(n, pa.string()) for n in text])))
+    def _spooled(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
+        known = [self._begun.pop(one.exchange_id, None) for one in exchanges]
+        new = [one for one, sketches in zip(exchanges, known, strict=True) if sketches is None]
+        made = iter(self._sketcher.sketch([(one.system_text, one.prompt_text) for one in new]))
         rows = []
-        for exchange, sketch in zip(exchanges, sketches.to_pylist(), strict=True):
-            fields = msgspec.structs.asdict(exchange) | sketch
+        for exchange, sketches in zip(exchanges, known, strict=True):
             if not self._keep_text:
-                fields |= dict.fromkeys(TEXT_COLUMNS)
-            rows.append(Spooled(**fields))
+                exchange = msgspec.structs.replace(exchange, system_text=None, prompt_text=None, response_text=None)
+            rows.append(Spooled(exchange, next(made) if sketches is None else sketches))
         return rows
 
 
@@ -199,11 +201,13 @@ def adopt(folder: Path) -> None:
 
 
 def _seal(spool: Spool, segments: Segments) -> int:
+    """Each full file of the spool becomes a segment; what is appended meanwhile waits for the next time."""
     moved = 0
-    while True:
-        batch, first, last = spool.read(SEGMENT_ROWS)
-        if not batch.num_rows:
-            return moved
-        segments.commit(batch, spool.writer, first, last)
+    spool.end_file()
+    while (oldest := spool.read()) is not None:
+        rows, first, last = oldest
+        if rows.num_rows:
+            segments.commit(rows, spool.writer, first, last)
         spool.drop(last)
-        moved += batch.num_rows
+        moved += rows.num_rows
+    return moved

@@ -57,23 +57,23 @@ class Segments:
                 raise LedgerError(f"manifest entry `{path}` is damaged ({error}): restore it from a copy") from error
         return found
 
-    def commit(self, batch: pa.RecordBatch, writer: str, first_seq: int, last_seq: int) -> Entry:
-        """Write ``batch`` as a segment and make it count."""
+    def commit(self, rows: pa.Table, writer: str, first_seq: int, last_seq: int) -> Entry:
+        """Write ``rows`` as a segment and make it count."""
         name = f"{writer}-{first_seq:012d}-{last_seq:012d}.parquet"
-        times = pc.min_max(batch.column("started_at").cast(pa.int64())).as_py()
+        times = pc.min_max(rows.column("started_at").cast(pa.int64())).as_py()
         entry = Entry(
             segment=name,
             writer=writer,
             first_seq=first_seq,
             last_seq=last_seq,
-            rows=batch.num_rows,
+            rows=rows.num_rows,
             first_started_at=times["min"],
             last_started_at=times["max"],
         )
         try:
             part = self._segments / f".{name}.part"
             with part.open("wb") as file:
-                pq.write_table(pa.Table.from_batches([batch]), file, compression="zstd")
+                pq.write_table(rows, file, compression="zstd")
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._segments / name)

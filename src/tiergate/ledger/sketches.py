@@ -93,8 +93,8 @@ class Sketcher:
             raise ValueError(f"a sketch key has {KEY_BYTES} bytes, not {len(key)}")
         self._state = hashlib.blake2b(key=key, digest_size=8, person=b"tiergate-sketch")
         digest = hashlib.blake2b(b"parameters", key=key, digest_size=16, person=b"tiergate-sketch").digest()
-        self._seed = np.frombuffer(digest[:8], np.uint64)[0]
-        self._base = np.frombuffer(digest[8:], np.uint64)[0] | np.uint64(1)
+        self.seed = np.frombuffer(digest[:8], np.uint64)[0]
+        self.base = np.frombuffer(digest[8:], np.uint64)[0] | np.uint64(1)
         self.key_id = hashlib.blake2b(b"name", key=key, digest_size=6, person=b"tiergate-sketch").hexdigest()
 
     def sketch(self, batch: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
@@ -112,20 +112,31 @@ class Sketcher:
             else pa.RecordBatch.from_arrays([pa.array([], f.type) for f in SKETCH_SCHEMA], schema=SKETCH_SCHEMA)
         )
 
+    def keyed(self, data: bytes) -> bytes:
+        """The keyed hash that stands for ``data`` in a sketch, 8 bytes."""
+        state = self._state.copy()
+        state.update(data)
+        return state.digest()
+
     def _sketch_rows(self, rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
         system, prompt = _text(rows, "system_text"), _text(rows, "prompt_text")
         written = np.asarray(system.is_valid()) | np.asarray(prompt.is_valid())
         columns = [
             pa.array(np.full(rows.num_rows, self.key_id, dtype=object), pa.string(), mask=~written),
-            self._keyed_lists(system, [self._prefixes(split_words(system, TEXT_LIMIT_BYTES, self._seed), 1)]),
-            *self._prompt_lists(prompt),
+            self.system_lists(system),
+            *self.prompt_lists(prompt),
             self._keyed_whole(prompt),
             pa.array(intents(system, prompt), pa.int64(), mask=~written),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=SKETCH_SCHEMA)
 
-    def _prompt_lists(self, prompt: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-        words = split_words(prompt, TEXT_LIMIT_BYTES, self._seed)
+    def system_lists(self, system: pa.StringArray) -> pa.ListArray:
+        """``sketch_system`` of system prompts (n,)."""
+        return self._keyed_lists(system, [self._prefixes(split_words(system, TEXT_LIMIT_BYTES, self.seed), 1)])
+
+    def prompt_lists(self, prompt: pa.StringArray) -> tuple[pa.ListArray, pa.ListArray]:
+        """``sketch_template`` and ``sketch_words`` of user messages (n,)."""
+        words = split_words(prompt, TEXT_LIMIT_BYTES, self.seed)
         shingles = _bottom(*self._shingles(words), TEMPLATE_SAMPLE)
         template = self._keyed_lists(prompt, [shingles, self._edges(words)])
         return template, self._keyed_lists(prompt, [_bottom(*words.content(), WORD_SAMPLE)])
@@ -133,9 +144,9 @@ class Sketcher:
     def _spans(self, words: Words, start: I64, length: I64, domain: int) -> U64:
         """Hash of the ``length`` words from ``start`` on, by differences of a running polynomial (mod 2**64)."""
         count = len(words.masked)
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words.masked * powers(self._base, count))])
+        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words.masked * powers(self.base, count))])
         # The base is odd, hence invertible: every span is brought back to the same exponents.
-        undo = powers(inverse(self._base), count)
+        undo = powers(inverse(self.base), count)
         raw = (running[start + length] - running[start]) * undo[start]
         return mix(raw ^ (length.astype(np.uint64) << np.uint64(8)) ^ np.uint64(domain))
 
@@ -187,22 +198,20 @@ class Sketcher:
         return np.frombuffer(bytes(digests), "<i8")[inverse].astype(np.int64)
 
     def _keyed_whole(self, text: pa.StringArray) -> pa.Array:
-        hashes: list[int | None] = []
-        for value in text.to_pylist():
-            if value is None:
-                hashes.append(None)
-                continue
-            state = self._state.copy()
-            state.update(b"whole" + value.strip().encode())
-            hashes.append(int.from_bytes(state.digest(), "little", signed=True))
+        texts = text.to_pylist()
+        digests = [None if value is None else self.keyed(b"whole" + value.strip().encode()) for value in texts]
+        hashes = [None if one is None else int.from_bytes(one, "little", signed=True) for one in digests]
         return pa.array(hashes, pa.int64())
 
 
 def mix(values: U64) -> U64:
     """Spread every input bit over all output bits (finaliser of SplitMix64, Steele et al. 2014)."""
-    mixed = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = values ^ (values >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _bottom(row: I64, value: U64, size: int) -> tuple[I64, U64]:

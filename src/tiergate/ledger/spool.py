@@ -1,134 +1,233 @@
-"""The write-ahead file of one writer: exchanges that are durable but not yet in a segment.
+"""The write-ahead files of one writer: exchanges that are safe but not yet in a segment.
 
-A spool is an SQLite database in WAL mode beside a lock file. The lock is held for the writer's life and released
-by the operating system however the process ends, so that a spool whose lock is free belongs to a dead writer.
-Row numbers only ever grow; a segment covers all rows up to a number, which is how a crash between committing a
-segment and deleting its rows is told from a crash before.
+A spool is a row of files that are only ever appended to, beside a lock file. The lock is held for the writer's life and
+released by the operating system however the process ends, so that a spool whose lock is free belongs to a dead writer.
+
+A file is a row of frames: length and CRC-32 of what follows, one byte for its kind, one exchange in MessagePack. What
+a crash left half written at the end does not check, and was acknowledged to nobody. Frames are numbered through all
+files, and a file is named after the number of its first. A segment covers all frames up to a number, which is how a
+crash between committing a segment and deleting its file is told from a crash before.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import os
-import sqlite3
+import struct
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from tiergate.errors import LedgerError
-from tiergate.records.schema import LOG_SCHEMA, Exchange
+from tiergate.ledger.record_files import sync_folder
+from tiergate.ledger.row_sketches import RowSketches
+from tiergate.records.schema import EXCHANGE_SCHEMA, LOG_SCHEMA, SKETCH_SCHEMA, Exchange
 
-_TABLES = """
-create table if not exists rows (
-    seq integer primary key autoincrement, exchange_id text not null unique, payload blob not null);
-create table if not exists begun (exchange_id text primary key, payload blob not null);
-"""
+FILE_FRAMES: Final = 100_000
+"""Frames of a file, about, after which the next one is begun. A file becomes one segment."""
+
+_HEAD: Final = struct.Struct("<IIB")
+_ROW: Final = 1
+_BEGUN: Final = 2
+_CHUNK_ROWS: Final = 4_096
 
 
-class Spooled(Exchange, kw_only=True, omit_defaults=True):
+class Spooled(msgspec.Struct, array_like=True, frozen=True):
     """An exchange with its sketches, as it is spooled."""
 
-    sketch_key_id: str | None = None
-    sketch_system: list[int] | None = None
-    sketch_template: list[int] | None = None
-    sketch_words: list[int] | None = None
-    sketch_prompt: int | None = None
-    sketch_intent: int | None = None
+    exchange: Exchange
+    sketches: RowSketches
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Spooled).decode
 
 
+class _File(NamedTuple):
+    """A file that nothing is added to any more; frames are numbered from ``first`` to ``last``."""
+
+    path: Path
+    first: int
+    last: int
+
+
 class Spool:
     """One writer's spool. Thread-safe.
 
+    :param durable: sync every write to the disk.
     Raises `LedgerError` when the folder cannot be written or another process holds this spool.
     """
 
     def __init__(self, folder: Path, writer: str, *, durable: bool = False) -> None:
         self.writer = writer
-        self._path = folder / f"{writer}.sqlite"
-        self._lock_path = folder / f"{writer}.lock"
+        self._folder, self._durable = folder, durable
         self._mutex = threading.Lock()
+        self._lock_path = folder / f"{writer}.lock"
         self._held = _try_lock(self._lock_path)
         if self._held is None:
-            raise LedgerError(f"`{self._path}` belongs to a writer that is still running")
-        with _explained(self._path):
-            self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            self._database.execute("pragma journal_mode = wal")
-            # NORMAL survives the death of the process; FULL also survives the loss of power.
-            self._database.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            self._database.executescript(_TABLES)
+            raise LedgerError(f"the spool of `{self._lock_path}` belongs to a writer that is still running")
+        self._full: list[_File] = []
+        self._first = self._next = 1
+        self._rows = self._size = self._committed = 0
+        self._descriptor: int | None = None
+        self._torn = False
+        self._begun: dict[str, tuple[int, bytes]] = {}
+        """Answers that have only begun: a frame in the file that each is in, and its payload."""
+        for path in _files(folder, writer):
+            self._take_over(path)
 
     def append(self, rows: Sequence[Spooled]) -> None:
-        """Store complete exchanges. A repeated id keeps its first row; one that was begun is completed."""
-        values = [(row.exchange_id, _encode(row)) for row in rows]
-        with self._mutex, self._transaction():
-            self._database.executemany("delete from begun where exchange_id = ?", [value[:1] for value in values])
-            self._database.executemany("insert or ignore into rows (exchange_id, payload) values (?, ?)", values)
+        """Store complete exchanges; one that was begun is completed. A repeated id keeps its first row."""
+        payloads = [_encode(row) for row in rows]
+        if not payloads:
+            return
+        with self._mutex:
+            self._write(_ROW, payloads)
+            self._rows += len(rows)
+            for row in rows:
+                self._begun.pop(row.exchange.exchange_id, None)
+            if self._next - self._first >= FILE_FRAMES:
+                self._end_file()
 
-    def begin(self, row: Spooled) -> None:
-        """Store an exchange whose answer has only begun; `append` of the same id completes it."""
-        with self._mutex, self._transaction():
-            self._database.execute("insert or ignore into begun values (?, ?)", (row.exchange_id, _encode(row)))
+    def begin(self, rows: Sequence[Spooled]) -> None:
+        """Store exchanges whose answers have only begun; `append` of the same ids completes them."""
+        payloads = [_encode(row) for row in rows]
+        if not payloads:
+            return
+        with self._mutex:
+            last = self._write(_BEGUN, payloads)
+            for row, payload in zip(rows, payloads, strict=True):
+                self._begun[row.exchange.exchange_id] = last, payload
 
     def settle_begun(self) -> None:
         """Take what was begun as it is: its writer died before the end."""
-        with self._mutex, self._transaction():
-            self._database.execute(
-                "insert or ignore into rows (exchange_id, payload) select exchange_id, payload from begun"
-            )
-            self._database.execute("delete from begun")
+        self.append([_decode(payload) for _, payload in self._begun.values()])
 
-    def read(self, limit: int) -> tuple[pa.RecordBatch, int, int]:
-        """Up to ``limit`` oldest rows as a batch of `LOG_SCHEMA`, and their first and last number (0 if none)."""
-        with self._mutex, _explained(self._path):
-            found = self._database.execute("select seq, payload from rows order by seq limit ?", (limit,)).fetchall()
-        return _batch([payload for _, payload in found]), found[0][0] if found else 0, found[-1][0] if found else 0
+    def end_file(self) -> None:
+        """Let the next frame begin a new file, if this one has a row: `read` gives files that nothing is added to."""
+        with self._mutex:
+            if self._rows:
+                self._end_file()
+
+    def read(self) -> tuple[pa.Table, int, int] | None:
+        """The oldest file's rows, none or more, as a table of `LOG_SCHEMA`, and its first and last number."""
+        with self._mutex:
+            self._clear()
+            oldest = self._full[0] if self._full else None
+        if oldest is None:
+            return None
+        try:
+            data = oldest.path.read_bytes()
+        except OSError as error:
+            raise _explained(oldest.path, error) from error
+        return pa.Table.from_batches(_batches(data), LOG_SCHEMA), oldest.first, oldest.last
 
     def drop(self, last: int) -> None:
-        """Forget rows up to number ``last``: a committed segment has them."""
-        with self._mutex, self._transaction():
-            self._database.execute("delete from rows where seq <= ?", (last,))
-
-    def count(self) -> int:
-        with self._mutex, _explained(self._path):
-            return int(self._database.execute("select count(*) from rows").fetchone()[0])
+        """Forget frames up to number ``last``: a committed segment has their rows."""
+        with self._mutex:
+            self._committed = max(self._committed, last)
+            self._clear()
 
     def close(self, *, remove: bool = False) -> None:
         """Release the spool; with ``remove`` delete its files, which must hold nothing by then."""
         with self._mutex:
-            self._database.close()
+            self._end_file()
             if remove:
-                # A reader may still hold the database open and so keep its side files.
-                for suffix in (".sqlite", ".sqlite-wal", ".sqlite-shm", ".lock"):
-                    self._path.with_suffix(suffix).unlink(missing_ok=True)
+                for path in (*_files(self._folder, self.writer), self._lock_path):
+                    path.unlink(missing_ok=True)
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with _explained(self._path):
-            self._database.execute("begin immediate")
+    def _take_over(self, path: Path) -> None:
+        """Read what a dead writer left in a file."""
+        first = self._next = int(path.suffixes[-2][1:])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _explained(path, error) from error
+        for kind, payload in _frames(data):
+            row = _decode(payload)
+            if kind == _BEGUN:
+                self._begun[row.exchange.exchange_id] = self._next, payload
+            else:
+                self._begun.pop(row.exchange.exchange_id, None)
+            self._next += 1
+        if self._next == first:
+            path.unlink()
+        else:
+            self._full.append(_File(path, first, self._next - 1))
+        self._first = self._next
+
+    def _write(self, kind: int, payloads: list[bytes]) -> int:
+        """Add frames; returns the number of the last. Nothing is added where it raises."""
+        frames = b"".join([_frame(kind, payload) for payload in payloads])
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._open_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                if self._durable:
+                    sync_folder(self._folder)
+            if self._torn:
+                os.ftruncate(self._descriptor, self._size)
+            self._torn = True
+            written = os.write(self._descriptor, frames)
+            if written < len(frames):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._durable:
+                os.fdatasync(self._descriptor)
+            self._torn = False
+        except OSError as error:
+            raise _explained(self._open_file(), error) from error
+        self._size += written
+        self._next += len(payloads)
+        return self._next - 1
+
+    def _open_file(self) -> Path:
+        return self._folder / f"{self.writer}.{self._first:012d}.spool"
+
+    def _end_file(self) -> None:
+        """Let the next frame begin a new file."""
+        if self._descriptor is None:
+            return
+        path = self._open_file()
+        try:
+            if self._torn:
+                os.ftruncate(self._descriptor, self._size)
+                self._torn = False
+            os.close(self._descriptor)
+        except OSError as error:
+            raise _explained(path, error) from error
+        self._descriptor = None
+        if self._next > self._first:
+            self._full.append(_File(path, self._first, self._next - 1))
+        self._first, self._rows, self._size = self._next, 0, 0
+
+    def _clear(self) -> None:
+        """Delete files whose rows a segment has; answers that begun in them, and have not ended, are written anew."""
+        while self._full and self._full[0].last <= self._committed:
+            oldest = self._full[0]
+            for name, (number, payload) in list(self._begun.items()):
+                if number <= oldest.last:
+                    self._begun[name] = self._write(_BEGUN, [payload]), payload
             try:
-                yield
-            except BaseException:
-                self._database.execute("rollback")
-                raise
-            self._database.execute("commit")
+                oldest.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _explained(oldest.path, error) from error
+            del self._full[0]
 
 
 def abandoned(folder: Path) -> list[str]:
     """Writers whose spool is here and whose process is gone."""
     writers = []
-    for path in sorted(folder.glob("*.sqlite")):
-        lock = _try_lock(path.with_suffix(".lock"))
+    for path in sorted(folder.glob("*.lock")):
+        lock = _try_lock(path)
         if lock is not None:
             os.close(lock)
             writers.append(path.stem)
@@ -136,41 +235,75 @@ def abandoned(folder: Path) -> list[str]:
 
 
 def read_spools(folder: Path) -> list[pa.RecordBatch]:
-    """Complete rows of all spools, a batch a spool, without disturbing their writers."""
-    batches = []
-    for path in sorted(folder.glob("*.sqlite")):
-        with contextlib.suppress(FileNotFoundError):
-            batches.append(_batch(_payloads(path)))
+    """Complete rows of all spools, without disturbing their writers."""
+    batches: list[pa.RecordBatch] = []
+    for path in sorted(folder.glob("*.spool")):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue  # sealed between the listing and now
+        except OSError as error:
+            raise LedgerError(f"cannot read the spool `{path}`: {error.strerror}") from error
+        batches += _batches(data)
     return batches
 
 
-def _payloads(path: Path) -> list[bytes]:
-    try:
-        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        if not path.exists():
-            raise FileNotFoundError(path) from error
-        raise LedgerError(f"cannot read the spool `{path}`: {error}") from error
-    with contextlib.closing(database):
-        try:
-            return [payload for (payload,) in database.execute("select payload from rows order by seq")]
-        except sqlite3.Error as error:
-            # Its writer may have sealed and removed it between the listing and the query, or not made it yet.
-            if not path.exists() or "no such table" in str(error):
-                raise FileNotFoundError(path) from error
-            raise LedgerError(f"cannot read the spool `{path}`: {error}") from error
+def _files(folder: Path, writer: str) -> list[Path]:
+    return sorted(folder.glob(f"{writer}.*.spool"))
 
 
-def _batch(payloads: list[bytes]) -> pa.RecordBatch:
-    rows = [_decode(payload) for payload in payloads]
-    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in LOG_SCHEMA]
-    return pa.RecordBatch.from_arrays(columns, schema=LOG_SCHEMA)
+def _frame(kind: int, payload: bytes) -> bytes:
+    return _HEAD.pack(len(payload), zlib.crc32(payload, kind), kind) + payload
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and payload of each frame, up to one that is not whole."""
+    start = 0
+    while start + _HEAD.size <= len(data):
+        size, check, kind = _HEAD.unpack_from(data, start)
+        start += _HEAD.size
+        payload = data[start : start + size]
+        start += size
+        if kind not in (_ROW, _BEGUN) or len(payload) < size or zlib.crc32(payload, kind) != check:
+            return
+        yield kind, payload
+
+
+def _batches(data: bytes) -> list[pa.RecordBatch]:
+    """The rows of a file, each id once, as batches of `LOG_SCHEMA`; of few rows each, as they take much memory."""
+    payloads = [payload for kind, payload in _frames(data) if kind == _ROW]
+    batches, seen = [], set[str]()
+    for start in range(0, len(payloads), _CHUNK_ROWS):
+        rows = []
+        for row in map(_decode, payloads[start : start + _CHUNK_ROWS]):
+            if row.exchange.exchange_id not in seen:
+                seen.add(row.exchange.exchange_id)
+                rows.append(row)
+        columns = [
+            *(pa.array([getattr(row.exchange, field.name) for row in rows], field.type) for field in EXCHANGE_SCHEMA),
+            *(_column([getattr(row.sketches, field.name) for row in rows], field) for field in SKETCH_SCHEMA),
+        ]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=LOG_SCHEMA))
+    return batches
+
+
+def _column(values: list[Any], field: pa.Field) -> pa.Array:
+    if not pa.types.is_list(field.type):
+        return pa.array(values, field.type)
+    held = [value or b"" for value in values]
+    offsets = np.zeros(len(held) + 1, np.int32)
+    np.cumsum([len(value) // 8 for value in held], out=offsets[1:])
+    absent = pa.array([value is None for value in values], pa.bool_())
+    hashes = pa.array(np.frombuffer(b"".join(held), "<i8"))
+    return pa.ListArray.from_arrays(pa.array(offsets), hashes, type=field.type, mask=absent)
 
 
 def _try_lock(path: Path) -> int | None:
     """File descriptor of the lock, or None when another process (or another spool of this one) holds it."""
-    with _explained(path):
+    try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _explained(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -183,11 +316,5 @@ def _try_lock(path: Path) -> int | None:
     return descriptor
 
 
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise LedgerError(
-            f"cannot write the exchange log at `{path}`: {error}; free space or mend its rights"
-        ) from error
+def _explained(path: Path, error: OSError) -> LedgerError:
+    return LedgerError(f"cannot write the exchange log at `{path}`: {error}; free space or mend its rights")

@@ -63,7 +63,7 @@ class Words:
         long = np.flatnonzero((self.kind == LETTER) & (self.size >= CONTENT_BYTES))
         ideograph = self.kind == IDEOGRAPH
         pair = np.flatnonzero(ideograph[:-1] & ideograph[1:] & (self.row[:-1] == self.row[1:]))
-        pairs = _finish(self.plain[pair] + self.plain[pair + 1] * _BASE, np.uint64(0))
+        pairs = pair_hashes(self.plain[pair], self.plain[pair + 1])
         return np.concatenate([self.row[long], self.row[pair]]), np.concatenate([self.plain[long], pairs])
 
 
@@ -133,6 +133,36 @@ def _polynomial(data: npt.NDArray[np.uint8], first: I64, last: I64) -> U64:
     undo = powers(inverse(_BASE), len(data))
     hashes: U64 = (running[last + 1] - running[first]) * undo[first]
     return hashes
+
+
+def word_hash(word: bytes, seed: int) -> int:
+    """What `split_words` has as ``plain`` of one word."""
+    value = 0
+    for byte in reversed(word):
+        value = value * _BASE_INT + _FOLD_INTS[byte]
+    return _finish_one(value & _MASK, seed)
+
+
+def number_hash(seed: int) -> int:
+    """What `split_words` has as ``masked`` of any number."""
+    return _finish_one(int(_NUMBER), seed)
+
+
+def pair_hashes(first: U64, second: U64) -> U64:
+    """What `Words.content` has of pairs of ideographs, from their hashes (n,) and (n,)."""
+    return _finish(first + second * _BASE, np.uint64(0))
+
+
+def _finish_one(value: int, seed: int) -> int:
+    value ^= seed
+    value = ((value ^ (value >> 33)) * 0xFF51AFD7ED558CCD) & _MASK
+    value = ((value ^ (value >> 33)) * 0xC4CEB9FE1A85EC53) & _MASK
+    return value ^ (value >> 33)
+
+
+_MASK: Final = (1 << 64) - 1
+_BASE_INT: Final = int(_BASE)
+_FOLD_INTS: Final = [int(value) for value in _FOLD]
 
 
 def _finish(values: U64, seed: np.uint64) -> U64:

@@ -1,0 +1,1 @@
+"""Asking the models behind the door: addresses, connections that are kept, answers read as they come."""
