@@ -33,7 +33,6 @@ import msgspec
 import numpy as np
 import rfc8785
 from benchmarks.gateway_crash import gateway, mock_upstream, serving
-from benchmarks.gateway_overhead import Connection, connect
 from benchmarks.june_world import CLOSED, COMMODITY, GROUPS, Person, World, build
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -49,6 +48,7 @@ CONNECTIONS: Final = 24
 PREFIX: Final = b"tiergate june drill 1\n"
 PROMISED_S: Final = 1.0
 PRICE: Final = (3_000_000, 15_000_000)
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class Load:
         for address in self.addresses:
             queue: asyncio.Queue[Connection] = asyncio.Queue()
             for _ in range(CONNECTIONS):
-                queue.put_nowait(await connect(address))
+                host, _, port = address.removeprefix("http://").partition(":")
+                queue.put_nowait(await asyncio.open_connection(host, int(port)))
             self._free.append(queue)
         groups = {group: self.world.of(group) for group in GROUPS}
         await asyncio.gather(

@@ -70,13 +70,16 @@ class ExchangeLog:
 
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
-        self._spool.append(self._spooled(exchanges))
+        if exchanges:
+            self._spool.append(self._spooled(exchanges))
 
     def begin(self, exchanges: Sequence[Exchange]) -> None:
         """Store exchanges whose streamed answers begin now; `append` of the same ids completes them.
 
         If the process dies in between, the log shows them with finish reason `interrupted`.
         """
+        if not exchanges:
+            return
         rows = self._spooled([msgspec.structs.replace(one, finish_reason=INTERRUPTED) for one in exchanges])
         self._spool.begin(rows)
         self._begun |= {row.exchange.exchange_id: row.sketches for row in rows}
@@ -95,7 +98,7 @@ class ExchangeLog:
     def _spooled(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
         known = [self._begun.pop(one.exchange_id, None) for one in exchanges]
         new = [one for one, sketches in zip(exchanges, known, strict=True) if sketches is None]
-        made = iter(self._sketcher.sketch([(one.system_text, one.prompt_text) for one in new]))
+        made = iter(self._sketcher.sketch([(one.system_text, one.prompt_text) for one in new]) if new else ())
         rows = []
         for exchange, sketches in zip(exchanges, known, strict=True):
             if not self._keep_text:

@@ -281,7 +281,7 @@ def _bytes(lists: pa.ListArray) -> bytes:
 def _smallest(values: U64, count: int) -> list[int]:
     """The ``count`` smallest distinct values, in order."""
     values.sort()
-    found = list(dict.fromkeys(values[: 3 * count].tolist()))
+    found = list(dict.fromkeys(values[: 2 * count].tolist()))
     if len(found) < count < len(values):
         found = list(dict.fromkeys(values.tolist()))
     return found[:count]

@@ -46,14 +46,14 @@ def is_token(text: str, kind: str) -> bool:
 
 def keyed_hash(pepper: bytes, token: str) -> str:
     """What is stored of a token: HMAC-SHA256 in hexadecimal."""
-    hashed = _under(pepper).copy()
+    hashed = _begun(pepper).copy()
     hashed.update(token.encode())
     return hashed.hexdigest()
 
 
 @lru_cache(maxsize=8)
-def _under(pepper: bytes) -> hmac.HMAC:
-    """The hash begun: a request has its key hashed, and most of the time would go into this."""
+def _begun(pepper: bytes) -> hmac.HMAC:
+    """The part that depends on the pepper alone: every request has its key hashed."""
     return hmac.new(pepper, digestmod="sha256")
 
 

@@ -154,7 +154,8 @@ class ClientConnection(asyncio.Protocol):
 
     def take(self, size: int) -> None:
         self._buffered -= size
-        self._regulate()
+        if self._paused:
+            self._regulate()
 
     def finish(self, request: Request, *, whole: bool) -> None:
         self._queue.popleft()
@@ -288,14 +289,14 @@ class ClientConnection(asyncio.Protocol):
             self._body_bytes += len(piece)
             self._buffered += len(piece)
             self._reading.feed(piece)
-            self._regulate()
+            if self._buffered > BUFFERED:
+                self._regulate()
 
     def on_message_complete(self) -> None:
         if self._reading is not None:
             self._reading.end()
             self._reading = None
             self._received = self._body_bytes = 0
-            self._regulate()
 
     def _target(self) -> bytes:
         """Path and query of the request's target in origin, absolute or asterisk form."""

@@ -33,7 +33,10 @@ class Answer:
 
     def header(self, name: bytes) -> bytes | None:
         """The first header field called ``name``, which is in lower case."""
-        return next((value for known, value in self.headers if known == name), None)
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return None
 
     @property
     def content_type(self) -> str:

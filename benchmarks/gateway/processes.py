@@ -1,0 +1,76 @@
+"""Processes that are measured: each on one core, its processor time and memory as the operating system counts them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+START_S: Final = 120.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Running:
+    """A process with its descendants."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self._process, self._output = process, output
+
+    def said(self, pattern: str) -> str:
+        """What the process printed that fits ``pattern``, waiting for it. Raises `RuntimeError` when it ends first."""
+        give_up = time.monotonic() + START_S
+        while not (found := re.search(pattern, self._output.read_text(errors="replace"))):
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                raise RuntimeError(f"{self._process.args!r} did not start: {self._output.read_text()[-2000:]}")
+            time.sleep(0.05)
+        return found[0]
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, in user and in system mode."""
+        total = 0
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / _TICKS
+
+    def memory_mb(self) -> float:
+        """Resident memory now."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def _pids(self) -> list[int]:
+        pids, new = [], [self._process.pid]
+        while new:
+            pids += new
+            tasks = [task for pid in new for task in Path(f"/proc/{pid}/task").iterdir()]
+            new = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        return pids
+
+
+@contextmanager
+def running(
+    command: list[str], output: Path, core: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """A process on one core, ended with the block."""
+    before = os.sched_getaffinity(0)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TIERGATE_")}
+    os.sched_setaffinity(0, {core})
+    try:
+        with output.open("wb") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file, env=clean | dict(environment or {}))
+    finally:
+        os.sched_setaffinity(0, before)
+    try:
+        yield Running(process, output)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
