@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiergate.admission.known_facts import ModelFact
 from tiergate.errors import InputError
-from tiergate.gateway.metering.prices import Price, PriceTable, Tariff
+from tiergate.gateway.metering.prices import Price, PriceTable, Tariff, price_table
 from tiergate.gateway.metering.usage import Demand, Usage
 
 amounts = st.integers(0, 200_000_000)
@@ -109,6 +110,15 @@ def test_a_model_is_free_only_where_somebody_says_so() -> None:
     assert free is not None
     assert free.cost(Usage(input_tokens=10**8, output_tokens=10**8)) == 0
     assert (table.in_force, PriceTable({}).in_force) == (True, False)
+
+
+def test_prices_of_models_toml_hold_where_both_are_stated() -> None:
+    stated = ModelFact(model="m", tier="commodity", input_price=3, output_price=15)
+    half = ModelFact(model="half", tier="commodity", input_price=3)
+    table = price_table([stated, half], {"dated": [Price(input=1, output=2)]}, ["gift"])
+    assert [table.at(name, 0) is not None for name in ("m", "half", "dated", "gift")] == [True, False, True, True]
+    with pytest.raises(InputError, match=r"`m` has a price in `models.toml` and another"):
+        price_table([stated], {"m": [Price(input=1, output=2)]})
 
 
 def test_mistakes_in_prices_are_told() -> None:
