@@ -22,13 +22,14 @@ from tests.gateway.conftest import GIVE_UP_S
 from tiergate.clock import DAY, HOUR, SystemClock
 from tiergate.gateway.metering.limits import Limit, LimitStore, Payer
 from tiergate.gateway.metering.meter import Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.recovery import recover
 from tiergate.gateway.metering.shares import ShareStore
 from tiergate.gateway.metering.spend import BY, COLUMNS, spent
 from tiergate.gateway.metering.usage import Demand, Seen, Usage
 from tiergate.gateway.metering.windows import window
 from tiergate.gateway.metering.worker import Metering
+from tiergate.gateway.routing.prices import Price
 from tiergate.ledger.log import ExchangeLog, is_log, read_log
 from tiergate.ledger.sketches import Sketcher
 from tiergate.parties.database import open_database
@@ -39,10 +40,10 @@ BEGAN = 1_795_500_000_000_000 // DAY * DAY + 12 * HOUR
 
 PRICES = PriceTable(
     {
-        "small": [Price(input=150_000, cached_input=75_000, output=600_000)],
-        "large": [Price(input=3_000_001, cache_write=3_750_000, output=15_000_007, reasoning=16_000_000)],
-    },
-    free=["gift"],
+        "small": [Price(from_us=0, input=150_000, cached_input=75_000, output=600_000)],
+        "large": [Price(from_us=0, input=3_000_001, cache_write=3_750_000, output=15_000_007, reasoning=16_000_000)],
+        "gift": [Price(from_us=0, input=0, output=0)],
+    }
 )
 LIMITS = [
     Limit(scope="organisation", subject="*", measure="usd/month", amount=900_000_000),
@@ -265,8 +266,8 @@ def test_a_worker_that_is_killed_is_accounted_for_by_its_exchanges(tmp_path: Pat
 def test_processes_never_spend_more_than_a_budget_between_them(tmp_path: Path) -> None:
     amount = 1_500_000
     deployment(tmp_path, [Limit(scope="organisation", subject="org-1", measure="usd/month", amount=amount)])
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        done = sum(pool.starmap(work, [(tmp_path, seed, 1_000) for seed in range(3)]), Counter())
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        done = sum(pool.starmap(work, [(tmp_path, seed, 1_500) for seed in range(2)]), Counter())
     assert done["budget_exhausted"] + done["budget_reserved"] > 100
     rows = [row for batch in exchanges(tmp_path) for row in batch.to_pylist() if row["organization_id"] == "org-1"]
     engine = open_database(tmp_path / "control.sqlite")
