@@ -18,9 +18,10 @@ from pathlib import Path
 from tiergate.clock import SystemClock
 from tiergate.gateway.metering.limits import MEASURES, SCOPES, Limit, Limits, Payer
 from tiergate.gateway.metering.meter import Meter, Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.shares import ShareStore
 from tiergate.gateway.metering.usage import Demand, Seen
+from tiergate.gateway.routing.prices import Price
 from tiergate.parties.database import open_database
 
 AMPLE = 10**14
@@ -32,7 +33,7 @@ def measure(which: tuple[tuple[str, str], ...], requests: int) -> dict[str, floa
     """CPU microseconds a request, and moves in the database a thousand requests, with the limits ``which``."""
     clock, moves, least = SystemClock(), 0, float("inf")
     limits = [Limit(scope=scope, subject="*", measure=what, amount=AMPLE) for scope, what in which]  # type: ignore[arg-type]
-    prices = PriceTable({"m": [Price(input=3_000_000, output=15_000_000)]})
+    prices = PriceTable({"m": [Price(from_us=0, input=3_000_000, output=15_000_000)]})
     demand = Demand(input_bytes=1_000, max_output_tokens=500)
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(Path(folder) / "control.sqlite")

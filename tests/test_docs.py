@@ -183,13 +183,14 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
 def test_metering_is_documented_as_it_is() -> None:
     from typing import get_args
 
-    from tiergate.gateway.metering import limits, prices, refusals
+    from tiergate.gateway.metering import limits, refusals
     from tiergate.gateway.metering.meter import Charge
     from tiergate.gateway.metering.usage import Usage
+    from tiergate.gateway.routing.rows import PriceRow
 
     text = (ROOT / "docs" / "metering.md").read_text(encoding="utf-8")
     columns = Charge(usage=Usage(input_tokens=0, output_tokens=0), cost_micro_usd=0).columns()
-    named = [*get_args(refusals.Code), *limits.MEASURES, *prices.Price.__struct_fields__, *columns]
+    named = [*get_args(refusals.Code), *limits.MEASURES, *PriceRow.__struct_encode_fields__, *columns]
     named += ["project_id", "route_model", "upstream", "attempts", *(name.replace("_", "-") for name in limits.SCOPES)]
     assert [name for name in named if f"`{name}`" not in text and f"{name}:" not in text] == []
     assert all(f"`{code}`" in (refusals.__doc__ or "") for code in get_args(refusals.Code))

@@ -43,6 +43,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("c", NOW, None, "alice", "small", 7, "upstream"),
         ("d", NOW - 40 * DAY, "acme", "alice", "small", 1_000_000, "upstream"),
         ("e", NOW, "acme", None, "small", None, None),
+        ("f", NOW, "acme", None, "=1+1\x1b[2J", 0, "upstream"),
     ]
     log.append(
         [
@@ -60,7 +61,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_spend_is_summed_exactly_by_whatever_is_asked(said: Told) -> None:
     assert said("spend", "data").splitlines() == [
-        "$4.500001  acme  4 exchanges  40 tokens in  8 out  1 estimated  1 without a price",
+        "$4.500001  acme  5 exchanges  50 tokens in  10 out  1 estimated  1 without a price",
         "$0.000007  -  1 exchange  10 tokens in  2 out",
     ]
     rows = list(csv.DictReader(io.StringIO(said("spend", "--by", "end-user", "--by", "model", "--csv"))))
@@ -68,11 +69,13 @@ def test_spend_is_summed_exactly_by_whatever_is_asked(said: Told) -> None:
         ("acme/alice", "small", "2500000"),
         ("acme/bob", "large", "2000001"),
         ("acct-1/alice", "small", "7"),
+        ("", "'=1+1\x1b[2J", "0"),
         ("", "small", "0"),
-    ]
+    ], "a model's name is the caller's: no spreadsheet takes it for a formula"
+    assert "$0.00  =1+1\N{REPLACEMENT CHARACTER}[2J  1 exchange" in said("spend", "--by", "model")
     today = f"{datetime.fromtimestamp(NOW / 1e6, UTC):%Y-%m-%d}"
     (day,) = json.loads(said("spend", "--by", "day", "--since", today, "--json"))
-    assert (day["day"], day["exchanges"], day["cost_micro_usd"]) == (today, 4, 3_500_008)
+    assert (day["day"], day["exchanges"], day["cost_micro_usd"]) == (today, 5, 3_500_008)
     (key,) = json.loads(said("spend", "--by", "key", "--until", today, "--json"))
     assert (key["key"], key["cost_micro_usd"]) == ("key_1", 1_000_000)
     for by in BY:

@@ -67,6 +67,16 @@ def spend(
         note(f"{counted(refused.count, 'row')} refused")
 
 
+def _shown(name: str | None) -> str:
+    """A name for people. Callers choose names of models and end users: none may steer a terminal."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in name) if name else "-"
+
+
+def _cell(value: object) -> object:
+    """A value for a spreadsheet, which would take some texts for formulas."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
 def _flat(row: Spent) -> dict[str, str | int | None]:
     return dict(row.group) | {name: getattr(row, name) for name in row.__struct_fields__[1:]}
 
@@ -75,14 +85,14 @@ def _print_csv(rows: list[Spent]) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, _flat(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_flat(row) for row in rows)
+        writer.writerows({name: _cell(value) for name, value in _flat(row).items()} for row in rows)
 
 
 def _print_table(rows: list[Spent]) -> None:
     from tiergate.admission.credit_rows import usd
 
     for row in rows:
-        whose = "  ".join(name or "-" for name in row.group.values())
+        whose = "  ".join(map(_shown, row.group.values()))
         tokens = f"{row.input_tokens:,} tokens in  {row.output_tokens:,} out"
         doubts = f"  {row.estimated:,} estimated" if row.estimated else ""
         doubts += f"  {row.unpriced:,} without a price" if row.unpriced else ""

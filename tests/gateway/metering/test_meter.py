@@ -10,14 +10,18 @@ from tiergate.clock import DAY, SECOND
 from tiergate.gateway.metering.accounts import Account, Share
 from tiergate.gateway.metering.limits import Limit, Limits, Measure, Payer, Scope
 from tiergate.gateway.metering.meter import Meter, Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.refusals import Refusal, anthropic_headers, openai_headers
 from tiergate.gateway.metering.usage import Demand, Seen
+from tiergate.gateway.routing.prices import Price
 
 NOW = int(datetime(2026, 11, 24, 18, tzinfo=UTC).timestamp()) * SECOND
 PRICES = PriceTable(
-    {"small": [Price(input=1_000_000, output=2_000_000)], "large": [Price(input=10_000_000, output=20_000_000)]},
-    free=["gift"],
+    {
+        "small": [Price(from_us=0, input=1_000_000, output=2_000_000)],
+        "large": [Price(from_us=0, input=10_000_000, output=20_000_000)],
+        "gift": [Price(from_us=0, input=0, output=0)],
+    }
 )
 PAYER = Payer("acct", "key_1", "acme", None, "alice")
 DEMAND = Demand(input_bytes=100, max_output_tokens=50)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
 
-import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.errors import InputError
-from tiergate.gateway.metering.prices import Price, PriceTable, Tariff
+from tiergate.admission.known_facts import ModelFact
+from tiergate.gateway.metering.prices import PriceTable, Tariff, price_table
 from tiergate.gateway.metering.usage import Demand, Usage
+from tiergate.gateway.routing.candidates import Candidate, Timeouts, Upstream
+from tiergate.gateway.routing.prices import Price
 
 amounts = st.integers(0, 200_000_000)
 counts = st.integers(0, 10**7)
@@ -24,7 +24,7 @@ def at(day: str) -> int:
 
 
 def tariff(**price: int) -> Tariff:
-    found = PriceTable({"m": [Price(**price)]}).at("m", at("2026-11-24"))
+    found = PriceTable({"m": [Price(from_us=0, **price)]}).at("m", at("2026-11-24"))
     assert found is not None
     return found
 
@@ -81,8 +81,8 @@ def test_no_answer_within_its_limits_costs_more_than_its_bound(
 
 def test_a_price_holds_from_its_day_until_the_next() -> None:
     rows = [
-        Price(input=3, output=9, valid_from=date(2026, 11, 1)),
-        Price(input=1, output=4, valid_from=date(2026, 3, 1)),
+        Price(input=3, output=9, from_us=at("2026-11-01")),
+        Price(input=1, output=4, from_us=at("2026-03-01")),
     ]
     table = PriceTable({"m": rows})
     assert table.at("m", at("2026-02-28T23:59:59.999999")) is None
@@ -91,7 +91,7 @@ def test_a_price_holds_from_its_day_until_the_next() -> None:
         for day in ("2026-03-01", "2026-10-31T23:59:59.999999", "2026-11-01", "2030-01-01")
         if (found := table.at("m", at(day)))
     ] == [(1, 4), (1, 4), (3, 9), (3, 9)]
-    later = PriceTable({"m": [*rows, Price(input=0, output=0, valid_from=date(2026, 12, 1))]})
+    later = PriceTable({"m": [*rows, Price(input=0, output=0, from_us=at("2026-12-01"))]})
     for day in ("2026-03-01", "2026-11-24"):
         assert later.at("m", at(day)) == table.at("m", at(day)), "a price that is added changes no cost before it"
 
@@ -103,7 +103,7 @@ def test_kinds_without_a_price_of_their_own_are_not_free() -> None:
 
 
 def test_a_model_is_free_only_where_somebody_says_so() -> None:
-    table = PriceTable({"dear": [Price(input=1, output=1)]}, free=["gift"])
+    table = PriceTable({"dear": [Price(from_us=0, input=1, output=1)], "gift": [Price(from_us=0, input=0, output=0)]})
     assert table.at("other", 1) is None
     free = table.at("gift", 1)
     assert free is not None
@@ -111,14 +111,21 @@ def test_a_model_is_free_only_where_somebody_says_so() -> None:
     assert (table.in_force, PriceTable({}).in_force) == (True, False)
 
 
-def test_mistakes_in_prices_are_told() -> None:
-    with pytest.raises(InputError, match="two prices from 1970-01-01"):
-        PriceTable({"m": [Price(input=1, output=1), Price(input=2, output=2)]})
-    with pytest.raises(InputError, match="free and has a price"):
-        PriceTable({"m": [Price(input=1, output=1)]}, free=["m"])
-    for wrong in ({"input": 1}, {"input": -1, "output": 1}, {"input": 1.5, "output": 1}):
-        with pytest.raises(msgspec.ValidationError):
-            msgspec.convert(wrong, Price)
-    with pytest.raises(msgspec.ValidationError, match="cached_inputs"):
-        msgspec.convert({"input": 1, "output": 1, "cached_inputs": 0}, Price)
-    assert msgspec.convert({"input": 1, "output": 1, "valid_from": "2026-01-31"}, Price).valid_from.day == 31
+def test_prices_of_models_toml_hold_where_both_are_stated_and_gateway_yaml_has_none() -> None:
+    stated = [ModelFact(model=name, tier="commodity", input_price=3, output_price=15) for name in ("m", "swift")]
+    half = ModelFact(model="half", tier="commodity", input_price=3)
+    upstream = Upstream(
+        name="east", url="https://east.test/v1", dialect="openai", key_env=None, key=None, private=False,
+        timeouts=Timeouts(), concurrency=1, retry_ratio=0.1,
+    )  # fmt: skip
+    dated = Price(from_us=at("2026-01-01"), input=1, output=2)
+    swift = Candidate(name="swift", upstream=upstream, upstream_model="s", prices=(dated,), context_tokens=9)
+    table = price_table([*stated, half], [swift])
+    assert table.at("half", at("2026-11-24")) is None
+    found = [table.at(name, at("2026-11-24")) for name in ("m", "swift")]
+    assert [one and one.output for one in found] == [15, 2]
+    assert table.at("swift", at("2025-12-31")) is None
+
+
+def test_embeddings_write_no_tokens() -> None:
+    assert tariff(input=3, output=15).bound(Demand(input_bytes=2_000_000, choices=0)) == 6

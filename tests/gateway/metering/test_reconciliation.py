@@ -22,13 +22,14 @@ from tests.gateway.conftest import GIVE_UP_S
 from tiergate.clock import DAY, HOUR, SystemClock
 from tiergate.gateway.metering.limits import Limit, LimitStore, Payer
 from tiergate.gateway.metering.meter import Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.recovery import recover
 from tiergate.gateway.metering.shares import ShareStore
 from tiergate.gateway.metering.spend import BY, COLUMNS, spent
-from tiergate.gateway.metering.usage import Demand, Seen
+from tiergate.gateway.metering.usage import Demand, Seen, Usage
 from tiergate.gateway.metering.windows import window
 from tiergate.gateway.metering.worker import Metering
+from tiergate.gateway.routing.prices import Price
 from tiergate.ledger.log import ExchangeLog, is_log, read_log
 from tiergate.ledger.sketches import Sketcher
 from tiergate.parties.database import open_database
@@ -39,10 +40,10 @@ BEGAN = 1_795_500_000_000_000 // DAY * DAY + 12 * HOUR
 
 PRICES = PriceTable(
     {
-        "small": [Price(input=150_000, cached_input=75_000, output=600_000)],
-        "large": [Price(input=3_000_001, cache_write=3_750_000, output=15_000_007, reasoning=16_000_000)],
-    },
-    free=["gift"],
+        "small": [Price(from_us=0, input=150_000, cached_input=75_000, output=600_000)],
+        "large": [Price(from_us=0, input=3_000_001, cache_write=3_750_000, output=15_000_007, reasoning=16_000_000)],
+        "gift": [Price(from_us=0, input=0, output=0)],
+    }
 )
 LIMITS = [
     Limit(scope="organisation", subject="*", measure="usd/month", amount=900_000_000),
@@ -163,25 +164,40 @@ def deployment(folder: Path, limits: list[Limit]) -> None:
 
 
 def exchanges(folder: Path) -> Iterator[pa.RecordBatch]:
-    return read_log(folder / "log", columns=COLUMNS)
+    return read_log(folder / "log", columns=[*COLUMNS, "cache_write_tokens", "reasoning_tokens", "route_model"])
+
+
+def rows_of(folder: Path) -> int:
+    return sum(batch.num_rows for batch in exchanges(folder)) if is_log(folder / "log") else 0
 
 
 def wait_for_rows(folder: Path, rows: int) -> None:
     """Wait until the log has so many rows."""
     give_up = time.monotonic() + GIVE_UP_S
-    while not is_log(folder / "log") or sum(batch.num_rows for batch in exchanges(folder)) < rows:
+    while rows_of(folder) < rows:
         assert time.monotonic() < give_up
         time.sleep(0.05)
 
 
+def repriced(row: dict[str, Any]) -> int:
+    """What an exchange of the log costs by the prices of its time."""
+    tariff = PRICES.at(row["route_model"], round(row["started_at"].timestamp() * 1_000_000))
+    assert tariff is not None
+    counts = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
+    return tariff.cost(Usage(**{name: row[name] for name in counts}))
+
+
 def check(folder: Path) -> int:
-    """Hold what was spent against the sum of exchanges, for every counter of money; returns the sum."""
+    """Hold what was spent against the sum of exchanges, for every counter of money, and each cost against the prices;
+    returns the sum."""
     costs: dict[tuple[str, int], int] = defaultdict(int)
     total = 0
     for batch in exchanges(folder):
         for row in batch.to_pylist():
             cost = row["cost_micro_usd"] or 0
             total += cost
+            if row["cost_micro_usd"] is not None:
+                assert repriced(row) == cost
             names = [row[name] for name in ("account_id", "credential_id", "organization_id", "project_id")]
             at_us = int(row["started_at"].timestamp() * 1_000_000)
             for scope, subject in Payer(*names, row["end_user_id"]).subjects() if cost else ():
@@ -224,21 +240,19 @@ def test_a_hundred_thousand_mixed_requests_reconcile_to_the_micro_dollar(tmp_pat
     assert {"answered", "uncounted", "cut", "retried", "failed", "hung up", "cancelled", "unrecorded"} <= set(done)
     assert done["budget_exhausted"] > 1_000
     assert check(tmp_path) > 0
-    rows = sum(batch.num_rows for batch in exchanges(tmp_path))
-    assert rows == 100_000 - done["cancelled"] - done["unrecorded"]
+    assert rows_of(tmp_path) == 100_000 - done["cancelled"] - done["unrecorded"]
 
 
 def test_a_worker_that_is_killed_is_accounted_for_by_its_exchanges(tmp_path: Path) -> None:
     deployment(tmp_path, LIMITS)
     engine = open_database(tmp_path / "control.sqlite")
     shares = ShareStore(engine)
-    for rounds in (1, 2):
-        process = multiprocessing.get_context("spawn").Process(
-            target=work_for_ever, args=(tmp_path, rounds), daemon=True
-        )
+    for seed in (1, 2):
+        before = rows_of(tmp_path)
+        process = multiprocessing.get_context("spawn").Process(target=work_for_ever, args=(tmp_path, seed), daemon=True)
         process.start()
         try:
-            wait_for_rows(tmp_path, 1_500 * rounds)
+            wait_for_rows(tmp_path, before + 1_500)
         finally:
             process.kill()
             process.join()
@@ -252,8 +266,8 @@ def test_a_worker_that_is_killed_is_accounted_for_by_its_exchanges(tmp_path: Pat
 def test_processes_never_spend_more_than_a_budget_between_them(tmp_path: Path) -> None:
     amount = 1_500_000
     deployment(tmp_path, [Limit(scope="organisation", subject="org-1", measure="usd/month", amount=amount)])
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        done = sum(pool.starmap(work, [(tmp_path, seed, 1_000) for seed in range(3)]), Counter())
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        done = sum(pool.starmap(work, [(tmp_path, seed, 1_500) for seed in range(2)]), Counter())
     assert done["budget_exhausted"] + done["budget_reserved"] > 100
     rows = [row for batch in exchanges(tmp_path) for row in batch.to_pylist() if row["organization_id"] == "org-1"]
     engine = open_database(tmp_path / "control.sqlite")

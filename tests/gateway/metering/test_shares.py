@@ -16,16 +16,17 @@ from tiergate.gateway.metering.accounts import PERIOD_US, Move
 from tiergate.gateway.metering.leases import Lease
 from tiergate.gateway.metering.limits import Limit, Limits, Payer
 from tiergate.gateway.metering.meter import Meter, Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.refusals import Refusal
 from tiergate.gateway.metering.shares import SHARES, ShareStore
 from tiergate.gateway.metering.usage import Demand, Seen
+from tiergate.gateway.routing.prices import Price
 
 CAP = 40
 """Small, so that it is met exactly as often as it is missed."""
 
 MONEY = Limit(scope="organisation", subject="acme", measure="usd/day", amount=CAP)
-PRICES = PriceTable({"m": [Price(input=0, output=1_000_000)]})
+PRICES = PriceTable({"m": [Price(from_us=0, input=0, output=1_000_000)]})
 """A token of an answer costs a micro-dollar: costs are easy to read."""
 
 WORKERS = ("w1", "w2", "w3")
@@ -173,7 +174,7 @@ class Sharing(RuleBasedStateMachine):
         self.engine.dispose()
 
 
-Sharing.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+Sharing.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestSharing = Sharing.TestCase
 
 

@@ -16,16 +16,17 @@ from tiergate.errors import LedgerError
 from tiergate.gateway.metering import worker as worker_module
 from tiergate.gateway.metering.limits import Limit, LimitStore, Payer
 from tiergate.gateway.metering.meter import Ticket
-from tiergate.gateway.metering.prices import Price, PriceTable
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.refusals import Refusal
 from tiergate.gateway.metering.shares import ShareStore
 from tiergate.gateway.metering.usage import Demand, Seen
 from tiergate.gateway.metering.worker import Metering
+from tiergate.gateway.routing.prices import Price
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher
 from tiergate.parties.database import open_database
 
-PRICES = PriceTable({"m": [Price(input=1_000_000, output=1_000_000)]})
+PRICES = PriceTable({"m": [Price(from_us=0, input=1_000_000, output=1_000_000)]})
 PAYER = Payer("acct", "key_1")
 DEMAND = Demand(input_bytes=10, max_output_tokens=10)
 DAY_LIMIT = Limit(scope="key", subject="key_1", measure="usd/day", amount=1_000)

@@ -66,7 +66,7 @@ class Estimator:
         answer = self._of(model).answers.tokens(1)
         if demand.max_output_tokens is not None:
             answer = min(answer, max(0, demand.max_output_tokens))
-        return self.asked(model, demand) + answer * max(1, demand.choices)
+        return self.asked(model, demand) + answer * max(0, demand.choices)
 
     def asked(self, model: str, demand: Demand) -> int:
         """Tokens of a request."""
@@ -100,7 +100,7 @@ class Estimator:
 
     def _learn(self, model: str, demand: Demand, seen: Seen, asked: int, answered: int) -> None:
         learnt = self._of(model)
-        learnt.answers.learn(max(1, demand.choices), answered)
+        learnt.answers.learn(max(0, demand.choices), answered if demand.choices > 0 else 0)
         if not demand.images:
             learnt.asked[_is_wide(demand.input_bytes, demand.input_chars)].learn(demand.input_bytes, asked)
         shown = answered - (counted(seen.reasoning_tokens) or 0)

@@ -53,7 +53,7 @@ class Lease:
 
     def may_have(self, need: int, now_us: int) -> bool:
         """Whether it is worth asking for so much."""
-        stale = not self.is_rate and now_us - self.asked_us >= FRESH_US
+        stale = not self.is_rate and not 0 <= now_us - self.asked_us < FRESH_US
         return stale or self.remaining(now_us) >= need
 
     def ask_for(self, need: int) -> None:

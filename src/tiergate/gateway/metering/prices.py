@@ -8,35 +8,17 @@ changes prices adds a row and leaves the old ones, so that an old exchange costs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from tiergate.admission.known_facts import ModelFact
-from tiergate.clock import SECOND
-from tiergate.errors import InputError
 from tiergate.gateway.metering.usage import Demand, Usage
+from tiergate.gateway.routing.candidates import Candidate
+from tiergate.gateway.routing.prices import Price
 
 PICO: Final = 1_000_000
 """Pico-dollars in a micro-dollar."""
-
-_Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-
-
-class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A price as an operator states it: micro-dollars for a million tokens, from 00:00 UTC of a day.
-
-    ``cached_input`` and ``cache_write`` cost what input costs, and ``reasoning`` what output costs, where they have no
-    price of their own.
-    """
-
-    input: _Amount
-    output: _Amount
-    cached_input: _Amount | None = None
-    cache_write: _Amount | None = None
-    reasoning: _Amount | None = None
-    valid_from: date = date(1970, 1, 1)
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,23 +54,17 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return -(-(demand.most_input * into + demand.most_output * max(self.output, self.reasoning)) // PICO)
 
 
-_FREE: Final = Tariff(input=0, cached_input=0, cache_write=0, output=0, reasoning=0, from_us=0)
-
-
 class PriceTable:
-    """Tariffs of a deployment's models.
+    """Tariffs of a deployment's models, by the names that callers or groups know them by.
 
-    :param prices: rows by model, in any order.
-    :param free: models that cost nothing because the operator says so.
-    Raises `InputError` for two prices of one day, and for a model that is free and has a price.
+    :param prices: a model's prices by the moment from which each holds, in any order.
     """
 
-    def __init__(self, prices: Mapping[str, Sequence[Price]], free: Sequence[str] = ()) -> None:
-        both = set(free) & {model for model, rows in prices.items() if rows}
-        if both:
-            raise InputError(f"the model `{min(both)}` is free and has a price: leave one of them out")
-        self._tariffs = {model: _dated(model, rows) for model, rows in prices.items()}
-        self._tariffs |= dict.fromkeys(free, (_FREE,))
+    def __init__(self, prices: Mapping[str, Sequence[Price]]) -> None:
+        self._tariffs = {
+            model: tuple(_tariff(row) for row in sorted(rows, key=lambda row: -row.from_us))
+            for model, rows in prices.items()
+        }
         self.in_force = bool(self._tariffs)
         """Whether anything is priced at all. Where nothing is, costs are unknown rather than 0."""
 
@@ -100,34 +76,23 @@ class PriceTable:
         return None
 
 
-def price_table(
-    models: Iterable[ModelFact], prices: Mapping[str, Sequence[Price]] | None = None, free: Sequence[str] = ()
-) -> PriceTable:
-    """The prices of a deployment: dated ones, and those of `models.toml` that state both input and output, which hold
-    always. Raises `InputError` as `PriceTable` does, and for a model that both price."""
-    known = dict(prices or {})
-    for model in models:
-        if model.input_price is not None and model.output_price is not None:
-            if model.model in known:
-                raise InputError(f"the model `{model.model}` has a price in `models.toml` and another: keep one")
-            known[model.model] = [Price(input=model.input_price, output=model.output_price)]
-    return PriceTable(known, free)
+def price_table(models: Iterable[ModelFact], candidates: Iterable[Candidate] = ()) -> PriceTable:
+    """The prices of a deployment: those of `models.toml` that state both input and output, which hold always, and in
+    their place those of candidates."""
+    prices: dict[str, Sequence[Price]] = {
+        model.model: [Price(from_us=0, input=model.input_price, output=model.output_price)]
+        for model in models
+        if model.input_price is not None and model.output_price is not None
+    }
+    return PriceTable(prices | {one.name: one.prices for one in candidates})
 
 
-def _dated(model: str, rows: Sequence[Price]) -> tuple[Tariff, ...]:
-    tariffs = []
-    for row in sorted(rows, key=lambda row: row.valid_from, reverse=True):
-        if row.valid_from in {one.valid_from for one in rows if one is not row}:
-            raise InputError(f"the model `{model}` has two prices from {row.valid_from}: keep one")
-        begin = datetime(row.valid_from.year, row.valid_from.month, row.valid_from.day, tzinfo=UTC)
-        tariffs.append(
-            Tariff(
-                input=row.input,
-                cached_input=row.input if row.cached_input is None else row.cached_input,
-                cache_write=row.input if row.cache_write is None else row.cache_write,
-                output=row.output,
-                reasoning=row.output if row.reasoning is None else row.reasoning,
-                from_us=int(begin.timestamp()) * SECOND,
-            )
-        )
-    return tuple(tariffs)
+def _tariff(row: Price) -> Tariff:
+    return Tariff(
+        input=row.input,
+        cached_input=row.input if row.cached_input is None else row.cached_input,
+        cache_write=row.input if row.cache_write is None else row.cache_write,
+        output=row.output,
+        reasoning=row.output if row.reasoning is None else row.reasoning,
+        from_us=row.from_us,
+    )

@@ -39,7 +39,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     :ivar input_chars: characters of it, where that is fewer; it tells scripts apart. 0: as many as bytes.
     :ivar images: images that are named, by address or file, and not carried.
     :ivar max_output_tokens: limit of one answer, by the request or the model.
-    :ivar choices: answers asked for.
+    :ivar choices: answers asked for, 0 where no tokens are written.
     """
 
     input_bytes: int
@@ -57,7 +57,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def most_output(self) -> int:
         """Tokens at most of all answers together."""
         limit = OUTPUT_TOKENS if self.max_output_tokens is None else self.max_output_tokens
-        return min(max(0, limit), MOST_TOKENS) * max(1, self.choices)
+        return min(max(0, limit), MOST_TOKENS) * max(0, self.choices)
 
 
 class Seen(msgspec.Struct, kw_only=True, gc=False):
