@@ -27,6 +27,7 @@ def test_ids_name_a_log_and_a_place_in_it(data: Path) -> None:
     for place in logs_of(data):
         for index in (0, 7, 10**17):
             assert find_decision(data, f"{place.prefix}{index}") == (place, index)
+    assert logs_of(data / "decisions") == logs_of(data)
     copy = data / "decisions" / "worker-2"
     assert [place.folder for place in logs_of(copy)] == [copy]
     assert find_decision(copy, "1") == (logs_of(copy)[0], 1)

@@ -47,7 +47,7 @@ def log(
                 raise
             say_json({"valid": False, "error": str(error), "record": error.index})
             raise typer.Exit(ProofError.exit_code) from error
-    others = [str(place.folder) for place in logs_of(data) if place.folder != log_folder(data)]
+    others = [str(place.folder) for place in logs_of(data)[1:]]
     if as_json:
         facts = found._asdict() | {"root": found.root.hex(), "not_verified": others}
         say_json({"valid": True, "log": reader.origin, "signature_checked": public is not None} | facts)

@@ -29,17 +29,16 @@ class LogPlace(NamedTuple):
 
 def place_of(data: Path, number: int) -> LogPlace:
     """The log of the ``number``-th gateway, counted from 1, whether or not it is there."""
-    if number == 1:
-        return LogPlace(data / FOLDER, "")
-    return LogPlace(data / FOLDER / f"worker-{number}", f"worker-{number}/")
+    return _place(data / FOLDER, number)
 
 
 def logs_of(data: Path) -> list[LogPlace]:
-    """Logs that are there, in the order of their numbers. ``data`` may also be the folder of one log, which stands for
-    itself. Raises `InputError` where there is none."""
-    if (data / ABOUT).exists():
-        return [LogPlace(data, "")]
-    places = [place_of(data, number) for number in range(1, MOST_WORKERS + 1)]
+    """Logs that are there, in the order of their numbers. ``data`` may also be a log itself, such as a copy of one.
+
+    Raises `InputError` where there is none.
+    """
+    first = data if (data / ABOUT).exists() else data / FOLDER
+    places = [_place(first, number) for number in range(1, MOST_WORKERS + 1)]
     found = [place for place in places if (place.folder / ABOUT).exists()]
     if not found:
         raise InputError(f"`{data}` has no decision log: it is made with the first decision on the classified tier")
@@ -55,3 +54,7 @@ def find_decision(data: Path, decision_id: str) -> tuple[LogPlace, int]:
             if place.prefix == prefix:
                 return place, int(parsed[2])
     raise InputError(f"`{decision_id[:80]}` is no decision of `{data}`: give one such as 17 or worker-2/17")
+
+
+def _place(first: Path, number: int) -> LogPlace:
+    return LogPlace(first, "") if number == 1 else LogPlace(first / f"worker-{number}", f"worker-{number}/")

@@ -88,7 +88,7 @@ class DecisionReader:
             merkle.verify_inclusion(index, checkpoint.size, leaf_hash(text), proof, checkpoint.root)
         record = parse_record(text)
         with closing(PersonalValues(self.folder / PERSONAL)) as values:
-            openings, erased = values.of(index), values.erased(index)
+            openings, erased = values.row(index)
         _check_personal(record, openings, erased, index)
         return Kept(index, record, openings, signed)
 
@@ -277,15 +277,16 @@ def verify_log(
 
 
 def _check_personal(record: DecisionRecord, openings: Sequence[Opening], erased: Sequence[str], index: int) -> None:
+    left = set(record.commitments)
     try:
         for opening in openings:
             check_opening(record, opening)
-            if opening.field in erased:
-                raise ProofError(f"`{opening.field}` is said to be erased, and is kept")
-        for field in erased:
+        for field in (*(opening.field for opening in openings), *erased):
             if field not in record.commitments:
                 raise ProofError(f"the record commits to no field `{field}`, which is said to be erased")
-        left = record.commitments.keys() - {opening.field for opening in openings} - set(erased)
+            if field not in left:
+                raise ProofError(f"`{field}` is said to be erased, and is kept")
+            left.discard(field)
         if left:
             raise ProofError(f"the value of `{min(left)}` is missing, not erased")
     except ProofError as error:

@@ -27,6 +27,11 @@ create table if not exists erased (
     record integer not null, field text not null, erased_at integer not null,
     primary key (record, field)) without rowid;
 """
+_ROWS: Final = """
+select record, cast(held as blob),
+    (select group_concat(field, ' ') from erased where erased.record = openings.record)
+from openings
+"""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[Opening]).decode
 
@@ -62,18 +67,13 @@ class PersonalValues:
 
     def of(self, record: int) -> list[Opening]:
         """What is kept of one record, in the order in which it was recorded."""
-        with self._explained():
-            row = self._database.execute(
-                "select cast(held as blob) from openings where record = ?", (record,)
-            ).fetchone()
-        return _openings(record, row[0]) if row else []
+        return self.row(record)[0]
 
-    def erased(self, record: int) -> list[str]:
-        """Fields of one record that were erased."""
+    def row(self, record: int) -> tuple[list[Opening], list[str]]:
+        """What is kept of one record, and the fields that are erased."""
         with self._explained():
-            return [
-                field for (field,) in self._database.execute("select field from erased where record = ?", (record,))
-            ]
+            rows = self._database.execute(f"{_ROWS} where record = ?", (record,)).fetchall()
+        return next(((_openings(*row[:2]), _fields(row[2])) for row in rows), ([], []))
 
     def drop_from(self, size: int) -> None:
         """Forget what belongs to records that were never written."""
@@ -110,12 +110,8 @@ class PersonalValues:
     def rows(self) -> Iterator[tuple[int, list[Opening], list[str]]]:
         """Records that have or had values, in order: what is kept, and the fields that are erased."""
         with self._explained():
-            # A field has no space in its name.
-            for record, held, erased in self._database.execute(
-                "select record, cast(held as blob), (select group_concat(field, ' ') from erased e "
-                "where e.record = o.record) from openings o order by record"
-            ):
-                yield record, _openings(record, held), erased.split(" ") if erased else []
+            for record, held, erased in self._database.execute(f"{_ROWS} order by record"):
+                yield record, _openings(record, held), _fields(erased)
 
     def close(self) -> None:
         self._database.close()
@@ -179,3 +175,8 @@ def _openings(record: int, held: bytes) -> list[Opening]:
         return _decode(held)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofError(f"record {record}: its personal values are damaged: {error}", index=record) from error
+
+
+def _fields(erased: str | None) -> list[str]:
+    # A field has no space in its name.
+    return erased.split(" ") if erased else []
