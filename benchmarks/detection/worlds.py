@@ -19,7 +19,7 @@ oasst1_en_validation, specstory_sessions and prompts_chat were in an earlier rep
 changes. Since then small worlds of the report sources (seeds 21 and 22, 1,500 accounts) led to one more: weak links
 leave the prior odds alone. Seeds 101, 102 and 111 were run before the detector's last changes, 112 before the last
 two (how instructions are told apart, how newcomers are judged), which tuning worlds prompted; 114 was run after them.
-115, 116 and 117 were each run once as new ones; 115 and 117 led to changes of who is a member. Seeds 118 and up have
+115 to 119 were each run once as new ones; 115, 117 and 118 led to changes of who is a member. Seeds 120 and up have
 not been run. Load shapes (servegen_client_rates), networks (ip_asn_ipv4), browsers
 (user_agents) and TLS fingerprints are used by both. The data is read where it lies; nothing of it is kept.
 """
