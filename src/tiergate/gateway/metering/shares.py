@@ -57,6 +57,16 @@ _KEY: Final = ("counter", "window_us", "worker")
 _AMOUNTS: Final = ("held", "used", "overrun")
 _OWN: Final = sa.and_(*(SHARES.c[name] == sa.bindparam(f"of_{name}") for name in _KEY))
 
+# Made once: they take longer to make than to carry out.
+_COUNT_WORKERS: Final = sa.select(sa.func.count()).select_from(_WORKERS)
+_OF_WINDOWS: Final = sa.tuple_(SHARES.c.counter, SHARES.c.window_us).in_(sa.bindparam("windows", expanding=True))
+_SHARES_OF: Final = sa.select(SHARES).where(_OF_WINDOWS)
+_RATES_OF: Final = sa.select(_RATES).where(_RATES.c.counter.in_(sa.bindparam("counters", expanding=True)))
+_INSERT_SHARES: Final = sa.insert(SHARES)
+_UPDATE_SHARES: Final = sa.update(SHARES).where(_OWN)
+_INSERT_RATES: Final = sa.insert(_RATES)
+_UPDATE_RATES: Final = sa.update(_RATES).where(_RATES.c.counter == sa.bindparam("of_counter"))
+
 _Window = tuple[str, int]
 
 
@@ -82,7 +92,7 @@ class ShareStore:
         busy."""
 
         def work(connection: sa.Connection) -> list[Moved]:
-            workers = int(connection.execute(sa.select(sa.func.count()).select_from(_WORKERS)).scalar_one())
+            workers = int(connection.execute(_COUNT_WORKERS).scalar_one())
             done: list[Moved] = []
             for start in range(0, len(moves), _AT_ONCE):
                 done += _move(connection, worker, moves[start : start + _AT_ONCE], workers, now_us)
@@ -147,8 +157,8 @@ class ShareStore:
         found: dict[_Window, Share] = {}
         with self._engine.connect() as connection:
             for start in range(0, len(wanted), _AT_ONCE):
-                some = sa.tuple_(SHARES.c.counter, SHARES.c.window_us).in_(wanted[start : start + _AT_ONCE])
-                for row in connection.execute(query.where(some)).mappings():
+                some = {"windows": wanted[start : start + _AT_ONCE]}
+                for row in connection.execute(query.where(_OF_WINDOWS), some).mappings():
                     found[row["counter"], row["window_us"]] = _share(row)
         return found
 
@@ -166,10 +176,9 @@ class ShareStore:
 
 def _move(connection: sa.Connection, worker: str, moves: Sequence[Move], workers: int, now_us: int) -> list[Moved]:
     keys = [(move.counter, move.window_us) for move in moves]
-    some = sa.tuple_(SHARES.c.counter, SHARES.c.window_us).in_(keys)
     own: dict[_Window, Share] = {}
     others: dict[_Window, Share] = defaultdict(Share)
-    for row in connection.execute(sa.select(SHARES).where(some)).mappings():
+    for row in connection.execute(_SHARES_OF, {"windows": keys}).mappings():
         key, share = (row["counter"], row["window_us"]), _share(row)
         if row["worker"] == worker:
             own[key] = share
@@ -177,8 +186,8 @@ def _move(connection: sa.Connection, worker: str, moves: Sequence[Move], workers
             others[key].held += share.held
             others[key].used += share.used
     rates = [move.counter for move in moves if move.window_us == 0]
-    query = sa.select(_RATES.c.counter, _RATES.c.tat_us).where(_RATES.c.counter.in_(rates))
-    tats = {row.counter: row.tat_us for row in connection.execute(query)} if rates else {}
+    known = connection.execute(_RATES_OF, {"counters": rates}) if rates else ()
+    tats = {row.counter: row.tat_us for row in known}
     results, made, changed, begun, went = [], [], [], [], []
     for key, move in zip(keys, moves, strict=True):
         account = Account(move, own.get(key, Share()), others[key], tats.get(move.counter, 0), now_us)
@@ -196,10 +205,10 @@ def _move(connection: sa.Connection, worker: str, moves: Sequence[Move], workers
             else:
                 begun.append({"counter": move.counter} | rate)
     for statement, rows in (
-        (sa.insert(SHARES), made),
-        (sa.update(SHARES).where(_OWN), changed),
-        (sa.insert(_RATES), begun),
-        (sa.update(_RATES).where(_RATES.c.counter == sa.bindparam("of_counter")), went),
+        (_INSERT_SHARES, made),
+        (_UPDATE_SHARES, changed),
+        (_INSERT_RATES, begun),
+        (_UPDATE_RATES, went),
     ):
         if rows:
             connection.execute(statement, rows)
