@@ -40,6 +40,7 @@ class SdkCaller(ABC):
 
     sdk: ModuleType
     operation: Literal["chat", "responses", "messages"]
+    client: Any
 
     @abstractmethod
     def request(self, question: str, tools: list[Tool], image: bool) -> dict[str, Any]:

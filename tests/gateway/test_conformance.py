@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,21 +63,26 @@ def slow_over_anthropic(slow_upstream: str, tmp_path_factory: pytest.TempPathFac
         yield gateway
 
 
-def _door(gateway: Deployed, kind: type[SdkCaller], dialect: Dialect) -> Door:
+@contextmanager
+def _door(gateway: Deployed, kind: type[SdkCaller], dialect: Dialect) -> Iterator[Door]:
     customer = gateway.customer()
-    return Door(gateway, customer, kind(gateway.address, customer.key), (kind is Messages) != (dialect == "anthropic"))
+    caller = kind(gateway.address, customer.key)
+    with caller.client:
+        yield Door(gateway, customer, caller, (kind is Messages) != (dialect == "anthropic"))
 
 
 @pytest.fixture(params=DOORS, ids=lambda door: f"{door[0].operation}-over-{door[1]}")
-def door(request: pytest.FixtureRequest, plain: Deployed, over_anthropic: Deployed) -> Door:
+def door(request: pytest.FixtureRequest, plain: Deployed, over_anthropic: Deployed) -> Iterator[Door]:
     kind, dialect = request.param
-    return _door(plain if dialect == "openai" else over_anthropic, kind, dialect)
+    with _door(plain if dialect == "openai" else over_anthropic, kind, dialect) as opened:
+        yield opened
 
 
 @pytest.fixture(params=DOORS, ids=lambda door: f"{door[0].operation}-over-{door[1]}")
-def slow_door(request: pytest.FixtureRequest, slow: Deployed, slow_over_anthropic: Deployed) -> Door:
+def slow_door(request: pytest.FixtureRequest, slow: Deployed, slow_over_anthropic: Deployed) -> Iterator[Door]:
     kind, dialect = request.param
-    return _door(slow if dialect == "openai" else slow_over_anthropic, kind, dialect)
+    with _door(slow if dialect == "openai" else slow_over_anthropic, kind, dialect) as opened:
+        yield opened
 
 
 both_ways = pytest.mark.parametrize("stream", [False, True])
@@ -110,9 +116,8 @@ def test_a_streamed_call_is_counted_as_the_same_call_unstreamed(door: Door) -> N
         assert [event for event in events if event.usage is not None or not event.choices] == []
 
 
+@pytest.mark.parametrize("door", [door for door in DOORS if door[0] is Chat], indirect=True)
 def test_who_asks_for_a_streams_usage_gets_it_once(door: Door) -> None:
-    if not isinstance(door.caller, Chat):
-        pytest.skip("other APIs always tell it")
     request = door.caller.request("What is tin?", [], image=False)
     events = list(door.caller.stream(**request, stream_options={"include_usage": True}))
     (told,) = [event.usage for event in events if event.usage is not None]
@@ -203,7 +208,7 @@ def code_of(error: Any) -> str:
 
 def test_a_wrong_key_raises_authentication_error(door: Door) -> None:
     stranger = type(door.caller)(door.gateway.address, "tg_no")
-    with pytest.raises(door.caller.sdk.AuthenticationError) as refused:
+    with stranger.client, pytest.raises(door.caller.sdk.AuthenticationError) as refused:
         stranger.ask("What is tin?")
     assert code_of(refused.value) == "invalid_api_key"
 
@@ -236,7 +241,8 @@ def test_unknown_fields_pass_both_ways_and_none_is_dropped_in_translation(door: 
             door.caller.stream(**request) if stream else door.caller.whole(**request)
         return
     if stream:
-        first = next(iter(door.caller.stream(**request)))
+        with closing(door.caller.stream(**request)) as opened:
+            first = next(iter(opened))
         echoed = first if isinstance(door.caller, Chat) else getattr(first, "message", None) or first.response
     else:
         echoed = door.caller.whole(**request).raw
@@ -248,22 +254,21 @@ def test_models_are_told_in_the_askers_dialect(
     plain: Deployed, over_anthropic: Deployed, upstream_speaks: Dialect
 ) -> None:
     gateway = plain if upstream_speaks == "openai" else over_anthropic
-    key = gateway.customer().key
-    chat, messages = Chat(gateway.address, key).client, Messages(gateway.address, key).client
-    names = ["model-large", "model-medium", "model-small"]
-    assert [(model.id, model.created, model.object) for model in chat.models.list()] == [
-        (name, 1_700_000_000, "model") for name in names
-    ]
-    listed = messages.models.list(limit=2)
-    assert [model.id for model in listed.data] == names[:2]
-    assert [model.id for model in listed] == names
-    assert {model.created_at.isoformat() for model in listed.data} == {"2023-11-14T22:13:20+00:00"}
-    for one in (chat.models.retrieve(names[0]), messages.models.retrieve(names[0])):
-        assert one.id == names[0]
-    for sdk, client in ((openai, chat), (anthropic, messages)):
-        with pytest.raises(sdk.NotFoundError) as missing:
-            client.models.retrieve("...")
-        assert code_of(missing.value) == "model_not_listed"
+    key, names = gateway.customer().key, ["model-large", "model-medium", "model-small"]
+    with Chat(gateway.address, key).client as chat, Messages(gateway.address, key).client as messages:
+        assert [(model.id, model.created, model.object) for model in chat.models.list()] == [
+            (name, 1_700_000_000, "model") for name in names
+        ]
+        listed = messages.models.list(limit=2)
+        assert [model.id for model in listed.data] == names[:2]
+        assert [model.id for model in listed] == names
+        assert {model.created_at.isoformat() for model in listed.data} == {"2023-11-14T22:13:20+00:00"}
+        for one in (chat.models.retrieve(names[0]), messages.models.retrieve(names[0])):
+            assert one.id == names[0]
+        for sdk, client in ((openai, chat), (anthropic, messages)):
+            with pytest.raises(sdk.NotFoundError) as missing:
+                client.models.retrieve("...")
+            assert code_of(missing.value) == "model_not_listed"
 
 
 @pytest.mark.parametrize("given", ["one", ["one", "two"], [1, 2, 3], [[1, 2], [3]]], ids=str)
@@ -291,29 +296,29 @@ def test_a_response_in_the_background_is_refused(plain: Deployed) -> None:
 
 def test_tokens_are_counted_and_that_is_no_exchange(over_anthropic: Deployed) -> None:
     customer = over_anthropic.customer()
-    client = Messages(over_anthropic.address, customer.key).client
-    counted = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "What is tin?"}])
+    with Messages(over_anthropic.address, customer.key).client as client:
+        counted = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "What is tin?"}])
     assert counted.input_tokens > 5
     assert over_anthropic.rows(customer.account_id) == []
-    with pytest.raises(anthropic.AuthenticationError):
-        Messages(over_anthropic.address, "tg_no").client.messages.count_tokens(model=MODEL, messages=[])
+    with Messages(over_anthropic.address, "tg_no").client as stranger, pytest.raises(anthropic.AuthenticationError):
+        stranger.messages.count_tokens(model=MODEL, messages=[])
 
 
 def test_what_the_upstream_does_not_have_is_not_found(plain: Deployed, over_anthropic: Deployed) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         over_anthropic.customer().client.embeddings.create(model=MODEL, input="x")
     assert code_of(missing.value) == "not_supported_by_upstream"
-    client = Messages(plain.address, plain.customer().key).client
-    with pytest.raises(anthropic.NotFoundError) as uncounted:
-        client.messages.count_tokens(model=MODEL, messages=[])
-    assert code_of(uncounted.value) == "not_supported_by_upstream"
+    with Messages(plain.address, plain.customer().key).client as client:
+        with pytest.raises(anthropic.NotFoundError) as uncounted:
+            client.messages.count_tokens(model=MODEL, messages=[])
+        assert code_of(uncounted.value) == "not_supported_by_upstream"
 
 
 def test_paths_that_are_not_there_are_told_in_the_askers_dialect(plain: Deployed) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         plain.customer().client.files.list()
     assert code_of(missing.value) == "not_found"
-    client = Messages(plain.address, plain.customer().key).client
-    with pytest.raises(anthropic.NotFoundError) as unfound:
-        client.messages.batches.list()
-    assert code_of(unfound.value) == "not_found"
+    with Messages(plain.address, plain.customer().key).client as client:
+        with pytest.raises(anthropic.NotFoundError) as unfound:
+            client.messages.batches.list()
+        assert code_of(unfound.value) == "not_found"
