@@ -161,7 +161,8 @@ class Call:
         await reply(send, answer.status, passed, [*headers, *self.headers], kind=None)
 
     async def _stream(self, adapter: Adapter, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
-        await self._services.recorder.begin(self._exchange)
+        if self.surface.recorded:
+            await self._services.recorder.begin(self._exchange)
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         stream = adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
