@@ -34,7 +34,7 @@ from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 
 CLIENTS = 8
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 EXCHANGE_ID = "x-tiergate-exchange-id"
 
 

@@ -158,7 +158,9 @@ async def _under_load(load: Load, before_s: float, after_s: float) -> tuple[dict
     return msgspec.to_builtins(row), began_s, committed_s
 
 
-def judge(seen: list[Seen], workers: int, began_s: float, committed_s: float) -> dict[str, Any]:
+def judge(
+    seen: list[Seen], workers: int, began_s: float, committed_s: float, promised_s: float = PROMISED_S
+) -> dict[str, Any]:
     """What must hold of the answers, and figures. ``live``: when a gateway first refused an ineligible person."""
     closed = [one for one in seen if one.group in ("ineligible", "not_attested")]
     live = {
@@ -171,7 +173,7 @@ def judge(seen: list[Seen], workers: int, began_s: float, committed_s: float) ->
     last_live = max(live.values())
     after = [one for one in seen if one.sent_s > committed_s]
     served_late = [one for one in closed if one.served and one.sent_s > live[one.worker]]
-    promised = [one for one in closed if one.served and one.sent_s > committed_s + PROMISED_S]
+    promised = [one for one in closed if one.served and one.sent_s > committed_s + promised_s]
     refused = [one for one in seen if one.group == "eligible" and not one.served]
     early = [one for one in closed if not one.served and one.done_s < began_s]
     commodity = [one for one in seen if one.group == "commodity"]
@@ -260,9 +262,10 @@ def verify_report(signed: dict[str, Any], public_key: str) -> bool:
 
 
 def drill(
-    folder: Path, *, people: int, workers: int, rate: float, before_s: float, after_s: float, seed: int = 1
-) -> dict[str, Any]:
-    """Run the drill and return its report."""
+    folder: Path, *, people: int, workers: int, rate: float, before_s: float, after_s: float, seed: int = 1,
+    promised_s: float = PROMISED_S,
+) -> dict[str, Any]:  # fmt: skip
+    """Run the drill and return its report. ``promised_s``: seconds after which nobody ineligible may be served."""
     load_before = os.getloadavg()[0]
     sizes = {group: max(2, round(people * share)) for group, share in SHARES.items()}
     world = build(folder / "data", sizes)
@@ -277,7 +280,7 @@ def drill(
         started_s = time.monotonic() - starting_s
         load = Load(world, [door.address for door in doors], rate, seed)
         row, began_s, committed_s = asyncio.run(_under_load(load, before_s, after_s))
-    answers, books = judge(load.seen, workers, began_s, committed_s), audit(world, load.seen)
+    answers, books = judge(load.seen, workers, began_s, committed_s, promised_s), audit(world, load.seen)
     world.engine.dispose()
     return {
         "change": row,
