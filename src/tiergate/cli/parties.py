@@ -149,7 +149,9 @@ def show(
         snapshot = _snapshot(store, at, known)
     found = _find(snapshot, party)
     if not found:
-        raise InputError(f"no party has the id or the exact name `{party}`")
+        raise InputError(
+            f"no party has the id or the exact name `{party}`; listed names that are like one: tiergate parties screen"
+        )
     shown = [_described(snapshot, number) for number in found]
     if as_json:
         say_json(shown)
@@ -157,6 +159,44 @@ def show(
     for one in shown:
         _say_party(one)
     note(f"{counted(len(shown), 'party', 'parties')}, version {snapshot.version}")
+
+
+@app.command("screen")
+def screen(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a person or an organisation.")],
+    country: Annotated[str | None, typer.Option(metavar="XX", help="Its country; compared and shown, no more.")] = None,
+    born: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Date of birth; compared and shown, no more.")
+    ] = None,
+    data: Data = Path("data"),
+    at: At = None,
+    known: Known = None,
+    as_json: Json = False,
+) -> None:
+    """Look for a name on the lists that were imported, however it is spelt. A hit is a question, never a decision.
+
+    \b
+    Example:
+      tiergate parties screen "Volga Stal" --data data
+    """
+    from tiergate.parties.listed_names import listed_names
+
+    with _opened(data) as store:
+        snapshot = _snapshot(store, at, known)
+    index, unread = listed_names(snapshot)
+    hits = index.screen(name, country=country, birth_date=born)
+    if as_json:
+        found = [
+            {"id": hit.listed.reference, "name": hit.listed.name, "score": round(hit.score, 4), "kind": hit.listed.kind,
+             "country": hit.country, "birth_date": hit.birth_date, "why": hit.comparison.explain().splitlines()}
+            for hit in hits
+        ]  # fmt: skip
+        say_json({"version": snapshot.version, "names": len(index), "unreadable": unread, "hits": found})
+        return
+    for hit in hits:
+        say(hit.explain())
+    unreadable = f"; {counted(unread, 'name')} could not be read" if unread else ""
+    note(f"{counted(len(hits), 'hit')} among {counted(len(index), 'listed name')}{unreadable}")
 
 
 @app.command("lists")
