@@ -32,8 +32,13 @@ from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_
 from tiergate.parties.database import open_database
 
 MODEL: Final = "model-small"
-SEAL_EVERY_S: Final = "2"
-"""Sooner than usual, so that sealing is in what is measured."""
+SETTINGS: Final = {
+    "TIERGATE_SEAL_EVERY_S": "2",
+    "TIERGATE_MAX_CONCURRENCY": "20000",
+    "TIERGATE_MAX_CONNECTIONS": "20000",
+    "TIERGATE_UPSTREAM_CONNECTIONS": "20000",
+}
+"""Sealing sooner than usual, so that it is in what is measured; room for as many streams as are asked for."""
 
 Opened = tuple[Door, Running]
 Opening = Callable[[Path, str, int], AbstractContextManager[Opened]]
@@ -50,7 +55,7 @@ def tiergate(folder: Path, upstream: str, core: int, *, tiers: bool = False) -> 
     if tiers:
         (data / FILE).write_text(f'[models."{MODEL}"]\ntier = "commodity"\n')
     command = [sys.executable, *gateway(data, upstream)]
-    with running(command, folder / "out", core, {"TIERGATE_SEAL_EVERY_S": SEAL_EVERY_S}) as process:
+    with running(command, folder / "out", core, SETTINGS) as process:
         yield Door(process.said(r"http://127\.0\.0\.1:\d+"), (f"Authorization: Bearer {key}",), MODEL), process
 
 

@@ -78,8 +78,9 @@ class Gateway:
 
     async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         headers, dialect = dict(scope["headers"]), surface.dialect
-        key = presented_key(headers)
-        if self._live(key) is None:
+        key, snapshot = presented_key(headers), self.snapshot
+        credential = self._live(key)
+        if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return
         body = await _read_body(receive, headers, self._settings.max_body_bytes)
@@ -88,7 +89,8 @@ class Gateway:
             await fail(send, dialect, 413, "request_too_large", message, [(b"connection", b"close")])
             return
         # Sending the body can take as long as the caller likes: what was known before it may be past.
-        credential = self._live(key)
+        if self.snapshot is not snapshot:
+            credential = self._live(key)
         if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return

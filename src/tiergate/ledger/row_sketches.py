@@ -189,8 +189,14 @@ class RowSketcher:
         """The smallest hashes of content words."""
         if not ascii_only:
             content = _with_pairs(masked, content)
-        found = [value for value in _smallest(content, WORD_SAMPLE + 1) if value != _NOTHING]
-        return b"".join(map(self._key_of_word, found[:WORD_SAMPLE]))
+        found = _smallest(content, WORD_SAMPLE)
+        if found and found[-1] == _NOTHING:
+            found.pop()
+        keyed = self._keyed
+        for value in found:
+            if value not in keyed:
+                keyed[value] = self._keys([value])
+        return b"".join([keyed[value] for value in found])
 
     def _familiar(self, data: bytes) -> tuple[list[bytes] | None, bytes]:
         """A text's tokens with what is known of them, as in `_Tokens`; None and nothing where too much is new."""
@@ -255,13 +261,8 @@ class RowSketcher:
         return asks
 
     def _keys(self, values: list[int]) -> bytes:
-        return b"".join([self._columns.keyed(value.to_bytes(8, "little")) for value in values])
-
-    def _key_of_word(self, value: int) -> bytes:
-        known = self._keyed.get(value)
-        if known is None:
-            known = self._keyed[value] = self._columns.keyed(value.to_bytes(8, "little"))
-        return known
+        keyed = self._columns.keyed
+        return b"".join([keyed(value.to_bytes(8, "little")) for value in values])
 
     def _forget(self) -> None:
         self._remembered = 0

@@ -92,11 +92,8 @@ class ClientConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._hosts = 0
-        self._coding: bytes | None = None
-        self._expects = False
-        self._head_bytes = self._received = self._body_bytes = 0
-        """Of the request that is being read: bytes of header fields, of everything, of its body."""
+        self._received = self._body_bytes = 0
+        """Of the request that is being read: bytes of its head or, once that is read, of the rest; of its body."""
         self._reading: Request | None = None
         """The request whose body comes in."""
         self._queue: deque[Request] = deque()
@@ -235,8 +232,7 @@ class ClientConnection(asyncio.Protocol):
     # httptools.HttpRequestParser
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._hosts, self._coding, self._expects = b"", [], 0, None, False
-        self._head_bytes = 0
+        self._url, self._headers = b"", []
 
     def on_url(self, piece: bytes) -> None:
         self._url += piece
@@ -244,28 +240,27 @@ class ClientConnection(asyncio.Protocol):
             raise _RefusedError(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEAD_BYTES or len(self._headers) >= HEADERS:
-            raise _RefusedError(431)
-        if self._reading is not None:
-            return  # a trailer, which must not pass for what was said before the body
-        name = name.lower()
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"transfer-encoding":
-            self._coding = value
-        elif name == b"expect":
-            self._expects = value.lower() == b"100-continue"
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
+        parser, headers = self._parser, self._headers
+        # What comes later is a trailer, which must not pass for what was said before the body.
+        self._headers = []
         version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise _RefusedError(505)
-        if self._coding is not None and (self._coding.strip().lower() != b"chunked" or version == "1.0"):
-            raise _RefusedError(501)
-        if self._hosts > 1 or (not self._hosts and version == "1.1") or len(self._queue) >= PIPELINED:
+        hosts, size, expects = 0, 0, False
+        for name, value in headers:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and (value.strip().lower() != b"chunked" or version == "1.0"):
+                raise _RefusedError(501)
+            elif name == b"expect":
+                expects = value.lower() == b"100-continue" and version == "1.1"
+        if size > HEAD_BYTES or len(headers) > HEADERS:
+            raise _RefusedError(431)
+        if hosts > 1 or (not hosts and version == "1.1") or len(self._queue) >= PIPELINED:
             raise _RefusedError(400)
         path, _, query = self._target().partition(b"?")
         scope = self._scope | {
@@ -274,12 +269,11 @@ class ClientConnection(asyncio.Protocol):
             "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
             "raw_path": path,
             "query_string": query,
-            "headers": self._headers,
+            "headers": headers,
         }
         keep = parser.should_keep_alive() and not parser.should_upgrade()
-        request = self._reading = Request(self, scope, keep=keep, expects=self._expects and version == "1.1")
+        request = self._reading = Request(self, scope, keep=keep, expects=expects)
         self._head_since = None
-        self._head_bytes = 0
         self._received = self._body_bytes = 0
         self._queue.append(request)
         self._proceed()

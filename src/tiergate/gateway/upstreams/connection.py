@@ -35,7 +35,6 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
         self._told: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
         self._received = 0
         self._body_bytes = 0
         self._framed = False
@@ -68,7 +67,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, head: bytes, body: bytes | None) -> Answer:
         """Send a request; its answer fills as it comes."""
-        self._told, self._head_bytes, self._received, self._body_bytes, self._ended = [], 0, 0, 0, False
+        self._told, self._received, self._body_bytes, self._ended = [], 0, 0, False
         self.sent_at = self.heard_at = self._loop.time()
         self._answer = answer = Answer(self._loop, self._transport, self._largest_answer)
         if body and len(body) > HEAD_BYTES:
@@ -131,21 +130,16 @@ class Connection(asyncio.Protocol):
             self._keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEAD_BYTES or len(self._told) >= HEADERS:
-            raise ValueError("its header is too long")
-        if not self._ended:
-            self._told.append((name.lower(), value))
+        self._told.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        told, self._told = self._told, []  # what comes later is another head, or a trailer
         answer, status = self._answer, self._parser.get_status_code()
         if answer is None or self._ended:
             return
-        if status < 200:
-            self._told = []
-            return
-        self._framed = self._check_framing(status)
-        answer.begin(status, self._told)
+        if status >= 200:
+            self._framed = self._check_framing(status, told)
+            answer.begin(status, told)
 
     def on_body(self, piece: bytes) -> None:
         if self._answer is not None and not self._ended:
@@ -160,15 +154,23 @@ class Connection(asyncio.Protocol):
         self._keep = self._parser.should_keep_alive()
         answer.end()
 
-    def _check_framing(self, status: int) -> bool:
+    def _check_framing(self, status: int, told: list[tuple[bytes, bytes]]) -> bool:
         """Whether the answer says where it ends."""
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise ValueError(f"HTTP/{version} is not spoken here")
-        codings = [value for name, value in self._told if name == b"transfer-encoding"]
-        if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked" or version == "1.0"):
-            raise ValueError("its transfer coding is not `chunked` alone")
-        return bool(codings) or status in (204, 304) or any(name == b"content-length" for name, _ in self._told)
+        framed, codings, size = status in (204, 304), 0, 0
+        for name, value in told:
+            size += len(name) + len(value) + 4
+            if name == b"content-length":
+                framed = True
+            elif name == b"transfer-encoding":
+                framed, codings = True, codings + 1
+                if codings > 1 or value.strip().lower() != b"chunked" or version == "1.0":
+                    raise ValueError("its transfer coding is not `chunked` alone")
+        if size > HEAD_BYTES or len(told) > HEADERS:
+            raise ValueError("its header is too long")
+        return framed
 
     def _fail(self, error: UpstreamError) -> None:
         self._keep = False
