@@ -67,6 +67,13 @@ def test_what_is_refused(run_tiergate: RunCommand, tmp_path: Path) -> None:
         assert message in done.stderr
 
 
+def test_a_preview_that_looked_at_nobody_says_so(run_tiergate: RunCommand) -> None:
+    run_tiergate("keys", "create", "alice")
+    done = run_tiergate("packs", "preview", "june_order", "--on", "2026-06-15")
+    assert done.returncode == 0, done.stderr
+    assert "nobody was looked at" in done.stderr
+
+
 def test_show_says_what_is_not_decided(run_tiergate: RunCommand) -> None:
     shown = run_tiergate("packs", "show", "bis_affiliates")
     assert "  seeds.lists: EL MEU SDN\n" in shown.stdout

@@ -151,6 +151,8 @@ def preview(
         say_json(shown.document())
     else:
         _say_preview(shown)
+    if one.kind == "person" and persons is None:
+        note("nobody was looked at: this pack is about persons; give those with access with --persons")
 
 
 @app.command("activate")
