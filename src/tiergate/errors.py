@@ -55,8 +55,9 @@ class ProofError(LedgerError):
 
 
 class UpstreamError(TiergateError):
-    """The upstream model did not answer as an API would."""
+    """The upstream model did not answer as an API would. ``reached``: whether it may have got the request."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, reached: bool = True) -> None:
         super().__init__(message)
         self.status = status
+        self.reached = reached

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.errors import InputError, UpstreamError
-from tiergate.gateway.upstreams.addresses import Address, forbidden, parse
+from tiergate.gateway.routing.urls import address_fault
+from tiergate.gateway.upstreams.addresses import Address, parse
 from tiergate.gateway.upstreams.connection import HEAD_BYTES, HEADERS, Connection
 from tiergate.gateway.upstreams.pool import Limits
 from tiergate.gateway.upstreams.upstream import Upstream
@@ -207,13 +208,13 @@ def test_an_unfit_address_is_a_sentence(url: str, said: str) -> None:
      "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "224.0.0.1", "0.0.0.0", "::"],
 )  # fmt: skip
 def test_metadata_services_are_no_upstreams(address: str) -> None:
-    assert forbidden(address)
+    assert address_fault(address, private=True)
 
     async def start() -> None:
         host = f"[{address.partition('%')[0]}]" if ":" in address else address
         Upstream(f"http://{host}/latest", None, Limits())
 
-    with pytest.raises(InputError, match="metadata"):
+    with pytest.raises(InputError, match="never an upstream"):
         asyncio.run(start())
 
 
@@ -221,4 +222,4 @@ def test_metadata_services_are_no_upstreams(address: str) -> None:
     "address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "8.8.8.8", "2606:4700::1", "fd00::1"]
 )
 def test_other_addresses_are(address: str) -> None:
-    assert not forbidden(address)
+    assert address_fault(address, private=True) is None

@@ -1,34 +1,12 @@
-"""Where an upstream is, and which addresses are never asked.
-
-A gateway that could be pointed at a cloud's metadata service would hand out the machine's own credentials (server-side
-request forgery, OWASP A10:2021). Link-local and metadata addresses are therefore refused when a name resolves to one,
-whatever the name is; redirects are not followed at all.
-"""
+"""Where an upstream is. Which addresses may be asked, `tiergate.gateway.routing.urls` says."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
 
 from tiergate.errors import InputError
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-METADATA: Final = tuple(
-    ipaddress.ip_address(address)
-    for address in (
-        "100.100.100.200",  # Alibaba Cloud
-        "168.63.129.16",  # Azure's wire server
-        "192.0.0.192",  # Oracle Cloud
-        "fd00:ec2::254",  # AWS over IPv6
-        "fd20:ce::254",  # Google Cloud over IPv6
-    )
-)
-"""Metadata services that are not link-local, as most are (169.254.169.254 and the like)."""
-
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +42,6 @@ def parse(url: str) -> Address:
     return Address(tls, host, port or (443 if tls else 80), parts.netloc, parts.path.rstrip("/"))
 
 
-def forbidden(address: str) -> bool:
-    """Whether an IP address is one that no model is behind: link-local, multicast, unspecified, a metadata service."""
-    ip = _plain(ipaddress.ip_address(address.partition("%")[0]))
-    return ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in METADATA
-
-
 def is_literal(host: str) -> bool:
     """Whether a host is an IP address by itself."""
     try:
@@ -77,12 +49,3 @@ def is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _plain(ip: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 address stands for (RFC 4291, 3056, 6052), else the address itself."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip

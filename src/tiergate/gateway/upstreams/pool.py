@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tiergate.errors import UpstreamError
-from tiergate.gateway.upstreams.addresses import Address, forbidden
+from tiergate.gateway.routing.urls import address_fault
+from tiergate.gateway.upstreams.addresses import Address
 from tiergate.gateway.upstreams.connection import Connection
 
 SWEEPS: Final = 5
@@ -26,8 +27,8 @@ SWEEPS: Final = 5
 class Limits:
     """``connect_s`` to open a connection, TLS included, and to wait for one where all are in use; ``read_s`` for the
     upstream's silence, ``answer_s`` for a whole answer, ``idle_s`` for an unused connection, all in seconds;
-    ``connections`` open at once; ``answer_bytes`` for an answer that is read as a whole; ``link_local``: whether
-    addresses may be asked that `addresses.forbidden` names."""
+    ``connections`` open at once; ``answer_bytes`` for an answer that is read as a whole; ``private``: whether
+    addresses of private networks may be asked; ``link_local``: whether those may be that are otherwise never asked."""
 
     connect_s: float = 10.0
     read_s: float = 600.0
@@ -35,6 +36,7 @@ class Limits:
     idle_s: float = 4.0
     connections: int = 1_000
     answer_bytes: int = 64 << 20
+    private: bool = True
     link_local: bool = False
 
 
@@ -71,7 +73,9 @@ class Pool:
                         break
                     first = True
         except TimeoutError as error:
-            raise UpstreamError("all connections to the upstream model are in use", status=503) from error
+            raise UpstreamError(
+                "all connections to the upstream model are in use", status=503, reached=False
+            ) from error
         return await self._open()
 
     def give_back(self, connection: Connection) -> None:
@@ -82,6 +86,12 @@ class Pool:
         connection.idle()
         self._idle.append(connection)
         self._next()
+
+    def retire(self) -> None:
+        """Close what is idle, and what is in use when it is given back."""
+        self._closed = True
+        for connection in list(self._idle):
+            connection.abort()
 
     def close(self) -> None:
         """Close all connections, those in use too."""
@@ -96,12 +106,14 @@ class Pool:
             async with asyncio.timeout(self._limits.connect_s):
                 return await self._connect()
         except TimeoutError as error:
-            raise UpstreamError("the upstream model did not take the connection in time", status=504) from error
+            raise UpstreamError(
+                "the upstream model did not take the connection in time", status=504, reached=False
+            ) from error
         except ssl.SSLError as error:
             message = f"the upstream model's certificate or TLS is not accepted: {error.reason}"
-            raise UpstreamError(message, status=502) from error
+            raise UpstreamError(message, status=502, reached=False) from error
         except (OSError, UnicodeError) as error:
-            raise UpstreamError("the upstream model could not be reached", status=502) from error
+            raise UpstreamError("the upstream model could not be reached", status=502, reached=False) from error
         finally:
             self._opening -= 1
             self._next()
@@ -111,8 +123,9 @@ class Pool:
         address, limits = self._address, self._limits
         found = await self._loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         hosts = list(dict.fromkeys(str(where[0]) for *_, where in found))
-        if not limits.link_local and any(map(forbidden, hosts)):
-            raise UpstreamError("the upstream's name leads to an address that is not asked", status=502)
+        if not limits.link_local and any(address_fault(host, private=limits.private) for host in hosts):
+            message = "the upstream's name leads to an address that is not asked"
+            raise UpstreamError(message, status=502, reached=False)
         failure: OSError | None = None
         for number, host in enumerate(hosts, start=1):
             share = None if number == len(hosts) else limits.connect_s / len(hosts)
@@ -191,7 +204,8 @@ class Pool:
                 connection.heard_at = now
             elif now - connection.heard_at > limits.read_s:
                 connection.abort(UpstreamError("the upstream model did not answer in time", status=504))
-        self._sweeping = self._loop.call_later(self._every_s, self._sweep)
+        if self._all or self._opening or not self._closed:
+            self._sweeping = self._loop.call_later(self._every_s, self._sweep)
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Final
 
 from tiergate.errors import InputError, UpstreamError
-from tiergate.gateway.upstreams.addresses import forbidden, is_literal, parse
+from tiergate.gateway.routing.urls import address_fault
+from tiergate.gateway.upstreams.addresses import is_literal, parse
 from tiergate.gateway.upstreams.answer import Answer
 from tiergate.gateway.upstreams.connection import Connection
 from tiergate.gateway.upstreams.pool import Limits, Pool
@@ -49,8 +50,10 @@ class Upstream:
 
     def __init__(self, url: str, key: str | None, limits: Limits, dialect: Dialect = "openai") -> None:
         address = parse(url)
-        if is_literal(address.host) and forbidden(address.host) and not limits.link_local:
-            raise InputError(f"`{url}` is an address of the machine's own network or a metadata service, not a model's")
+        if is_literal(address.host) and not limits.link_local:
+            fault = address_fault(address.host, private=limits.private)
+            if fault is not None:
+                raise InputError(f"`{url}`: {fault}")
         self._pool = Pool(address, limits)
         self._path = address.path
         # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
@@ -88,6 +91,10 @@ class Upstream:
         """Close all connections; calls under way fail."""
         self._pool.close()
 
+    def retire(self) -> None:
+        """Keep no connection any more; calls under way go on."""
+        self._pool.retire()
+
 
 class Calling:
     """One call, from taking a connection to giving it back."""
@@ -110,7 +117,9 @@ class Calling:
                 except UpstreamError:
                     if not (self._again and connection.used and connection.untouched) or self._called_off:
                         raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, UpstreamError) and self._connection is not None:
+                error.reached = True
             self._give_back()
             raise
 
