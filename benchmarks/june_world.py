@@ -36,9 +36,13 @@ output_price = 15_000_000
 
 [models."fable-5"]
 tier = "commodity"
+input_price = 1_000_000
+output_price = 5_000_000
 
 [models."model-small"]
 tier = "commodity"
+input_price = 100_000
+output_price = 500_000
 """
 CLOSED, CLOSED_COMMODITY, COMMODITY = "mythos-5", "fable-5", "model-small"
 ORGANISATION, EMPLOYER, ISSUER, PROJECT = "org_a", "org_a", "org_a-hr", "red"

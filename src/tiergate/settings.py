@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         None, description="Upstreams, models and groups; gateway.yaml in the data folder if not given."
     )
 
-    upstream_url: str = Field(description="API that answers, up to and with /v1.")
+    upstream_url: str | None = Field(None, description="API that answers where no file has routes, with /v1.")
     upstream_dialect: Dialect = Field("openai", description="Whose API the upstream speaks: `openai`, `anthropic`.")
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
@@ -69,7 +69,9 @@ class Settings(BaseSettings):
 
     @field_validator("upstream_url")
     @classmethod
-    def _is_http_url(cls, value: str) -> str:
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("give an http or https address such as https://api.example.com/v1")

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tiergate.errors import LedgerError
 from tiergate.ledger import segments as segments_module
-from tiergate.ledger.log import INTERRUPTED, ExchangeLog, is_log, read_log
+from tiergate.ledger.log import INTERRUPTED, ExchangeLog, is_log, read_log, writer_is_gone
 from tiergate.ledger.sketches import Sketcher
 from tiergate.ledger.spool import Spool
 from tiergate.records.schema import LOG_SCHEMA, Exchange
@@ -214,6 +214,8 @@ def test_a_live_writer_is_left_alone(tmp_path: Path) -> None:
     second.append([exchange("other")])
     first.append([exchange("mine too")])
     second.close()
+    assert not writer_is_gone(tmp_path, first.writer)
+    assert writer_is_gone(tmp_path, second.writer)
     first.close()
     assert ids(tmp_path) == {"mine": 1, "other": 1, "mine too": 1}
 

@@ -23,8 +23,11 @@ from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import gate_notice, notice
 from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, refuse, reply
+from tiergate.gateway.routing.candidates import Candidate
+from tiergate.gateway.routing.requirements import Exclusion
 from tiergate.gateway.snapshot import Snapshot
-from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
+from tiergate.gateway.tiers import NOT_LISTED, NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
+from tiergate.gateway.ways import OnlyWay, Way
 from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
@@ -102,7 +105,10 @@ class Gateway:
         except InputError as error:
             await fail(send, dialect, 400, "invalid_request", str(error))
             return
-        call = Call(self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"))
+        call = Call(
+            self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
+            headers.get(b"x-tiergate-project"),
+        )  # fmt: skip
         decision = self._decide(credential)
         if not decision.allowed:
             # A refusal holds without its record, unlike an answer: nothing was given away.
@@ -111,13 +117,16 @@ class Gateway:
             link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
             await refuse(send, dialect, decision, link, call.id_header)
             return
+        if self._services.routing.routes is not None:
+            await self._by_routes(call, credential, asked, scope, body, decision.code, send)
+            return
         tiers_in_force, adapter = self.snapshot.models.tiers_in_force, surface.adapters.get(self._speaks)
         if adapter is None:
             message = f"the upstream speaks {self._speaks}'s API, which has no equal of {scope['path']}"
             await call.fail(send, 404, "not_supported_by_upstream", message)
             return
         try:
-            if tiers_in_force:
+            if tiers_in_force or self._services.metering.meter.prices.in_force:
                 body = with_one_model(body, asked, surface.fields)
             upstream_body = adapter.request(body, asked)
         except InputError as error:
@@ -126,14 +135,73 @@ class Gateway:
         charge: Charge | None = None
         if tiers_in_force:
             try:
-                tier, charge = await self._tier(call, credential, asked, headers, decision.code, body)
+                tier, charge = await self._tier(call, credential, asked, asked.model, headers, decision.code, body)
             except LedgerError:
                 await call.refuse_unrecorded(send)
                 return
             if not tier.allowed:
                 await self._refuse_tier(call, tier, send)
                 return
-        await call.answer(adapter, scope["headers"], upstream_body, scope["gone"], send, charge)
+        assert self._services.upstream is not None
+        way = OnlyWay(Way(self._services.upstream, adapter, upstream_body), asked.model)
+        await call.answer(way, scope["headers"], body, scope["gone"], send, charge)
+
+    async def _by_routes(
+        self, call: Call, credential: Credential, asked: Asked, scope: Scope, body: bytes, code: str, send: Send
+    ) -> None:
+        """Let the candidates of what the caller names answer, as the file of routes has them."""
+        routing, headers = self._services.routing, dict(scope["headers"])
+        group = routing.group(asked.model)
+        if group is None:
+            message = f"this gateway knows no model `{asked.model[:200]}`: ask one that GET /v1/models lists"
+            await call.refuse(send, 404, NOT_LISTED.code, message, {})
+            return
+        alone = group.candidates[0] if len(group.candidates) == 1 else None
+        judged = group.offered if alone else (*group.candidates, *group.offered)
+        barred = self._barred(judged, credential, headers, code, call.caller.client_certificate)
+        now_us = self._services.clock.now_us()
+        try:
+            ways = routing.ways(group, call.surface, credential, asked, body, scope["headers"], now_us, barred)
+        except InputError as error:
+            await call.refuse(send, 400, "invalid_request", str(error), {})
+            return
+        if not ways.models:
+            await call.refuse_route(ways.refusal(), send)
+            return
+        charge: Charge | None = None
+        if alone and self.snapshot.models.tiers_in_force:
+            try:
+                tier, charge = await self._tier(call, credential, asked, alone.name, headers, code, body)
+            except LedgerError:
+                await call.refuse_unrecorded(send)
+                return
+            if not tier.allowed:
+                await self._refuse_tier(call, tier, send)
+                return
+        await call.answer(ways, scope["headers"], body, scope["gone"], send, charge)
+
+    def _barred(
+        self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,
+        certificate: str | None,
+    ) -> dict[str, Exclusion]:  # fmt: skip
+        """Candidates that the caller is not admitted to, with the first gate that failed."""
+        snapshot, now_us = self.snapshot, self._services.clock.now_us()
+        if not snapshot.models.tiers_in_force:
+            return {}
+        barred = {}
+        for one in candidates:
+            listed = snapshot.models.by_name.get(one.name)
+            if listed is not None and (listed.tier != one.tier or one.tier == "classified"):
+                # models.toml changed since the routes were read, and they could not be read again.
+                barred[one.name] = Exclusion("tier_changed", "its tier is another one than its group was made with")
+                continue
+            made = self._tiers.decide(
+                snapshot, credential, one.name, headers, code, now_us, certificate=certificate, credit=None
+            )
+            if made is not None and not made.allowed:
+                gate = made.reasons[0].gate
+                barred[one.name] = Exclusion(gate.code, gate.text)
+        return barred
 
     def _live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""
@@ -141,10 +209,11 @@ class Gateway:
         return None if credential is None or credential.revoked_at is not None else credential
 
     async def _tier(
-        self, call: Call, credential: Credential, asked: Asked, headers: dict[bytes, bytes], code: str, body: bytes
-    ) -> tuple[TierDecision, Charge | None]:
-        """The tier's decision; for the classified tier it is on record, and paid for."""
-        certificate, name = call.caller.client_certificate, asked.model
+        self, call: Call, credential: Credential, asked: Asked, name: str, headers: dict[bytes, bytes], code: str,
+        body: bytes,
+    ) -> tuple[TierDecision, Charge | None]:  # fmt: skip
+        """The tier's decision on the model ``name``; for the classified tier it is on record, and paid for."""
+        certificate = call.caller.client_certificate
         model = self.snapshot.models.by_name.get(name)
         if model is None:
             return NOT_LISTED_DECISION, None

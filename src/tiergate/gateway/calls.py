@@ -8,6 +8,7 @@ answer cut by the death of this process shows in the log.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from contextlib import suppress
@@ -20,30 +21,43 @@ from tiergate.clock import Clock
 from tiergate.errors import LedgerError, UpstreamError
 from tiergate.gateway.callers import Caller
 from tiergate.gateway.charging import Charge
-from tiergate.gateway.dialects.adapters import Adapter
 from tiergate.gateway.dialects.common import UPSTREAM_ERROR, Asked, Usage
+from tiergate.gateway.dialects.errors import error_body
 from tiergate.gateway.dialects.sse import EventStream
 from tiergate.gateway.dialects.surfaces import Surface
+from tiergate.gateway.metered import as_raw, demand_of, limit_headers, payer_of, seen_in_stream, seen_whole
+from tiergate.gateway.metering.meter import Charge as Metered
+from tiergate.gateway.metering.meter import Ticket
+from tiergate.gateway.metering.refusals import Refusal
+from tiergate.gateway.metering.usage import Seen
+from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Send, fail, reply
+from tiergate.gateway.routed import Routing
+from tiergate.gateway.routing.failures import Failure, Kind, retry_after_s
+from tiergate.gateway.routing.router import Refusal as RouteRefusal
 from tiergate.gateway.upstreams.answer import Answer
 from tiergate.gateway.upstreams.upstream import Upstream, returned_headers
+from tiergate.gateway.ways import Way, Ways
 from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
 from tiergate.settings import Settings
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
+FALLBACK: Final = b"x-tiergate-fallback"
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every call works with."""
+    """What every call works with. ``upstream``: of the settings, asked where no file has routes."""
 
     settings: Settings
-    upstream: Upstream
+    upstream: Upstream | None
+    routing: Routing
     recorder: Recorder
+    metering: Metering
     clock: Clock
 
 
@@ -52,7 +66,7 @@ class Call:
 
     def __init__(
         self, services: Services, credential: Credential, surface: Surface, asked: Asked, caller: Caller,
-        session: bytes | None,
+        session: bytes | None, project: bytes | None,
     ) -> None:  # fmt: skip
         self._services = services
         self.surface = surface
@@ -68,6 +82,8 @@ class Call:
         self.headers = [self.id_header]
         """What goes out with every answer."""
         self._charge: Charge | None = None
+        self._ticket: Ticket | None = None
+        self._routed: dict[str, str | int | None] = {}
         self._exchange = Exchange(
             exchange_id=self._id,
             started_at=started,
@@ -75,6 +91,7 @@ class Call:
             organization_id=credential.organization_id,
             credential_id=credential.credential_id,
             end_user_id=asked.end_user,
+            project_id=project.decode("latin-1")[:256] if project else None,
             session_id=session.decode("latin-1")[:256] if session else None,
             provider=services.settings.provider,
             operation=surface.operation,
@@ -96,7 +113,7 @@ class Call:
         """Record the exchange as it ended."""
         if not self.surface.recorded:
             return
-        fields |= {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
+        fields |= self._routed | {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
         await self._services.recorder.record(msgspec.structs.replace(self._exchange, **fields))
 
     async def refuse_unrecorded(self, send: Send) -> None:
@@ -110,79 +127,165 @@ class Call:
         """Answer with an error of ours."""
         await fail(send, self.surface.dialect, status, code, message, [*self.headers, *more])
 
+    async def refuse(
+        self, send: Send, status: int, code: str, message: str, details: dict[str, Any], *more: tuple[bytes, bytes]
+    ) -> None:
+        """Record a refusal, and answer with it. It holds without its record: nothing was given away."""
+        with suppress(LedgerError):
+            await self.record(status, finish_reason=code)
+        body = error_body(self.surface.dialect, status, code, message, **details)
+        await reply(send, status, body, [*self.headers, *more])
+
     async def answer(
-        self, adapter: Adapter, headers: RawHeaders, body: bytes, gone: asyncio.Future[None], send: Send,
+        self, ways: Ways, headers: RawHeaders, body: bytes, gone: asyncio.Future[None], send: Send,
         charge: Charge | None = None,
     ) -> None:  # fmt: skip
-        """Ask the upstream and pass its answer on, recording it whatever happens.
+        """Ask upstreams and pass the answer on, recording it whatever happens.
 
-        :param body: what the upstream is asked.
+        :param body: the caller's.
         :param gone: done when the caller hangs up.
         :param charge: what pays for it.
         """
         self._charge = charge
-        call = self._services.upstream.call("POST", adapter.path, headers, body, self._exchange.account_id)
-        # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
-        gone.add_done_callback(call.call_off)
         try:
-            async with call as answer:
-                if answer.content_type == "text/event-stream":
-                    await self._stream(adapter, answer, gone, send)
-                else:
-                    await self._whole(adapter, answer, send)
-        except UpstreamError as error:
-            if gone.done():
-                await self.record(CLIENT_GONE, finish_reason="client_disconnected")
-                raise ClientGoneError from error
-            await self.record(error.status, finish_reason=UPSTREAM_ERROR)
-            await self.fail(send, error.status, UPSTREAM_ERROR, str(error))
+            if not self.surface.recorded or await self._admitted(ways.models, body, send):
+                await self._ask(ways, headers, gone, send)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
             await self.fail(send, 503, "not_recorded", message)
         finally:
-            gone.remove_done_callback(call.call_off)
+            ways.close()
+            if self._ticket is not None:
+                self._ticket.release()
             if charge is not None:
                 await charge.release()
 
-    async def _whole(self, adapter: Adapter, answer: Answer, send: Send) -> None:
-        body = await answer.read()
-        passed, said = adapter.answer(answer.status, body, self._services.clock.now_us())
-        await self.record(
-            answer.status,
+    async def _admitted(self, models: tuple[str, ...], body: bytes, send: Send) -> bool:
+        """Whether limits and prices let the request through; it is answered where they do not."""
+        exchange = self._exchange
+        try:
+            admitted = await self._services.metering.admit(
+                payer_of(exchange), models, demand_of(self._asked, body), exchange.started_at
+            )
+        except LedgerError:
+            message = "limits cannot be looked up right now, so the request is refused"
+            await self.refuse(send, 503, "limits_not_known", message, {}, (b"retry-after", b"1"))
+            return False
+        if isinstance(admitted, Refusal):
+            headers = as_raw(admitted.headers())
+            await self.refuse(
+                send, admitted.status, admitted.code, admitted.message, admitted.details(), *headers
+            )  # fmt: skip
+            return False
+        self._ticket = admitted
+        self.headers += limit_headers(self.surface.dialect, admitted, self._services.clock.now_us())
+        return True
+
+    async def _ask(self, ways: Ways, headers: RawHeaders, gone: asyncio.Future[None], send: Send) -> None:
+        while (way := ways.next()) is not None:
+            if ways.wait_s > 0:
+                await asyncio.wait([gone], timeout=ways.wait_s)
+            self._routed = ways.columns()
+            call = way.upstream.call("POST", way.adapter.path, headers, way.body, self._exchange.account_id)
+            # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
+            gone.add_done_callback(call.call_off)
+            try:
+                async with call as answer:
+                    if answer.status >= 400 and ways.failed(self._failure(answer)):
+                        continue
+                    self._offer(ways, answer.status)
+                    if answer.content_type == "text/event-stream":
+                        await self._stream(ways, way, answer, gone, send)
+                    else:
+                        await self._whole(ways, way, answer, send)
+                    return
+            except UpstreamError as error:
+                if gone.done():
+                    await self.record(CLIENT_GONE, finish_reason="client_disconnected")
+                    raise ClientGoneError from error
+                if ways.failed(Failure(Kind.UNANSWERED if error.reached else Kind.UNREACHED)):
+                    continue
+                self._offer(ways, error.status)
+                await self.record(error.status, finish_reason=UPSTREAM_ERROR)
+                await self.fail(send, error.status, UPSTREAM_ERROR, str(error))
+                return
+            finally:
+                gone.remove_done_callback(call.call_off)
+        await self.refuse_route(ways.refusal(), send)
+
+    async def refuse_route(self, refusal: RouteRefusal, send: Send) -> None:
+        """Say why no candidate could be asked."""
+        more = [] if refusal.offer is None else [(FALLBACK, refusal.offer.encode())]
+        if refusal.retry_after_s is not None:
+            more.append((b"retry-after", str(max(1, math.ceil(refusal.retry_after_s))).encode()))
+        await self.refuse(send, refusal.status, refusal.code, refusal.message, refusal.details(), *more)
+
+    def _failure(self, answer: Answer) -> Failure:
+        wait_s = retry_after_s(answer.header(b"retry-after"), self._services.clock.now_us())
+        return Failure(Kind.STATUS, answer.status, wait_s)
+
+    def _offer(self, ways: Ways, status: int) -> None:
+        """Name a model of a lower tier with a failure that ends all attempts."""
+        if (status >= 500 or status == 429) and (offer := ways.offer()) is not None:
+            self.headers.append((FALLBACK, offer.encode()))
+
+    async def _whole(self, ways: Ways, way: Way, answer: Answer, send: Send) -> None:
+        body, status = await answer.read(), answer.status
+        passed, said = way.adapter.answer(status, body, self._services.clock.now_us())
+        seen = None
+        if status < 400:
+            ways.answered(status)
+            ways.ended(said.usage.output_tokens if said.usage else None)
+            seen = seen_whole(self._asked, said.usage, said.text, body)
+        await self._record_answer(
+            status,
+            way,
+            said.usage,
+            seen,
             finish_reason=said.finish_reason,
             response_model=said.model,
             response_text=said.text if self._keep_text else None,
-            **_tokens(said.usage),
         )
-        await self._settle(answer.status, said.usage)
+        await self._settle(status, said.usage)
         headers = returned_headers(answer)
         if passed is not body:
             headers = [JSON_TYPE, *(header for header in headers if header[0] != b"content-type")]
-        await reply(send, answer.status, passed, [*headers, *self.headers], kind=None)
+        await reply(send, status, passed, [*headers, *self.headers], kind=None)
 
-    async def _stream(self, adapter: Adapter, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
+    async def _stream(self, ways: Ways, way: Way, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
+        status, begun = answer.status, None
+        if status < 400:
+            ways.answered(status)
+            begun = self._ticket.begun(way.model) if self._ticket is not None else None
         if self.surface.recorded:
-            await self._services.recorder.begin(self._exchange)
+            columns = self._routed | (begun.columns() if begun is not None else {})
+            await self._services.recorder.begin(msgspec.structs.replace(self._exchange, **columns))
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        stream = adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
-        finish, recorded = None, False
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        stream = way.adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
+        finish, recorded, told = None, False, status >= 400
         try:
             while True:
                 piece = await answer.readany()
                 if not piece:
                     break
                 passed = stream.feed(piece)
+                if not told and stream.pieces:
+                    told = True
+                    ways.first_token()
                 if stream.done and not recorded:
-                    await self._record_stream(answer.status, stream, None)
+                    await self._record_stream(status, way, stream, None, begun)
                     recorded = True
                 if passed:
                     await send({"type": "http.response.body", "body": passed, "more_body": True})
         except UpstreamError:
             finish = "client_disconnected" if gone.done() else "upstream_broke_off"
         rest = stream.end() if finish is None else b""
+        if status < 400 and finish != "client_disconnected":
+            output = stream.usage.output_tokens if stream.usage else None
+            ways.ended(output, broke_off=finish is not None and not recorded)
         if not recorded:
-            await self._record_stream(answer.status, stream, finish)
+            await self._record_stream(status, way, stream, finish, begun)
         if finish == "upstream_broke_off":
             # Ending the chunked body properly would pass a cut answer off as a whole one.
             raise ClientGoneError
@@ -193,15 +296,20 @@ class Call:
         if self._charge is not None and self.surface.recorded and status < 400:
             await self._charge.settle(usage, tokens_seen)
 
-    async def _record_stream(self, status: int, stream: EventStream, finish: str | None) -> None:
+    async def _record_stream(
+        self, status: int, way: Way, stream: EventStream, finish: str | None, begun: Metered | None
+    ) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
-            await self.record(
+            await self._record_answer(
                 status,
+                way,
+                stream.usage,
+                seen_in_stream(stream, complete=finish is None) if status < 400 else None,
+                begun,
                 finish_reason=finish or stream.finish_reason,
                 response_model=stream.model,
                 response_text=stream.text,
-                **_tokens(stream.usage),
             )
             # What a stream says of its use on the way is not yet all: whoever hangs up must not pay for less.
             usage = None if finish == "client_disconnected" else stream.usage
@@ -209,6 +317,25 @@ class Call:
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
+
+    async def _record_answer(
+        self, status: int, way: Way, usage: Usage | None, seen: Seen | None, begun: Metered | None = None,
+        **fields: Any,
+    ) -> None:  # fmt: skip
+        """Record an answer with what it used and cost, which is settled before and taken back where the record fails.
+
+        :param seen: what passed of it, None for an error; ``begun``: what its beginning is on record with.
+        """
+        ticket = self._ticket
+        if ticket is None or seen is None:
+            await self.record(status, **fields, **_tokens(usage))
+            return
+        columns = ticket.settle(seen, way.model).columns()
+        try:
+            await self.record(status, **fields, **columns)
+        except LedgerError:
+            ticket.void((begun.cost_micro_usd if begun is not None else None) or 0)
+            raise
 
 
 def _tokens(usage: Usage | None) -> dict[str, int | None]:

@@ -25,15 +25,21 @@ class Listing:
 
     def __init__(self, services: Services) -> None:
         self._upstream = services.upstream
+        self._routing = services.routing
         self._speaks = services.settings.upstream_dialect
 
     async def answer(self, scope: Scope, asker: Dialect, may: Callable[[str], bool], send: Send) -> None:
         """Answer one request. ``may``: whether the caller may use the model of a name."""
         name = scope["path"].removeprefix(PATH).removeprefix("/")
         # A name of dots alone would lead to another path of the upstream's.
-        if name and (not name.strip(".") or not may(name)):
+        routed = self._routing.routes is not None
+        if name and not routed and (not name.strip(".") or not may(name)):
             await fail(send, asker, 404, "model_not_listed", f"no model `{name[:200]}` is listed for you")
             return
+        if routed:
+            await self._of_routes(name, asker, may, scope["query_string"].decode("latin-1"), send)
+            return
+        assert self._upstream is not None
         path = f"/models/{quote(name, safe='')}" if name else model_lists.ALL[self._speaks]
         try:
             async with self._upstream.call("GET", path, scope["headers"], None) as answer:
@@ -50,6 +56,22 @@ class Listing:
         elif asker != self._speaks:
             body = translated_error(asker, status, body)
         await reply(send, status, body, [header for header in headers if header[0] != b"content-type"])
+
+    async def _of_routes(self, name: str, asker: Dialect, may: Callable[[str], bool], query: str, send: Send) -> None:
+        """The groups and models of the file of which the caller may use one."""
+        routes = self._routing.routes
+        assert routes is not None
+        usable = [one.name for one in routes.groups.values() if any(may(model.name) for model in one.candidates)]
+        if name and name not in usable:
+            await fail(send, asker, 404, "model_not_listed", f"no model `{name[:200]}` is listed for you")
+            return
+        models: list[model_lists.Model] = [
+            model_lists.in_dialect(
+                {"id": one, "object": "model", "created": 0, "owned_by": "upstream"}, "openai", asker
+            )
+            for one in ([name] if name else usable)
+        ]
+        await reply(send, 200, msgspec.json.encode(models[0]) if name else model_lists.list_body(models, asker, query))
 
     def _told(self, name: str, body: bytes, asker: Dialect, may: Callable[[str], bool], query: str) -> bytes:
         if name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import uvloop
 
@@ -25,7 +27,13 @@ from tiergate.gateway.calls import Services
 from tiergate.gateway.charging import Till
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.deciding import DecisionWriter
+from tiergate.gateway.metering.prices import PriceTable, price_table
+from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.routed import Routing
+from tiergate.gateway.routing.reload import FILE as ROUTES
+from tiergate.gateway.routing.reload import InForce
+from tiergate.gateway.routing.reload import load as load_routes
 from tiergate.gateway.serving.connection import Patience
 from tiergate.gateway.serving.server import HttpServer
 from tiergate.gateway.snapshot import Snapshot, counters, load
@@ -54,6 +62,9 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
+    if settings.upstream_url is None and not _routes_path(settings).exists():
+        message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
+        raise SettingsError(f"{message}; see `tiergate serve --help`")
     with _listen(settings.host, settings.port) as listener:
         uvloop.run(_serve(settings, listener, ready))
 
@@ -83,20 +94,35 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
     log = ExchangeLog.open(
         settings.data / "log", sketcher=sketcher, retention=settings.retention, durable=settings.durable
     )
-    upstream = _upstream(settings)
+    upstream = None if settings.upstream_url is None else _upstream(settings, settings.upstream_url)
     loop = asyncio.get_running_loop()
     recorder = Recorder(log, loop, seal_every_s=settings.seal_every_s, durable=settings.durable)
-    services = Services(settings, upstream, recorder, clock)
+    path = _routes_path(settings)
+    forced = load_routes(path, None, snapshot.models, os.environ)
+    metering = Metering(engine, settings.data / "log", log.writer, _prices(snapshot, forced), clock)
+    routing = Routing(settings, metering.meter.estimator)
+    routing.use(forced.routes)
+    services = Services(settings, upstream, routing, recorder, metering, clock)
     writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified)
 
+    async def follow(before: Snapshot, forced: InForce) -> InForce:
+        """The routes in force, and the prices that go with them."""
+        now = await asyncio.to_thread(load_routes, path, forced, gateway.snapshot.models, os.environ)
+        if now.routes is not forced.routes or gateway.snapshot.models is not before.models:
+            routing.use(now.routes)
+            metering.meter.replace(prices=_prices(gateway.snapshot, now))
+        return now
+
     async def refresh() -> None:
-        complaint = None
+        complaint, in_force = None, forced
         while True:
             await asyncio.sleep(POLL_S)
             try:
+                before = gateway.snapshot
                 reading, gateway.snapshot = await asyncio.to_thread(fresh, gateway.snapshot)
+                in_force = await follow(before, in_force)
                 if gateway.snapshot.complaint is not None:
                     raise InputError(gateway.snapshot.complaint)
                 feed.in_force(reading)
@@ -129,8 +155,11 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         with suppress(asyncio.CancelledError):
             await refreshing
         await classified.close()
+        await metering.close()
         await recorder.close()
-        await upstream.close()
+        await routing.close()
+        if upstream is not None:
+            await upstream.close()
         engine.dispose()
 
 
@@ -150,7 +179,16 @@ def _settle() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _upstream(settings: Settings) -> Upstream:
+def _routes_path(settings: Settings) -> Path:
+    return settings.routes or settings.data / ROUTES
+
+
+def _prices(snapshot: Snapshot, forced: InForce) -> PriceTable:
+    candidates = forced.routes.candidates.values() if forced.routes is not None else ()
+    return price_table(snapshot.models.by_name.values(), candidates)
+
+
+def _upstream(settings: Settings, url: str) -> Upstream:
     key = settings.upstream_api_key
     limits = Limits(
         connect_s=settings.connect_timeout_s,
@@ -161,7 +199,7 @@ def _upstream(settings: Settings) -> Upstream:
         answer_bytes=settings.max_answer_bytes,
         link_local=settings.upstream_link_local,
     )
-    return Upstream(settings.upstream_url, key.get_secret_value() if key else None, limits, settings.upstream_dialect)
+    return Upstream(url, key.get_secret_value() if key else None, limits, settings.upstream_dialect)
 
 
 def _listen(host: str, port: int) -> socket.socket:

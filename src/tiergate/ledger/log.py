@@ -166,7 +166,7 @@ def read_pieces(
 
 def writer_is_gone(folder: Path, writer: str) -> bool:
     """Whether a writer ended or died, and all it wrote is sealed (see `adopt`)."""
-    return not (folder / "spool" / f"{writer}.sqlite").exists()
+    return not (folder / "spool" / f"{writer}.lock").exists()
 
 
 def read_writer(folder: Path, writer: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

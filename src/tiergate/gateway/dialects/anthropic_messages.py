@@ -217,8 +217,8 @@ class MessageStream(EventStream):
             return
         if event.type == "content_block_delta":
             self.pieces += 1
-            if self._texts is not None and event.delta and isinstance(event.delta.text, str):
-                self._texts.append(event.delta.text)
+            if event.delta and isinstance(event.delta.text, str):
+                self._tell(event.delta.text)
         elif event.type == "message_start" and event.message:
             self.model = event.message.model
             if event.message.usage:

@@ -173,8 +173,7 @@ class ChatOverMessages(EventStream):
 
     def _say(self, index: int, delta: _Delta) -> None:
         if delta.type == "text_delta" and delta.text:
-            if self._texts is not None:
-                self._texts.append(delta.text)
+            self._tell(delta.text)
             self._choice({"content": delta.text})
         elif delta.type == "input_json_delta" and delta.partial_json and index in self._calls:
             self._argue(index, delta.partial_json)

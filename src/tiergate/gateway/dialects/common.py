@@ -23,7 +23,8 @@ class Asked(msgspec.Struct, kw_only=True):
     ``limits``: of the tokens of an answer, all that are given, as upstreams differ in which they obey. ``answers``: how
     many are asked for, 0 where no tokens are written. ``prompt_text``: the last words of the user's
     own, then the results of tools since the model last spoke. ``show_usage``: the caller wants a stream's usage.
-    ``tool_models``: models that tools are to ask.
+    ``tool_models``: models that tools are to ask. ``cache_key``: the caller's own name for a beginning that an
+    upstream may have cached; ``continues``: the answer that this goes on from.
     """
 
     model: str
@@ -38,6 +39,8 @@ class Asked(msgspec.Struct, kw_only=True):
     prompt_text: str | None = None
     tool_names: list[str] | None = None
     tool_models: list[str] = []
+    cache_key: str | None = None
+    continues: str | None = None
     needs_tools: bool = False
     needs_vision: bool = False
     needs_structure: bool = False

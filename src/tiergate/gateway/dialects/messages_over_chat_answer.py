@@ -221,8 +221,7 @@ class MessageOverChat(EventStream):
         if not self._text_is_open:
             self._begin({"type": "text", "text": ""})
             self._text_is_open = True
-        if self._texts is not None:
-            self._texts.append(text)
+        self._tell(text)
         self._delta(self._blocks - 1, {"type": "text_delta", "text": text})
 
     def _say_call(self, call: _Call) -> None:

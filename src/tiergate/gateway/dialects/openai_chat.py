@@ -68,6 +68,7 @@ class _Request(msgspec.Struct):
     response_format: _Format | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    prompt_cache_key: Any = None
 
 
 class _InputDetails(msgspec.Struct):
@@ -144,6 +145,7 @@ def read_request(body: bytes) -> Asked:
         prompt_text=newest(_turns(messages)),
         tool_names=[one.name for one in named if one] or None,
         tool_models=[tool.model for tool in tools if tool.model is not None],
+        cache_key=request.prompt_cache_key if isinstance(request.prompt_cache_key, str) else None,
         needs_tools=bool(named),
         needs_vision=any(
             part.type == "image_url" for m in messages if isinstance(m.content, list) for part in m.content
@@ -230,8 +232,8 @@ class ChatStream(EventStream):
         for choice in event.choices:
             self.pieces += choice.finish_reason is None
             self.finish_reason = choice.finish_reason or self.finish_reason
-            if self._texts is not None and (text := _said(choice.delta)):
-                self._texts.append(text)
+            if text := _said(choice.delta):
+                self._tell(text)
 
 
 ADAPTER: Final = through(

@@ -78,6 +78,8 @@ class _Request(msgspec.Struct):
     text: _TextConfig | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    prompt_cache_key: Any = None
+    previous_response_id: Any = None
 
 
 class _InputDetails(msgspec.Struct):
@@ -168,6 +170,8 @@ def read_request(body: bytes) -> Asked:
         prompt_text=request.input if isinstance(request.input, str) else newest(_turns(items)),
         tool_names=[tool.name for tool in tools if tool.name] or None,
         tool_models=[tool.model for tool in tools if tool.model is not None],
+        cache_key=request.prompt_cache_key if isinstance(request.prompt_cache_key, str) else None,
+        continues=request.previous_response_id if isinstance(request.previous_response_id, str) else None,
         needs_tools=bool(tools),
         needs_vision=any(item.has_image() for item in items),
         needs_structure=format_type not in (None, "text"),
@@ -196,8 +200,8 @@ class ResponseStream(EventStream):
         if event.type is not None and event.type.endswith(".delta"):
             self.pieces += 1
         if event.type == "response.output_text.delta":
-            if self._texts is not None and isinstance(event.delta, str):
-                self._texts.append(event.delta)
+            if isinstance(event.delta, str):
+                self._tell(event.delta)
         elif event.type in _ENDS:
             self.done = True
             said = event.response.answered() if event.response else Answered(finish_reason=UPSTREAM_ERROR)

@@ -22,6 +22,9 @@ class EventStream:
         self.done = False
         self.pieces = 0
         """Events that told a part of the answer: it has about as many tokens at least."""
+        self.text_bytes = 0
+        self.text_chars = 0
+        """Of the text that it told."""
         self._texts: list[str] | None = [] if keep_text else None
         self._rest = b""
 
@@ -45,6 +48,13 @@ class EventStream:
     def text(self) -> str | None:
         """The answer's text, where it is kept."""
         return "".join(self._texts) if self._texts else None
+
+    def _tell(self, text: str) -> None:
+        """Count a part of the answer's text, and keep it where it is kept."""
+        self.text_chars += len(text)
+        self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        if self._texts is not None:
+            self._texts.append(text)
 
     def _lines(self, piece: bytes) -> list[bytes]:
         """The lines that ``piece`` completes."""

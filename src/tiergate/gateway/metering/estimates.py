@@ -20,6 +20,9 @@ PRIOR_BYTES: Final = 4_000
 KEPT_BYTES: Final = 4_000_000
 """What was learnt from more text than this is halved, so that newer text counts for more."""
 
+MOST_MODELS: Final = 10_000
+"""Beyond so many, what was learnt is forgotten: where nothing is priced, callers may make names up."""
+
 ANSWER_TOKENS: Final = 500
 PRIOR_ANSWERS: Final = 10
 KEPT_ANSWERS: Final = 2_000
@@ -104,12 +107,14 @@ class Estimator:
         if not demand.images:
             learnt.asked[_is_wide(demand.input_bytes, demand.input_chars)].learn(demand.input_bytes, asked)
         shown = answered - (counted(seen.reasoning_tokens) or 0)
-        if shown > 0:
+        if shown > 0 and seen.text_bytes:
             learnt.said[_is_wide(seen.text_bytes, seen.text_chars)].learn(seen.text_bytes, shown)
 
     def _of(self, model: str) -> _Learnt:
         learnt = self._models.get(model)
         if learnt is None:
+            if len(self._models) >= MOST_MODELS:
+                self._models.clear()
             learnt = self._models[model] = _Learnt()
         return learnt
 

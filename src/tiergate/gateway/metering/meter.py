@@ -86,9 +86,12 @@ class Ticket:
         """Give back what was set aside, as there was no answer. Does nothing to a closed ticket. The request counts."""
         self._close(0, 0)
 
-    def void(self) -> None:
-        """Take a settlement back, as its exchange could not be recorded. Its tokens count all the same."""
-        cost, self._cost = self._cost, 0
+    def void(self, recorded: int = 0) -> None:
+        """Take a settlement back, as its exchange could not be recorded. Its tokens count all the same.
+
+        :param recorded: what its beginning is on record with, in micro-dollars.
+        """
+        cost, self._cost = self._cost - recorded, recorded
         for lease in self._plan.money if cost else ():
             kept = self._meter.kept(lease)
             kept.left += cost

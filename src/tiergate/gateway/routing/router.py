@@ -47,13 +47,15 @@ class Route:
     """One request's way: its attempts, and what to say where there is none."""
 
     def __init__(
-        self, router: Router, group: Group, ask: Ask, now_us: int, barred: Mapping[str, Exclusion]
+        self, router: Router, group: Group, ask: Ask, now_us: int, barred: Mapping[str, Exclusion],
+        unfit: Mapping[str, Exclusion],
     ) -> None:  # fmt: skip
         self.group = group
         self._router = router
         self._ask = ask
         self._now_us = now_us
         self._barred = barred
+        self._unfit = unfit
         found = {one.name: self._against(one) for one in group.candidates}
         self.excluded = {name: reasons for name, reasons in found.items() if reasons}
         """Candidates that do not qualify, with every reason."""
@@ -100,6 +102,8 @@ class Route:
         found = exclusions(one, self._ask.required)
         if price_at(one.prices, self._now_us) is None:
             found.append(NO_PRICE)
+        if one.name in self._unfit:
+            found.append(self._unfit[one.name])
         if one.name in self._barred:
             found.insert(0, self._barred[one.name])
         return tuple(found)
@@ -113,10 +117,14 @@ class Router:
         self.clock = clock
         self.rng = rng
 
-    def route(self, group: Group, ask: Ask, now_us: int, barred: Mapping[str, Exclusion] = _NOBODY) -> Route:
+    def route(
+        self, group: Group, ask: Ask, now_us: int, barred: Mapping[str, Exclusion] = _NOBODY,
+        unfit: Mapping[str, Exclusion] = _NOBODY,
+    ) -> Route:  # fmt: skip
         """Who is to be asked.
 
         :param now_us: microseconds since the epoch, for prices.
         :param barred: candidates that the caller is not admitted to, with what admission says.
+        :param unfit: candidates that cannot be asked this by their own API.
         """
-        return Route(self, group, ask, now_us, barred)
+        return Route(self, group, ask, now_us, barred, unfit)

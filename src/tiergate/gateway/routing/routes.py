@@ -226,6 +226,11 @@ class _Joiner:
                 f"an error names those without trying them, or take them out",
                 "groups", name, "candidates",
             )  # fmt: skip
+        if len(tried) > 1 and "classified" in tiers:
+            self._add(
+                f"`groups.{name}.candidates` are classified: decision and credit are for one model, so name one alone",
+                "groups", name, "candidates",
+            )  # fmt: skip
         for one in offered:
             if tiers and TIER_RANK[one.tier or ""] > TIER_RANK[tiers[0]]:
                 self._add(f"`groups.{name}.offer` would offer `{one.name}` of a higher tier", "groups", name, "offer")
