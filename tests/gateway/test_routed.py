@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +152,46 @@ def test_an_error_of_the_request_is_not_tried_again(routed: Deployed) -> None:
     assert (row["attempts"], row["cost_micro_usd"]) == (1, None)
 
 
-def test_a_status_that_served_nothing_is_tried_elsewhere(start_routed: Start, upstream: str) -> None:
-    gateway = start_routed(FILE.format(broken=f"{upstream}/v1", sound=upstream))
-    customer = gateway.customer()
-    error, _ = refused(customer, "chat", question="fail-with-503")
-    assert error.status_code == 503
-    (row,) = gateway.rows(customer.account_id)
-    assert (row["attempts"], row["cost_micro_usd"]) == (3, None)
+@contextmanager
+def failing(status: int | None) -> Iterator[str]:
+    """The address of an upstream that answers with a status alone, or hangs up without an answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            if status is not None:
+                self.send_response(status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_only_what_surely_served_nothing_is_tried_elsewhere(start_routed: Start, upstream: str) -> None:
+    with failing(503) as busy, failing(None) as cut:
+        text = FILE.format(broken=busy, sound=upstream).replace(
+            "upstreams:", f'upstreams:\n  cut: {{url: "{cut}", dialect: openai, private: true}}'
+        )
+        lost = "lost: {upstream: cut, prices: [{from: 2026-01-01, input: 1, output: 1}], context_tokens: 100_000}"
+        text = text.replace("models:", f"models:\n  {lost}")
+        gateway = start_routed(text.replace("groups:", "groups:\n  risky: {candidates: [lost, swift]}"))
+        customer = gateway.customer()
+        assert ask(customer, "chat").model == "model-small"
+        error, body = refused(customer, "risky")
+        assert (error.status_code, body["code"]) == (502, "upstream_error")
+        first, second = gateway.rows(customer.account_id)
+        assert (first["route_model"], first["attempts"]) == ("swift", 2)
+        assert first["cost_micro_usd"] == first["input_tokens"] + 2 * first["output_tokens"]
+        assert (second["route_model"], second["attempts"], second["cost_micro_usd"]) == ("lost", 1, None)
 
 
 def test_a_breaker_opens_and_says_so(routed: Deployed) -> None:

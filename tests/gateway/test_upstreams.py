@@ -109,10 +109,15 @@ async def ask(
         return await answer.read()
 
 
+UNREACHED = ("in use", "could not be reached", "did not take the connection", "not accepted", "not asked")
+"""What is said where no connection came about, so that nothing can have been done."""
+
+
 async def fails(upstream: Upstream, status: int = 502, **more: Any) -> str:
     with pytest.raises(UpstreamError) as failed:
         await ask(upstream, **more)
     assert failed.value.status == status
+    assert failed.value.reached is not any(said in str(failed.value) for said in UNREACHED)
     return str(failed.value)
 
 

@@ -13,6 +13,8 @@
 
     [models."frontier-small"]
     tier = "commodity"
+    input_price = 800_000                # where any row states its prices, each must
+    output_price = 4_000_000
 
 Without the file, or where no row asks anything and no active pack binds one, no tiers are told apart. Where one does, a
 name that is not listed is refused: it may be another name for a model that is.
