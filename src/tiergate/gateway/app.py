@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+import msgspec
+
 from tiergate.admission.decision import INVALID_KEY, Decision, admit
 from tiergate.admission.engine import TierDecision
 from tiergate.errors import InputError, LedgerError
@@ -159,9 +161,10 @@ class Gateway:
         alone = group.candidates[0] if len(group.candidates) == 1 else None
         judged = group.offered if alone else (*group.candidates, *group.offered)
         barred = self._barred(judged, credential, headers, code, call.caller.client_certificate)
-        now_us = self._services.clock.now_us()
         try:
-            ways = routing.ways(group, call.surface, credential, asked, body, scope["headers"], now_us, barred)
+            ways = routing.ways(
+                group, call.surface, credential, asked, body, scope["headers"], call.started_us, barred
+            )  # fmt: skip
         except InputError as error:
             await call.refuse(send, 400, "invalid_request", str(error), {})
             return
@@ -176,7 +179,9 @@ class Gateway:
                 await call.refuse_unrecorded(send)
                 return
             if not tier.allowed:
-                await self._refuse_tier(call, tier, send)
+                # What is offered must be a name that the file has.
+                offer = ways.offer() or (tier.fallback if routing.group(tier.fallback or "") else None)
+                await self._refuse_tier(call, msgspec.structs.replace(tier, fallback=offer), send)
                 return
         await call.answer(ways, scope["headers"], body, scope["gone"], send, charge)
 

@@ -78,6 +78,7 @@ class Call:
         self._id = f"ex_{services.clock.now_us() // 1000:012x}{secrets.token_hex(10)}"
         self.exchange_id = self._id
         self.caller = caller
+        self.started_us = started
         self.id_header = (b"x-tiergate-exchange-id", self._id.encode())
         self.headers = [self.id_header]
         """What goes out with every answer."""

@@ -106,11 +106,14 @@ class Routing:
         unfit = _unfit(group, surface, asked, body, tools)
         route = self._router.route(group, ask, now_us, barred, unfit)
 
+        # As they are now: a reload must not send what was judged here to another address.
+        upstreams = self._upstreams
+
         def way(one: Candidate) -> Way:
             adapter = surface.adapters[one.upstream.dialect]
             named = msgspec.structs.replace(asked, model=one.upstream_model)
             sent = adapter.request(with_one_model(body, named, surface.fields), named)
-            return Way(self._upstreams[one.upstream.name][1], adapter, sent, one.name)
+            return Way(upstreams[one.upstream.name][1], adapter, sent, one.name)
 
         return RoutedWays(route, way)
 

@@ -22,6 +22,9 @@ from tiergate.gateway.upstreams.connection import Connection
 SWEEPS: Final = 5
 """How often the shortest of the limits in time is looked at while it runs; so much of it is the most they are late."""
 
+RETIRED_S: Final = 60.0
+"""Within so many seconds whoever chose a pool that is retired has asked it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -51,7 +54,7 @@ class Pool:
         self._all: set[Connection] = set()
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self._closed, self._sweep_until = False, 0.0
         self._every_s = min(limits.read_s, limits.answer_s, limits.idle_s) / SWEEPS
         self._sweeping = self._loop.call_later(self._every_s, self._sweep)
 
@@ -89,7 +92,7 @@ class Pool:
 
     def retire(self) -> None:
         """Close what is idle, and what is in use when it is given back."""
-        self._closed = True
+        self._closed, self._sweep_until = True, self._loop.time() + RETIRED_S
         for connection in list(self._idle):
             connection.abort()
 
@@ -204,7 +207,7 @@ class Pool:
                 connection.heard_at = now
             elif now - connection.heard_at > limits.read_s:
                 connection.abort(UpstreamError("the upstream model did not answer in time", status=504))
-        if self._all or self._opening or not self._closed:
+        if self._all or not self._closed or now < self._sweep_until:
             self._sweeping = self._loop.call_later(self._every_s, self._sweep)
 
 
