@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class ExchangeLog:
         except OSError as error:
             raise LedgerError(f"cannot write the exchange log at `{folder}`: {error.strerror}") from error
         adopt(folder)
-        return cls(folder, Spool(folder / "spool", secrets.token_hex(8), durable=durable), sketcher, retention)
+        return cls(folder, _new_spool(folder / "spool", durable=durable), sketcher, retention)
 
     @property
     def writer(self) -> str:
@@ -105,6 +106,14 @@ class ExchangeLog:
                 exchange = msgspec.structs.replace(exchange, system_text=None, prompt_text=None, response_text=None)
             rows.append(Spooled(exchange, next(made) if sketches is None else sketches))
         return rows
+
+
+def _new_spool(folder: Path, *, durable: bool) -> Spool:
+    """A spool under a name of its own. One that looks for dead writers may hold a lock in the moment it is made."""
+    for _ in range(4):
+        with suppress(LedgerError):
+            return Spool(folder, secrets.token_hex(8), durable=durable)
+    return Spool(folder, secrets.token_hex(8), durable=durable)
 
 
 def is_log(folder: Path) -> bool:
