@@ -62,7 +62,7 @@ ONE_THING_WRONG: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("no_grant", {"grants": ()}, ("prog_a",)),
     ("grant_other_project", {"project": "project_9"}, ("grant_1",)),
     ("grant_other_model", {"grants": (msgspec.structs.replace(RIGHT_GRANT, models=()),)}, ("grant_1",)),
-    ("grant_other_surface", {"surface": "batch"}, ("grant_1",)),
+    ("grant_other_surface", {"surface": "batch"}, ("asked batch", "grant_1", "granted chat")),
     ("grant_other_purpose", {"grants": (msgspec.structs.replace(RIGHT_GRANT, purposes=("audit",)),)}, ("grant_1",)),
     ("grant_not_in_force", {"grants": (msgspec.structs.replace(RIGHT_GRANT, ends_us=T0),)}, ("grant_1",)),
     ("credit_not_known", {"credit_available": None}, ()),
