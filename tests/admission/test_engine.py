@@ -60,6 +60,7 @@ ONE_THING_WRONG: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("asset_not_authorised", {"asset": "asset_9"}, ("asset_9",)),
     ("project_missing", {"project": None}, ()),
     ("no_grant", {"grants": ()}, ("prog_a",)),
+    ("no_grant", {"grants": (), "credit_available": None}, ("prog_a",)),
     ("grant_other_project", {"project": "project_9"}, ("grant_1",)),
     ("grant_other_model", {"grants": (msgspec.structs.replace(RIGHT_GRANT, models=()),)}, ("grant_1",)),
     ("grant_other_surface", {"surface": "batch"}, ("asked batch", "grant_1", "granted chat")),

@@ -79,7 +79,7 @@ def test_a_key_alone_does_not_open_the_classified_tier(tiered: Deployed) -> None
     assert told["outcome"] == "deny"
     assert [reason["code"] for reason in told["reasons"]] == [
         "credential_not_bound", "organisation_not_known", "caller_not_known", "membership_not_active",
-        "purpose_not_allowed", "project_missing", "credit_not_known", "retention_not_known",
+        "purpose_not_allowed", "project_missing", "retention_not_known",
     ]  # fmt: skip
     assert told["reasons"][3]["about"] == ["prog_a"]
     assert told["reasons"][1]["missing"]
