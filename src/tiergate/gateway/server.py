@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from tiergate.admission.credits import Credits
-from tiergate.admission.epochs import POLL_S, EpochFeed, Reading
+from tiergate.admission.epochs import POLL_S, STALE_AFTER_S, EpochFeed, Reading
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, SettingsError
@@ -130,7 +130,12 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
             except Exception as error:
                 # Whatever is wrong with the database or a row of it, the next verdict must find this loop alive.
                 if complaint != (complaint := str(error)):
-                    _log.error("changes cannot be read, the last state stays in force: %s", error)
+                    _log.error(
+                        "changes cannot be read: the last state stays in force, and the classified tier closes "
+                        "%.0f s after the last that was read: %s",
+                        STALE_AFTER_S,
+                        error,
+                    )
 
     patience = Patience(
         settings.head_timeout_s, settings.body_timeout_s, settings.keep_alive_s, settings.write_timeout_s
