@@ -92,7 +92,8 @@ def _codes(s: Standing, m: ModelFact, r: RequestFact) -> Iterator[str]:
         yield from _use(s, r)
         yield from _granted(s, m, r)
         if r.credit_available is None:
-            yield "credit_not_known"
+            if _own(s, m):
+                yield "credit_not_known"
         elif not r.credit_available:
             yield "credit_exhausted"
     if s.retention is None:
@@ -155,12 +156,17 @@ def _use(s: Standing, r: RequestFact) -> Iterator[str]:
 def _granted(s: Standing, m: ModelFact, r: RequestFact) -> Iterator[str]:
     if s.person_id is None and s.workload_id is None:
         return
-    own = [grant for grant in s.grants if grant.programme == m.programme and _holds(s, grant)]
-    if m.programme is None or not own:
+    own = _own(s, m)
+    if not own:
         yield "no_grant"
         return
     by_id = sorted(own, key=lambda grant: grant.grant_id)
     yield from min((list(_mismatches(grant, m, r)) for grant in by_id), key=len)
+
+
+def _own(s: Standing, m: ModelFact) -> list[GrantFact]:
+    """The caller's grants from the model's programme."""
+    return [one for one in s.grants if m.programme is not None and one.programme == m.programme and _holds(s, one)]
 
 
 def _holds(s: Standing, grant: GrantFact) -> bool:

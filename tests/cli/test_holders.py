@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tiergate.admission.person_classes import public_key_text
 from tiergate.cli import app
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, StateError
+from tiergate.parties.fact_rows import party_id, shown_id
 
 PERSON = "per_" + "0a" * 16
 
@@ -75,3 +77,24 @@ def test_statements_are_taken_all_or_none_and_only_from_who_is_trusted(data: Pat
     with pytest.raises(InputError, match="no trusted issuer"):
         run(*submit)
     world.engine.dispose()
+
+
+def test_an_organisation_that_is_no_party_is_noted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert CliRunner().invoke(app, ["programme", "create", "consortium", "--data", str(data)]).exit_code == 0
+
+    def noted(*words: str) -> list[str]:
+        done = CliRunner().invoke(app, [*words, "--data", str(data)])
+        assert done.exit_code == 0, done.stderr
+        return re.findall("`(.*)` is no party of", done.stderr)
+
+    holder = ("holders", "set", "acct-1", "--organisation", "acme", "--person", PERSON, "--employer")
+    assert noted(*holder, "acme") == []
+    (tmp_path / "facts.csv").write_text("record,id,name\nparty,a,A Ltd\n")
+    assert noted("parties", "import", "csv", str(tmp_path / "facts.csv")) == []
+    assert noted(*holder, "acme") == ["acme"]
+    assert noted(*holder, shown_id(party_id("own", "a"))) == ["acme"]
+    assert noted("member", "apply", "consortium", "acme", "--author", "ann") == ["acme"]
+    known = shown_id(party_id("own", "a"))
+    assert noted("member", "apply", "consortium", known, "--author", "ann") == []
+    assert noted("member", "apply", "consortium", "pty_" + "0" * 32, "--author", "ann") == ["pty_" + "0" * 32]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 from tests.cli.conftest import RunCommand
 
+ROOT = Path(__file__).parents[2]
 FACTS = """\
 record,id,name,headquarters,incorporated_in,owner,owned,percent,party,list
 party,x,Example Holdings,CN,CN,,,,,
@@ -80,3 +83,19 @@ def test_show_says_what_is_not_decided(run_tiergate: RunCommand) -> None:
     assert "unconfirmed: 2026-11-10 to open" in shown.stdout
     assert "not decided: Whether the rule is in force from 10 November 2026" in shown.stdout
     assert json.loads(run_tiergate("packs", "show", "ofac_50@1", "--json").stdout)["test"]["threshold_ppm"] == 500_000
+
+
+def test_the_order_of_june_is_put_in_force_as_the_docs_say(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "rule-packs.md").read_text()
+    (command,) = re.findall(r"^mkdir packs\n(sed .*?\.v2\.toml)$", text, re.MULTILINE | re.DOTALL)
+    made = tmp_path / "packs" / "june_order.v2.toml"
+    made.parent.mkdir()
+    subprocess.run(["sh", "-c", command.replace("> packs", f"> {tmp_path}/packs")], cwd=ROOT, check=True)
+    run_tiergate("keys", "create", "alice")
+    (tmp_path / "data" / "models.toml").write_text('[models.classified-1]\ntier = "open"\n')
+    done = run_tiergate("packs", "activate", "june_order", "--packs", "packs", *PEOPLE)
+    assert done.stdout.startswith("activated june_order@2 from")
+    (said,) = done.stderr.splitlines()
+    assert "gateways and commands need `--packs packs` or TIERGATE_PACKS=packs" in said
+    without = run_tiergate("packs", "list")
+    assert (without.returncode, "give its folder with --packs or TIERGATE_PACKS" in without.stderr) == (2, True)

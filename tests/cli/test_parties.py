@@ -97,6 +97,15 @@ def test_json_counts_what_was_refused(facts: Path, run_tiergate: RunCommand) -> 
     assert "nothing ended" in done.stderr
 
 
+def test_names_in_place_of_ids_are_told(facts: Path, run_tiergate: RunCommand, tmp_path: Path) -> None:
+    assert "nothing is told of" not in run_tiergate("parties", "import", "csv", str(facts)).stderr
+    (tmp_path / "more.csv").write_text("record,party,list\nlisting,a,L\nlisting,A Ltd,L\nlisting,B Ltd,L\n")
+    done = run_tiergate("parties", "import", "csv", "more.csv", "--json")
+    counts = json.loads(done.stdout)
+    assert (counts["listings"], counts["unknown_parties"], counts["first_unknown"]) == (3, 2, "A Ltd")
+    assert "nothing is told of 2 parties that stakes or entries name, the first `A Ltd`" in done.stderr
+
+
 @pytest.mark.shared_data
 def test_real_lists_and_owners(shared_data: Path, run_tiergate: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "real.csv"

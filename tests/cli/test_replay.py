@@ -14,8 +14,9 @@ from tests.admission.at_random import right
 from tests.admission.test_replay import OTHERS, log_of, recorded
 from tests.ledger.decisions import ORIGIN
 
-from tiergate.admission.appeals import Against, Appeals, Outcome
+from tiergate.admission.appeals import Against, Appeals, Outcome, notice
 from tiergate.admission.engine import Engine
+from tiergate.cli import app
 from tiergate.cli import replay as command
 from tiergate.errors import InputError
 from tiergate.ledger.checkpoints import load_private_key
@@ -78,10 +79,21 @@ def test_a_decision_that_an_appeal_undid_says_so(data: Path, run_tiergate: RunCo
     appeals = Appeals(engine)
     filed = appeals.file(Against.DECISION, "worker-2/1", filed_by="ann", grounds="g", now_us=1)
     for reviewer in ("rob", "rita"):
-        appeals.decide(filed.appeal_id, reviewer=reviewer, outcome=Outcome.OVERTURNED, reason="r", now_us=2)
+        filed = appeals.decide(filed.appeal_id, reviewer=reviewer, outcome=Outcome.OVERTURNED, reason="r", now_us=2)
+    assert notice(filed, 3) == "the appeal succeeded; what caused the refusal must still be changed: r; r"
     engine.dispose()
     assert "an appeal overturned it" in run_tiergate("decisions", "explain", "worker-2/1").stdout
     assert result(run_tiergate("decisions", "explain", "1", "--json"))["overturned"] is False
+
+
+@pytest.mark.parametrize(
+    ("decision_id", "said"),
+    [("worker-2/0", "there is nothing to appeal"), ("17", "has no record 17"), ("worker-3/1", "is no decision of"),
+     ("ex_0a0a", "x-tiergate-decision-id")],
+)  # fmt: skip
+def test_only_a_refusal_that_is_in_a_log_is_appealed(data: Path, decision_id: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        app(["appeal", "file", "decision", decision_id, "--grounds", "g", "--data", str(data)], standalone_mode=False)
 
 
 def test_what_passed_and_what_cannot_be_replayed_are_explained_too(data: Path, run_tiergate: RunCommand) -> None:

@@ -204,7 +204,7 @@ def test_a_revoked_grant_is_soon_refused(open_tier: Running, someone: Callable[[
     assert open_tier.codes(person) == []
     grant = open_tier.world.grants[person.person_id]
     Grants(open_tier.world.engine).revoke(grant, author="op", reason="left", now_us=now_us())
-    open_tier.until(["no_grant", "credit_not_known"], person)
+    open_tier.until(["no_grant"], person)
 
 
 def test_a_changed_holder_is_soon_another_one(open_tier: Running, someone: Callable[[], Person]) -> None:
@@ -216,7 +216,7 @@ def test_a_changed_holder_is_soon_another_one(open_tier: Running, someone: Calla
     holders.set(msgspec.structs.replace(held, retention=None), author="ann", now_us=now_us())
     open_tier.until([], person)
     holders.set(msgspec.structs.replace(held, person_id="per_" + "0" * 32), author="ann", now_us=now_us())
-    open_tier.until(["no_grant", "credit_not_known"], person)
+    open_tier.until(["no_grant"], person)
 
 
 def test_the_order_closes_the_models_it_names_for_all_who_are_not_attested(upstream: str, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_decisions_of_two_gateways_are_explained_and_made_again(upstream: str, t
             started.ask(missing, worker=worker, headers=headers)
             started.ask(eligible, worker=worker, max_tokens=10**6)
         Grants(world.engine).revoke(world.grants[left.person_id], author="op", reason="left", now_us=now_us())
-        started.until(["no_grant", "credit_not_known"], left)
+        started.until(["no_grant"], left)
         # While gateways run: readers need no lock.
         told = tiergate(world.data, "replay", "--all", "--afresh-every", "1", "--json")
         assert told["complete"]

@@ -20,8 +20,11 @@ from benchmarks.june_world import build
 from tests.admission.at_random import right
 from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed, deployed
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.binding import unknown_names
 from tiergate.admission.epochs import EpochFeed
+from tiergate.admission.known_facts import ModelFact
 from tiergate.admission.models import FILE, Models, fingerprint, read_models
+from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
@@ -79,7 +82,7 @@ def test_a_key_alone_does_not_open_the_classified_tier(tiered: Deployed) -> None
     assert told["outcome"] == "deny"
     assert [reason["code"] for reason in told["reasons"]] == [
         "credential_not_bound", "organisation_not_known", "caller_not_known", "membership_not_active",
-        "purpose_not_allowed", "project_missing", "credit_not_known", "retention_not_known",
+        "purpose_not_allowed", "project_missing", "retention_not_known",
     ]  # fmt: skip
     assert told["reasons"][3]["about"] == ["prog_a"]
     assert told["reasons"][1]["missing"]
@@ -92,6 +95,30 @@ def test_a_key_alone_does_not_open_the_classified_tier(tiered: Deployed) -> None
         with urllib.request.urlopen(asked) as page:
             assert page.headers["content-type"] == kind
             assert told["reasons"][1]["text"] in page.read().decode()
+
+
+def test_a_gateway_says_as_it_starts_what_is_in_force_and_what_is_not_there(tiered: Deployed) -> None:
+    said = tiered.output.read_text()
+    assert "tiers in force, by number of models: 1 classified, 2 commodity, 1 open; no other model is served\n" in said
+    assert "models.toml: `model-classified` names the programme `prog_a`, which does not exist\n" in said
+    assert "models.toml: `model-classified` names the ownership pack `pack_half`, which does not exist\n" in said
+    assert said.count("does not exist") == 2
+
+
+def test_names_that_are_there_are_no_fault_and_kinds_are_told_apart() -> None:
+    def said(*packs: str) -> list[str]:
+        model = ModelFact(
+            model="m",
+            tier="classified",
+            programme="consortium",
+            organisation_packs=packs,
+            person_packs=("ear_person@1",),
+        )
+        return unknown_names(Models({"m": model}), load_packs(), {"consortium"})
+
+    assert said("ofac_50") == []
+    wrong = ("ear_person", "ofac_50@9")
+    assert said(*wrong) == [f"`m` names the ownership pack `{name}`, which does not exist" for name in wrong]
 
 
 def test_streams_are_refused_alike(tiered: Deployed) -> None:
@@ -183,7 +210,7 @@ def test_silence_closes_the_classified_tier_alone(
     while "state_not_current" in codes():
         assert time.monotonic() - mended < GIVE_UP_S
         time.sleep(0.1)
-    assert started.output.read_text().count("models.toml") == 2
+    assert started.output.read_text().count("changes cannot be read") == 2
 
 
 def test_a_gateway_does_not_start_on_a_wrong_file(tmp_path: Path) -> None:

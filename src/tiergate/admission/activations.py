@@ -160,7 +160,10 @@ class ActivationStore:
                 continue
             pack = packs.get((pack_id, row.version))
             if pack is None:
-                raise SettingsError(f"the file of rule pack `{pack_id}@{row.version}`, which is active, is missing")
+                raise SettingsError(
+                    f"the file of rule pack `{pack_id}@{row.version}`, which is active, is missing: give its folder "
+                    "with --packs or TIERGATE_PACKS"
+                )
             if pack.fingerprint() != row.fingerprint:
                 raise SettingsError(
                     f"rule pack `{pack.name}` was changed after it was activated: restore it, and put the change "

@@ -192,6 +192,9 @@ def notice(appeal: Appeal, now_us: int) -> str:
     due = f"{datetime.fromtimestamp(appeal.due_at_us / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
     reasons = "; ".join(vote.reason for vote in appeal.votes if vote.outcome is appeal.outcome)
     if appeal.outcome is Outcome.OVERTURNED:
+        # A member is reinstated with the last vote; a request like the refused one is judged by the facts of then.
+        if appeal.against is Against.DECISION:
+            return f"the appeal succeeded; what caused the refusal must still be changed: {reasons}"
         return f"the appeal succeeded and the decision was undone: {reasons}"
     if appeal.outcome is Outcome.UPHELD:
         return f"the decision stands: {reasons}; with new evidence it can be appealed again"

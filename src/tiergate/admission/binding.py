@@ -6,7 +6,7 @@ A pack is asked by id and version (`june_order@1`), since a statement attests to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -76,6 +76,19 @@ def binding_on(activations: ActivationStore, folder: Path | None, day: date) -> 
     """What binds on ``day``. Raises `SettingsError` where the file of an active pack is gone or was changed."""
     packs = load_packs(folder)
     return Binding(packs, activations.active(packs, day), day)
+
+
+def unknown_names(listed: Models, packs: Mapping[tuple[str, int], RulePack], programmes: Collection[str]) -> list[str]:
+    """What `models.toml` names and is not there, each in a sentence. What is not there lets nobody pass."""
+    kinds = {name: pack.kind for pack in packs.values() for name in (pack.id, pack.name)}
+    said = []
+    for model in listed.by_name.values():
+        if model.programme is not None and model.programme not in programmes:
+            said.append(f"`{model.model}` names the programme `{model.programme}`, which does not exist")
+        for kind, names in (("ownership", model.organisation_packs), ("person", model.person_packs)):
+            missing = [name for name in names if kinds.get(name) != kind]
+            said += [f"`{model.model}` names the {kind} pack `{name}`, which does not exist" for name in missing]
+    return said
 
 
 class Ownership:

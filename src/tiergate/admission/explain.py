@@ -39,6 +39,8 @@ def about(
             named = [request.purpose or ""]
         case "asset_not_authorised":
             named = [request.asset or ""]
+        case "grant_other_surface" if grant is not None:
+            named = [grant.grant_id, f"asked {request.surface}", *(f"granted {one}" for one in grant.surfaces)]
         case "retention_not_known" | "retention_incompatible":
             named = [model.retention_needed]
         case _:

@@ -2,11 +2,11 @@
 
 ::
 
-    [models."frontier-classified"]
+    [models."classified-1"]
     tier = "classified"
-    programme = "programme_1"            # required of the classified tier, as the next two are: [] says "none"
-    organisation_packs = ["pack_50_percent"]
-    person_packs = ["pack_residence"]
+    programme = "consortium"            # required of the classified tier, as the next two are: [] says "none"
+    organisation_packs = ["ofac_50"]
+    person_packs = ["ear_person"]
     retention_needed = "sketches"        # zero (the default), sketches or text
     input_price = 15_000_000             # micro-dollars for a million tokens; the default
     output_price = 75_000_000
@@ -49,6 +49,15 @@ class Models:
         self.offers = tuple(sorted(lower, key=lambda model: -TIER_RANK[model.tier]))
         self.asking = frozenset(name for name, model in models.items() if _asks(model))
         self.tiers_in_force = bool(self.asking)
+
+
+def tiers_said(models: Models) -> str:
+    """Which tiers are in force, in a line for whoever runs the gateway."""
+    if not models.tiers_in_force:
+        return "no tiers are in force: all models are alike"
+    tiers = [model.tier for model in models.by_name.values()]
+    counts = [f"{tiers.count(tier)} {tier}" for tier in TIER_RANK if tier in tiers]
+    return f"tiers in force, by number of models: {', '.join(counts)}; no other model is served"
 
 
 def read_models(path: Path) -> Models:

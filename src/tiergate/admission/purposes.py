@@ -261,5 +261,5 @@ _NORMALISE: Final = {
 
 def _found(purpose: Purpose | None, purpose_id: str) -> Purpose:
     if purpose is None:
-        raise InputError(f"no purpose is called `{purpose_id}`: see `tiergate purpose list`")
+        raise InputError(f"no purpose is called `{purpose_id}`: give its id, `pur_...`, of `tiergate purpose list`")
     return purpose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from tiergate.cli.options import Author, Data, Json, Reason, deployment, digest, now, show, who
 from tiergate.cli.terminal import counted, note
+from tiergate.errors import InputError
 
 if TYPE_CHECKING:
     from tiergate.admission.appeals import Appeal
@@ -52,6 +54,8 @@ def file(
     """
     from tiergate.admission.appeals import Against, Appeals
 
+    if against is Kind.DECISION:
+        _need_refusal(data, subject)
     with deployment(data) as opened:
         filed = Appeals(opened.engine).file(
             Against(against.value),
@@ -63,6 +67,17 @@ def file(
             now_us=now(),
         )
     show(filed, as_json, _line)
+
+
+def _need_refusal(data: Path, decision_id: str) -> None:
+    """Raises `InputError` for a decision that is in no log, or that refused nobody."""
+    from tiergate.ledger.decision_logs import find_decision
+    from tiergate.ledger.decision_reader import DecisionReader
+
+    place, index = find_decision(data, decision_id)
+    with closing(DecisionReader(place.folder)) as reader:
+        if reader.record(index).outcome == "ALLOW":
+            raise InputError(f"the decision `{decision_id}` allowed the request: there is nothing to appeal")
 
 
 @app.command("decide")

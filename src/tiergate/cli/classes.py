@@ -24,7 +24,9 @@ def _line(one: TrustedIssuer) -> str:
 @app.command("submit")
 def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Signed statements, JSONL.")],
-    packs: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule packs of your own.")] = None,
+    packs: Annotated[
+        Path | None, typer.Option(metavar="DIR", envvar="TIERGATE_PACKS", help="Folder of rule packs of your own.")
+    ] = None,
     data: Data = Path("data"),
     author: Author = None,
     as_json: Json = False,

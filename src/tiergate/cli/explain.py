@@ -98,7 +98,7 @@ def _say(decision_id: str, kept: Kept, reasons: list[Reason], today: str, overtu
     whose = "today's" if record.policy == today else "which are not today's"
     say(f"policies {record.policy[:12]}, {whose}; rule packs {packs or 'none'}; change {record.epoch} of admission")
     if overturned:
-        say("an appeal overturned it")
+        say("an appeal overturned it; what caused the refusal must still be changed")
     elif record.outcome != "ALLOW":
         say(f'to appeal: tiergate appeal file decision {decision_id} --grounds "..."')
     if not kept.signed:

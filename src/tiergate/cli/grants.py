@@ -46,7 +46,7 @@ def give(
     project: Annotated[str, typer.Option(metavar="ID", help="The only project it is for.")],
     model: Annotated[str, typer.Option(metavar="ID", help="The only model it is for.")],
     purpose: Annotated[str, typer.Option(metavar="ID", help="An accepted purpose of the membership.")],
-    surface: Annotated[Way, typer.Option(help="The only way to the model.")] = Way.API,
+    surface: Annotated[Way, typer.Option(help="The only way to the model; the gateway is chat.")] = Way.CHAT,
     line: Annotated[str | None, typer.Option(metavar="ID", help="Credit line that pays.")] = None,
     workload: Annotated[bool, typer.Option("--workload", help="HOLDER is a workload, not a person.")] = False,
     until: Until = None,
@@ -54,7 +54,7 @@ def give(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Give a grant, from now on.
+    """Give a grant, from now on. The classified tier needs one on the surface chat, with a credit line.
 
     \b
     Example:
@@ -80,6 +80,10 @@ def give(
             now_us=now_us,
         )
     show(made, as_json, lambda one: _line(one, now_us))
+    if surface is not Way.CHAT:
+        note(f"the gateway serves the surface `chat` only: it refuses this grant, which is for `{surface}`")
+    if line is None:
+        note("no credit line pays for it: on the classified tier the gateway refuses it as `credit_not_known`")
 
 
 @app.command("revoke")

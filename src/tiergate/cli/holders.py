@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.options import Author, Data, Json, Reason, deployment, now, show, who
+from tiergate.cli.options import Author, Data, Json, Reason, deployment, note_no_party, now, show, who
 from tiergate.cli.terminal import counted, note
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def set_(
     with deployment(data) as opened:
         made = Holders(opened.engine).set(holder, author=who(author), now_us=now(), reason=reason)
     show(made, as_json, _line)
+    note_no_party(data, organisation, employer)
 
 
 @app.command("show")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.options import Author, Code, Data, Json, Reason, deployment, digest, now, show, who
+from tiergate.cli.options import Author, Code, Data, Json, Reason, deployment, digest, note_no_party, now, show, who
 from tiergate.cli.terminal import counted, moment, note, say, say_json
 from tiergate.errors import InputError
 
@@ -83,6 +83,7 @@ def apply(
             now_us=now(),
         )
         _one(store, changed, as_json)
+    note_no_party(data, organisation)
 
 
 @app.command("meet")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tiergate.cli.terminal import say, say_json
+from tiergate.cli.terminal import note, say, say_json
 from tiergate.clock import DAY, SystemClock
 from tiergate.errors import InputError
 
@@ -83,3 +83,24 @@ def show(value: Any, as_json: bool, line: Callable[[Any], str]) -> None:
     else:
         for one in value if isinstance(value, list) else [value]:
             say(line(one))
+
+
+def note_no_party(data: Path, *organisations: str | None) -> None:
+    """Say which of these ids names no party, where there are facts of parties: rule packs then know nothing of it."""
+    from tiergate.cli.parties import DATABASE
+    from tiergate.parties.database import open_database
+    from tiergate.parties.fact_rows import read_id
+    from tiergate.parties.facts import FactStore
+
+    path = data / DATABASE
+    if not path.is_file():
+        return
+    named = {one: read_id(one) for one in dict.fromkeys(organisations) if one is not None}
+    engine = open_database(path)
+    try:
+        told = FactStore(engine).described([party for party in named.values() if party is not None])
+    finally:
+        engine.dispose()
+    for one, party in named.items():
+        if party not in told:
+            note(f"`{one}` is no party of `{path}`: rule packs will not know it; see `tiergate parties show`")

@@ -27,7 +27,10 @@ app = typer.Typer(
 
 Pack = Annotated[str, typer.Argument(metavar="PACK", help="ofac_50, or ofac_50@1 for one version; else the latest.")]
 Data = Annotated[Path, typer.Option(metavar="DIR", help="The gateway's data folder.")]
-Packs = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule packs of your own, added to ours.")]
+Packs = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", envvar="TIERGATE_PACKS", help="Folder of rule packs of your own, added to ours."),
+]
 On = Annotated[str | None, typer.Option(metavar="DAY", help="Day, as 2026-11-10, UTC; today by default.")]
 By = Annotated[list[str], typer.Option(metavar="NAME", help="Who decides; give it twice, for two people.")]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the names.")]
@@ -232,6 +235,11 @@ def _record(
     said = standing(one, day)
     if change is Change.ACTIVATE and said not in (Standing.IN_FORCE, Standing.UNCONFIRMED):
         note(f"by its own text `{one.name}` is {said.value} on that day and bars nobody until that changes")
+    if change is Change.ACTIVATE and packs is not None and (one.id, one.version) not in load_packs():
+        note(
+            f"`{one.name}` is in `{packs}` alone: gateways and commands need `--packs {packs}` or "
+            f"TIERGATE_PACKS={packs}; a gateway that runs without closes its classified tier after 5 s"
+        )
     if change is Change.ACTIVATE and _binds_no_model(one, data):
         note(f"`{data / 'models.toml'}` lists no model that `{one.name}` applies to: it binds nobody until it does")
 

@@ -122,6 +122,9 @@ def import_(
             note(f"  {refused.by_reason[reason]:,} x {reason.removeprefix(': ')}; first {first['file']}:{first['row']}")
     if taken.incomplete_because:
         note(f"not taken as complete, nothing ended: {taken.incomplete_because}")
+    if taken.unknown_parties:
+        which = counted(taken.unknown_parties, "party", "parties")
+        note(f"nothing is told of {which} that stakes or entries name, the first `{taken.first_unknown}`: give ids")
     if as_json:
         result = {name: getattr(taken, name) for name in taken.__struct_fields__}
         say_json(result | {"refused": refused.count, "reasons": refused.by_reason, "first": refused.first})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tiergate.cli.terminal import say
+from tiergate.cli.terminal import note, say
 from tiergate.errors import SettingsError
 
 
@@ -42,4 +42,4 @@ def serve(
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
         raise SettingsError(f"{faults}; see `tiergate serve --help`") from None
-    run_gateway(settings, ready=lambda address: say(f"the gateway listens on {address}; Ctrl-C ends it"))
+    run_gateway(settings, ready=lambda address: say(f"the gateway listens on {address}; Ctrl-C ends it"), told=note)

@@ -17,8 +17,12 @@ from pathlib import Path
 
 import uvloop
 
+from tiergate.admission.binding import unknown_names
 from tiergate.admission.credits import Credits
-from tiergate.admission.epochs import POLL_S, EpochFeed, Reading
+from tiergate.admission.epochs import POLL_S, STALE_AFTER_S, EpochFeed, Reading
+from tiergate.admission.models import FILE, tiers_said
+from tiergate.admission.programmes import Programmes
+from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, SettingsError
@@ -52,10 +56,14 @@ DRAIN_S = 20
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    settings: Settings, *, ready: Callable[[str], None] | None = None, told: Callable[[str], None] | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
 
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
+    :param told: called before that with a line on the tiers in force, and one for each name in `models.toml` of a rule
+        pack or programme that does not exist.
     Raises `SettingsError` when the data folder or the address cannot be used, `InputError` for a wrong `models.toml`.
     """
     try:
@@ -66,10 +74,15 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
         message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
         raise SettingsError(f"{message}; see `tiergate serve --help`")
     with _listen(settings.host, settings.port) as listener:
-        uvloop.run(_serve(settings, listener, ready))
+        uvloop.run(_serve(settings, listener, ready, told))
 
 
-async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[str], None] | None) -> None:
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    ready: Callable[[str], None] | None,
+    told: Callable[[str], None] | None,
+) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     engine = open_database(settings.data / "control.sqlite")
@@ -130,7 +143,12 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
             except Exception as error:
                 # Whatever is wrong with the database or a row of it, the next verdict must find this loop alive.
                 if complaint != (complaint := str(error)):
-                    _log.error("changes cannot be read, the last state stays in force: %s", error)
+                    _log.error(
+                        "changes cannot be read: the last state stays in force, and the classified tier closes "
+                        "%.0f s after the last that was read: %s",
+                        STALE_AFTER_S,
+                        error,
+                    )
 
     patience = Patience(
         settings.head_timeout_s, settings.body_timeout_s, settings.keep_alive_s, settings.write_timeout_s
@@ -142,6 +160,12 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[s
         loop.add_signal_handler(number, stop.set)
     _settle()
     await server.start()
+    if told is not None:
+        told(tiers_said(snapshot.models))
+        programmes = {one.programme_id for one in Programmes(engine).every()}
+        packs = load_packs(settings.packs) if snapshot.listed.by_name else {}
+        for line in unknown_names(snapshot.listed, packs, programmes):
+            told(f"{FILE}: {line}")
     if ready is not None:
         ready(address)
     try:

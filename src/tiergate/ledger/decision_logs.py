@@ -53,7 +53,10 @@ def find_decision(data: Path, decision_id: str) -> tuple[LogPlace, int]:
         for place in logs_of(data):
             if place.prefix == prefix:
                 return place, int(parsed[2])
-    raise InputError(f"`{decision_id[:80]}` is no decision of `{data}`: give one such as 17 or worker-2/17")
+    raise InputError(
+        f"`{decision_id[:80]}` is no decision of `{data}`: give one such as 17 or worker-2/17, which the answer to the "
+        "request has in its header `x-tiergate-decision-id`; the id of an exchange is another one"
+    )
 
 
 def _place(first: Path, number: int) -> LogPlace:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
@@ -202,8 +203,17 @@ class FactStore:
             raise LedgerError(f"the parties' facts cannot be read: {str(error).splitlines()[0]}") from error
         return build_snapshot(valid_us, imports, tables)
 
-    def _read(self, kind: str, imports: list[Import]) -> pa.Table:
-        """All facts of one kind in the order they were recorded, with the number of their import."""
+    def described(self, parties: Iterable[bytes]) -> set[bytes]:
+        """Which of these ids some record of a party tells of. Raises `LedgerError` for a damaged segment."""
+        wanted = pa.array(parties, pa.binary(16))
+        if not len(wanted):
+            return set()
+        told = self._read("parties", self.imports(), ["party"])["party"]
+        return set(told.filter(pc.is_in(told, wanted)).to_pylist())
+
+    def _read(self, kind: str, imports: list[Import], names: Sequence[str] | None = None) -> pa.Table:
+        """All facts of one kind in the order they were recorded, with the number of their import; all columns, or those
+        of ``names``."""
         columns = (_IMPORTS.c.number, _SEGMENTS.c.number, _SEGMENTS.c.payload_hash, _SEGMENTS.c.payload)
         joined = _SEGMENTS.join(_IMPORTS, _SEGMENTS.c.import_key == _IMPORTS.c.import_key)
         last = imports[-1].number if imports else 0
@@ -214,9 +224,10 @@ class FactStore:
             for number, segment, expected, payload in connection.execution_options(yield_per=8).execute(query):
                 if hashlib.sha256(payload).hexdigest() != expected:
                     raise LedgerError(f"segment {segment} of the parties' facts is damaged: restore it from a copy")
-                table = pq.read_table(pa.BufferReader(payload))
+                table = pq.read_table(pa.BufferReader(payload), columns=names)
                 tables.append(table.append_column("import", pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)))
-        schema = SCHEMAS[kind].append(pa.field("import", pa.int32()))
+        held = SCHEMAS[kind] if names is None else pa.schema([SCHEMAS[kind].field(name) for name in names])
+        schema = held.append(pa.field("import", pa.int32()))
         return pa.concat_tables([table.cast(schema) for table in tables]) if tables else schema.empty_table()
 
     def _commit(self, row: Mapping[str, object], now_us: int) -> None:

@@ -38,6 +38,9 @@ COLUMNS: Final = (
     "programme", "valid_from", "valid_to", "effective_from", "retracted",
 )  # fmt: skip
 _NAMES: Final = frozenset(COLUMNS)
+_NAMING: Final = {Stake: ("owner", "owned"), Undisclosed: ("party",), Listing: ("party",)}
+MOST_NAMED: Final = 1_000_000
+"""Of so many parties that a file names it is looked up whether anything is told of them."""
 _TRUE: Final = {"": False, "false": False, "0": False, "no": False, "true": True, "1": True, "yes": True}
 Fields = dict[str, str]
 
@@ -53,6 +56,9 @@ def read(paths: Sequence[Path], feed: Feed) -> Iterator[Fact]:
             except UnreadableError as error:
                 feed.refuse(path, number, error.column, error.reason, ",".join(row.values()))
                 continue
+            for column in _NAMING.get(type(fact), ()):
+                if len(feed.named) < MOST_NAMED:
+                    feed.named.setdefault(getattr(fact, column), row[column])
             yield fact
 
 

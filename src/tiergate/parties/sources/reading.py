@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
@@ -45,12 +45,14 @@ def _ignore(_count: int) -> None:
 @dataclass
 class Feed:
     """What a reader is told and what it tells. ``source``: the name its facts are kept under. ``passed`` hears of
-    bytes read. ``whole`` turns False where a file ends in the middle."""
+    bytes read. ``whole`` turns False where a file ends in the middle. ``named``: parties that stakes and entries name,
+    with the text that names them, of files in which people write such names themselves."""
 
     source: str
     refused: RefusedRows
     passed: Callable[[int], None] = _ignore
     whole: bool = True
+    named: dict[bytes, str] = field(default_factory=dict)
 
     def refuse(self, path: Path, row: int, column: str, reason: str, raw: object = None) -> None:
         """Refuse record number ``row`` of a file."""

@@ -43,7 +43,8 @@ _HASHED: Final = 1 << 20
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What an import came to: the store's version, facts by kind, whether it counts as complete and, where that was
-    asked for and is not so, why."""
+    asked for and is not so, why. ``unknown_parties``: of how many parties that a CSV file names nothing is told, in it
+    or before, and ``first_unknown`` what it calls the first of them."""
 
     version: int
     parties: int
@@ -52,6 +53,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     listings: int
     complete: bool
     incomplete_because: str | None
+    unknown_parties: int
+    first_unknown: str | None
 
 
 def take_in(
@@ -96,7 +99,16 @@ def take_in(
             rows = refused.count - before
             because = "a file ends in the middle" if not feed.whole else f"{rows} of its rows were refused"
         writer.snapshot_hash = hash_of(paths)
-    return Taken(version=store.version(), complete=complete and because is None, incomplete_because=because, **counts)
+    known = store.described(feed.named)
+    unknown = [text for party, text in feed.named.items() if party not in known]
+    return Taken(
+        version=store.version(),
+        complete=complete and because is None,
+        incomplete_because=because,
+        unknown_parties=len(unknown),
+        first_unknown=unknown[0] if unknown else None,
+        **counts,
+    )
 
 
 def hash_of(paths: Sequence[Path]) -> str:
