@@ -357,6 +357,7 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
     [
         ({}, "`upstream_url`"),
         ({"TIERGATE_UPSTREAM_URL": "file:///etc/passwd"}, "http or https"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_ROUTES": "absent.yaml"}, "there is no `absent.yaml`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_PORT": "70000"}, "`port`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_MAX_BODY_BYTES": "0"}, "`max_body_bytes`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": '["10.0.0.0/99"]'}, "`trusted_proxies`"),
@@ -373,7 +374,7 @@ def test_a_wrong_setting_is_a_sentence_and_exit_code_2(settings: dict[str, str],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=GIVE_UP_S,
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

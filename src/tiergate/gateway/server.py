@@ -70,6 +70,8 @@ def serve(
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
+    if settings.routes is not None and not settings.routes.exists():
+        raise SettingsError(f"`routes`: there is no `{settings.routes}`")
     if settings.upstream_url is None and not _routes_path(settings).exists():
         message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
         raise SettingsError(f"{message}; see `tiergate serve --help`")
