@@ -69,7 +69,7 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
     demos.append(demo)
     demo.read_until("Ctrl-C ends everything")
     assert "Every step did what it should" in demo.said
-    assert "   0 of   50 in a case   agent users (innocent)" in demo.said
+    assert "   0 of   50 in a case above watch   agent users (innocent)" in demo.said
     assert re.search(r"a member of the case, gets HTTP 4(03|29)", demo.said)
     assert "who is in no case, gets HTTP 200" in demo.said
 

@@ -43,11 +43,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Truth:
-    """How a simulated world's known truth compares with the cases. Rows: population, accounts, in a case."""
+    """How a simulated world's known truth compares with the cases. Rows: population, accounts, those of them in a case
+    above `watch`. ``watched``: innocent accounts that are in a case to be watched, of which nothing follows."""
 
     world: str
     populations: list[tuple[str, int, int]]
     campaigns: frozenset[str]
+    watched: int = 0
 
 
 def write_report(
