@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiergate.ledger import row_sketches
-from tiergate.ledger.intents import ALTERNATIVES
-from tiergate.ledger.row_sketches import NEW_BYTES, RowSketcher
+from tiergate.ledger.intents import ALTERNATIVES, likely
+from tiergate.ledger.row_sketches import RowSketcher
 from tiergate.ledger.sketches import TEXT_LIMIT_BYTES, Sketcher
 
 SKETCHER = Sketcher(bytes(range(32)))
@@ -67,33 +67,41 @@ ALL = [one for some in ALTERNATIVES for one in some]
 def test_whatever_an_expression_matches_has_its_anchor(case: tuple[str, str]) -> None:
     anchor, matching = case
     assert anchor in matching
-    assert not re.search(r"\s", anchor)
+
+
+@given(st.lists(MIXED, min_size=1, max_size=6))
+def test_what_is_asked_for_is_always_thought_likely(texts: list[str]) -> None:
+    encoded = [text.encode() for text in texts]
+    sizes = np.array([len(data) for data in encoded], np.int64)
+    bits = likely(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum(sizes) - sizes)
+    for text, some in zip(texts, bits, strict=True):
+        for number, (_, pattern) in enumerate(ALL):
+            assert some >> number & 1 or not re.search(pattern, text.lower(), re.ASCII)
 
 
 def test_texts_of_every_length_around_the_limits() -> None:
     rng = np.random.default_rng(1)
     words = [bytes(rng.integers(97, 123, rng.integers(1, 9), np.uint8)).decode() for _ in range(4_000)]
     texts = ["é" * (TEXT_LIMIT_BYTES // 2 - 1) + "é tools", "a " * TEXT_LIMIT_BYTES, "漢" * 9_000 + "调用工具"]
+    texts += ["漢" * 8_000 + "调用工具", "look at " + "QUJD" * 5_000, "b", "bu", "bug", "``` "]
     texts += ["ж " * 8_191 + "rubric", "ж" * 8_186 + "rubric", "ж" * 8_187 + "rubric", "x" * 8_186 + " rubric"]
     for size in (1, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 127, 128, 129, 130, 500, 4_000):
-        texts += [" ".join(words[:size]), " ".join(words[:5] * size), " ".join(words[:size])[: NEW_BYTES + 1]]
-    for text in texts * 2:
+        texts += [" ".join(words[:size]), " ".join(words[:5] * size)]
+    rows = [(text, text) for text in texts]
+    assert in_rows(ROWS, rows) == by_columns(rows)
+    for text in texts:
         assert in_rows(ROWS, [(text, text)]) == by_columns([(text, text)])
 
 
 def test_what_is_remembered_is_bounded_and_forgetting_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_sketches, "REMEMBERED_BYTES", 20_000)
+    monkeypatch.setattr(row_sketches, "CONTENT_WORDS", 20)
     monkeypatch.setattr(row_sketches, "SYSTEM_PROMPTS", 8)
     rows = RowSketcher(SKETCHER)
-    asked = [(f"system prompt {number}", f"what is item w{number} made of? {number % 7}") for number in range(300)]
+    asked = [
+        (f"system prompt {number}", f"what is item made{chr(97 + number % 26)} of? {number % 7}")
+        for number in range(300)
+    ]
     made = [row for start in range(0, 300, 3) for row in in_rows(rows, asked[start : start + 3])]
     assert made == by_columns(asked)
-    assert len(rows._tokens) < 100
+    assert len(rows._keyed) < 30
     assert len(rows._systems) <= 8
-
-
-def test_encoded_data_is_not_remembered() -> None:
-    rows = RowSketcher(SKETCHER)
-    text = "look at " + "QUJD" * 2_000
-    assert in_rows(rows, [(None, text)]) == by_columns([(None, text)])
-    assert len(rows._tokens) == 2

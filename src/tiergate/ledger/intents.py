@@ -7,6 +7,8 @@ its main use is to name what a case was harvesting. They follow the targets that
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +30,7 @@ _OF_THOUGHT: Final = r" step of (your|the) (reasoning|thinking|thought)"
 _TASKS: Final = r" (\w+ ){0,4}(tasks|instructions|questions|problems|exercises|training (data|examples|samples))"
 _TOOL: Final = r" (the |a |an |one of the )?(\w+ )?(tools?|functions?|apis?)\b"
 _CODE: Final = r" (function|code|script|program|class|method)\b"
-_CODING: Final = r"refactor|unit tests?|pull request|stack ?trace|traceback|compile|repository|codebase|debug|bug"
+_CODING: Final = ("refactor", "pull request", "traceback", "compile", "repository", "codebase", "debug", "bug")
 _LANGUAGES: Final = ("python", "javascript", "typescript", "rust", "java", "golang", "sql", "bash")
 
 ALTERNATIVES: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
@@ -36,42 +38,44 @@ ALTERNATIVES: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
         ("step", r"step[ -]by[ -]step"),
         ("chain", r"chain[ -]of[ -]thought"),
         ("<think", r"<think"),
-        ("reasoning", r"reasoning (trace|steps|process)"),
-        *((verb.split()[0], verb + _THOUGHT) for verb in ("show", "write out", "explain", "detail")),
-        *(("step", each + _OF_THOUGHT) for each in ("each", "every")),
-        ("think", r"think (aloud|out loud|carefully)"),
-        ("monologue", r"inner monologue"),
+        ("reasoning ", r"reasoning (trace|steps|process)"),
+        *((verb, verb + _THOUGHT) for verb in ("show", "write out", "explain", "detail")),
+        *((f"{each} step", each + _OF_THOUGHT) for each in ("each", "every")),
+        ("think ", r"think (aloud|out loud|carefully)"),
+        ("inner monologue", r"inner monologue"),
         *((text, text) for text in ("逐步", "一步一步", "思维链", "推理过程", "思考过程")),
     ),
     (
         ("rubric", r"rubric"),
-        *((verb, verb + r" (the|this|each|both|following)") for verb in ("score", "rate", "grade")),
-        ("scale", r"on a scale (of|from)"),
+        *((f"{verb} ", verb + r" (the|this|each|both|following)") for verb in ("score", "rate", "grade")),
+        ("on a scale ", r"on a scale (of|from)"),
         *((judge, r"as an? (impartial )?" + judge) for judge in ("judge", "grader")),
         *((text, text) for text in ("评分", "打分", "评判", "评价标准")),
     ),
     (
-        *((verb.split()[0], verb + _TASKS) for verb in ("generate", "create", "write", "come up with", "produce")),
+        *((verb, verb + _TASKS) for verb in ("generate", "create", "write", "come up with", "produce")),
         ("instruction", r"instruction[ -]tuning"),
-        ("synthetic", r"synthetic data"),
+        ("synthetic data", r"synthetic data"),
         ("生成", r"生成.{0,8}(任务|指令|问题|题目)"),
     ),
     (
-        *((verb, verb + _TOOL) for verb in ("call", "use", "invoke", "select")),
+        *((f"{verb} ", verb + _TOOL) for verb in ("call", "use", "invoke", "select")),
         ("function", r"function[ -]call"),
         ("tool", r"tool[ -](call|use)"),
-        ("api", r"api[ -]call"),
+        ("call", r"api[ -]call"),
         ("调用", r"调用.{0,6}(工具|函数|接口)"),
     ),
     (
         ("```", r"```"),
-        *((word.split()[0], rf"\b{word}\b") for word in _CODING.split("|")),
-        *((language, rf"\b{language}" + _CODE) for language in _LANGUAGES),
+        *((word, rf"\b{word}\b") for word in _CODING),
+        ("unit test", r"\bunit tests?\b"),
+        ("stack", r"\bstack ?trace\b"),
+        *((f"{language} ", rf"\b{language}" + _CODE) for language in _LANGUAGES),
         *((text, text) for text in ("代码", "重构", "编程")),
     ),
 )
 """What asks for each capability: regular expressions in lower case that RE2 and Python read alike, each with an anchor:
-a text without white space that is in whatever the expression matches."""
+a text that is in whatever the expression matches."""
 
 LIMIT_CHARACTERS: Final = 8_192
 """How much of a text is looked at."""
@@ -93,6 +97,71 @@ def intents(system: pa.StringArray, prompt: pa.StringArray) -> npt.NDArray[np.in
             found = pc.match_substring_regex(encoded.dictionary, pattern, ignore_case=True)
             bits |= np.where(known & np.asarray(found)[index], 1 << bit, 0)
     return bits
+
+
+def likely(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> list[int]:
+    """Which alternatives each text may match, as bits in their order in `ALTERNATIVES`; some too many, none too few.
+
+    :param data: texts (n,) end to end in UTF-8, each beginning where ``starts`` says.
+    """
+    found = [_SHORT] * len(starts)
+    if len(data) < GRAM:
+        return found
+    lower = _LOWER.take(data)
+    grams = np.ndarray((len(data) - GRAM + 1,), np.uint32, lower, strides=(1,))
+    (places,) = _TELLING.take(_hashed(grams)).nonzero()
+    rows = starts.searchsorted(places, side="right") - 1
+    for row, gram in zip(rows.tolist(), grams[places].tolist(), strict=True):
+        found[row] |= _GRAMS.get(gram, 0)
+    return found
+
+
+def asks(text: str, likely: int) -> int:
+    """The bits of `intents` for one text, of which `likely` said what it may match."""
+    if text.isascii():
+        lower = text[:LIMIT_CHARACTERS].lower()
+    elif any(character in text for character in _FOLDED):
+        return int(intents(pa.array([text], pa.string()), pa.array([None], pa.string()))[0])
+    else:
+        lower = text[:LIMIT_CHARACTERS].encode().translate(_LOWER.tobytes()).decode()
+    bits = 0
+    while likely:
+        number = likely.bit_length() - 1
+        likely ^= 1 << number
+        bit, search = _SEARCHES[number]
+        if not bits & bit and search(lower):
+            bits |= bit
+    return bits
+
+
+def _search(pattern: str) -> Callable[[str], object]:
+    """A search that looks for the pattern's first word first, which Python's does not where a boundary is before it."""
+    bounded = re.match(r"\\b([a-z]+)", pattern)
+    if bounded is not None:
+        pattern = rf"{bounded[1]}(?<!\w{bounded[1]}){pattern[bounded.end() :]}"
+    return re.compile(pattern, re.ASCII).search
+
+
+def _hashed(grams: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    return (grams * np.uint32(0x9E3779B1)) >> np.uint32(16)
+
+
+GRAM: Final = 4
+_FOLDED: Final = ("\u017f", "\u212a")  # RE2 takes them for s and k where case does not matter
+_LOWER: Final = np.array([byte + 32 if 65 <= byte <= 90 else byte for byte in range(256)], np.uint8)
+_SEARCHES: Final = [(1 << bit, _search(pattern)) for bit, some in enumerate(ALTERNATIVES) for _, pattern in some]
+_ANCHORS: Final = [anchor.encode() for some in ALTERNATIVES for anchor, _ in some]
+ANY: Final = (1 << len(_ANCHORS)) - 1
+_SHORT: Final = sum(1 << number for number, anchor in enumerate(_ANCHORS) if len(anchor) < GRAM)
+"""Alternatives that are always likely."""
+
+_GRAMS: Final[dict[int, int]] = {}
+"""Alternatives by the first four bytes of their anchors."""
+for _number, _anchor in enumerate(_ANCHORS):
+    _gram = int.from_bytes(_anchor[:GRAM], "little")
+    _GRAMS[_gram] = _GRAMS.get(_gram, 0) | (1 << _number if len(_anchor) >= GRAM else 0)
+_TELLING: Final = np.zeros(1 << 16, bool)
+_TELLING[_hashed(np.array(list(_GRAMS), np.uint32))] = True
 
 
 def capability(bits: npt.NDArray[np.integer[Any]]) -> tuple[str, float]:

@@ -152,11 +152,12 @@ class Sketcher:
 
     def _shingles(self, words: Words) -> tuple[I64, U64]:
         """Row and hash of every run of 5 words; of all words of a shorter text."""
-        end = words.row_end[words.row]
-        position = np.arange(len(words.row))
-        length = np.minimum(SHINGLE_WORDS, end - words.row_start[words.row])
+        row = words.row
+        end = words.row_end[row]
+        position = np.arange(len(row))
+        length = np.minimum(SHINGLE_WORDS, end - words.row_start[row])
         starts = np.flatnonzero(position + length <= end)
-        return words.row[starts], self._spans(words, starts, length[starts], 2)
+        return row[starts], self._spans(words, starts, length[starts], 2)
 
     def _prefixes(self, words: Words, domain: int) -> tuple[I64, U64]:
         """Row and hash of the first 8, 32 and 128 words, then of all words."""
@@ -206,12 +207,16 @@ class Sketcher:
 
 def mix(values: U64) -> U64:
     """Spread every input bit over all output bits (finaliser of SplitMix64, Steele et al. 2014)."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
+    mixed = values ^ (values >> _SHIFTS[0])
+    mixed *= _FACTORS[0]
+    mixed ^= mixed >> _SHIFTS[1]
+    mixed *= _FACTORS[1]
+    mixed ^= mixed >> _SHIFTS[2]
     return mixed
+
+
+_SHIFTS: Final = (np.uint64(30), np.uint64(27), np.uint64(31))
+_FACTORS: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def _bottom(row: I64, value: U64, size: int) -> tuple[I64, U64]:

@@ -272,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
             "headers": headers,
         }
         keep = parser.should_keep_alive() and not parser.should_upgrade()
-        request = self._reading = Request(self, scope, keep=keep, expects=expects)
+        request = self._reading = Request(self, scope, self._loop, keep=keep, expects=expects)
         self._head_since = None
         self._received = self._body_bytes = 0
         self._queue.append(request)
