@@ -35,9 +35,7 @@ class Wire(Protocol):
 class Request:
     """``keep``: the connection may go on afterwards. ``expects``: the caller waits for `100 Continue`."""
 
-    def __init__(
-        self, wire: Wire, scope: Scope, loop: asyncio.AbstractEventLoop, *, keep: bool, expects: bool
-    ) -> None:
+    def __init__(self, wire: Wire, scope: Scope, loop: asyncio.AbstractEventLoop, *, keep: bool, expects: bool) -> None:
         self._loop = loop
         self.gone: asyncio.Future[None] = self._loop.create_future()
         """Done when the caller has hung up. It is in the scope, so that no application needs a task to wait for it."""
