@@ -14,16 +14,13 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.gateway.load import Door
-from benchmarks.gateway.processes import START_S, Running, running
+from benchmarks.gateway.processes import Running, running
 from benchmarks.gateway_crash import gateway, issue_keys
 
 from tiergate.admission.models import FILE
@@ -87,7 +84,7 @@ def litellm(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[
     command += ["--host", "127.0.0.1", "--num_workers", "1", "--telemetry", "False"]
     environment = {"LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with running(command, folder / "out", core, environment) as process:
-        _wait_for(f"http://127.0.0.1:{port}/health/liveliness")
+        process.wait_for(f"http://127.0.0.1:{port}/health/liveliness")
         yield Door(f"http://127.0.0.1:{port}", ("Authorization: Bearer sk-benchmark",), MODEL), process
 
 
@@ -125,25 +122,10 @@ def envoy(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Op
     (folder / "config.yaml").write_text(json.dumps(config))
     command = [str(peers / "bin" / "envoy"), "-c", str(folder / "config.yaml"), "--concurrency", "1"]
     with running([*command, "--log-level", "warn", "--disable-hot-restart"], folder / "out", core) as process:
-        _wait_for(f"http://127.0.0.1:{port}/")
+        process.wait_for(f"http://127.0.0.1:{port}/")
         yield Door(f"http://127.0.0.1:{port}", (), MODEL), process
 
 
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def _wait_for(url: str) -> None:
-    """Wait for any answer from ``url``."""
-    give_up = time.monotonic() + START_S
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.1)

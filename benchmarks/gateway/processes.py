@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +27,26 @@ class Running:
         """What the process printed that fits ``pattern``, waiting for it. Raises `RuntimeError` when it ends first."""
         give_up = time.monotonic() + START_S
         while not (found := re.search(pattern, self._output.read_text(errors="replace"))):
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(f"{self._process.args!r} did not start: {self._output.read_text()[-2000:]}")
-            time.sleep(0.05)
+            self._still_starts(give_up)
         return found[0]
+
+    def wait_for(self, url: str) -> None:
+        """Wait for any answer from ``url``. Raises `RuntimeError` when the process ends first."""
+        give_up = time.monotonic() + START_S
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                self._still_starts(give_up)
+
+    def _still_starts(self, give_up: float) -> None:
+        if self._process.poll() is not None or time.monotonic() > give_up:
+            said = self._output.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{self._process.args!r} did not start: {said}")
+        time.sleep(0.05)
 
     def cpu_s(self) -> float:
         """Seconds of processor time so far, in user and in system mode."""
