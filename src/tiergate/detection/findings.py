@@ -102,7 +102,7 @@ def find(
         accounts = cluster.members if ids is None else ids[cluster.members]
         sent = test.rows_of(accounts)
         rows = carrying.workload(cluster, holdings, sent)
-        apart = cluster.members[~_take_part(traffic.account[rows], traffic.account[sent])]
+        apart = cluster.members[~np.isin(accounts, _taking_part(traffic.account[rows], traffic.account[sent]))]
         if len(apart) >= FEWEST_APART and not worded_anew(cluster, holdings):
             # Two instructions are two workloads, however alike their accounts behave.
             parts = [describe(part, holdings) for part in (np.setdiff1d(cluster.members, apart), apart)]
@@ -147,7 +147,8 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
     odds = odds + np.where(known, np.append(dealt, 0.0)[at], 0.0)
     kept = odds > 0
     if finding.linked:
-        kept &= _take_part(traffic.account[rows], traffic.account[test.rows_of(cluster.members)])
+        asked = traffic.account[test.rows_of(cluster.members)]
+        kept &= np.isin(cluster.members, _taking_part(traffic.account[rows], asked))
     members = cluster.members[kept]
     rows = rows[np.isin(traffic.account[rows], members)]
     if len(members) < SMALLEST or not len(rows):
@@ -156,11 +157,11 @@ def grown(finding: Finding, holdings: Holdings, carrying: Carrying, traffic: Tra
     return replace(finding, cluster=cluster, membership=1 / (1 + np.exp(-odds[kept])), rows=rows)
 
 
-def _take_part(workload: Ints, every: Ints) -> npt.NDArray[np.bool_]:
-    """Which accounts, ascending, send enough of the workload to be its members, from the account of each exchange: one
+def _taking_part(workload: Ints, every: Ints) -> Ints:
+    """Accounts, ascending, that send enough of the workload to be its members, from the account of each exchange: one
     phrase in common, of a list that both were made from, does not make them so."""
     share = shares(workload, every)
-    return np.asarray((share > 0) & (share >= LEAST_OF_WORKLOAD * float(np.median(share))))
+    return np.unique(every)[(share > 0) & (share >= LEAST_OF_WORKLOAD * float(np.median(share)))]
 
 
 def find_queues(
