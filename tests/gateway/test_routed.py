@@ -194,6 +194,37 @@ def test_only_what_surely_served_nothing_is_tried_elsewhere(start_routed: Start,
         assert (second["route_model"], second["attempts"], second["cost_micro_usd"]) == ("lost", 1, None)
 
 
+def test_nothing_is_asked_again_for_a_caller_who_hung_up_meanwhile(start_routed: Start, upstream: str) -> None:
+    asked = []
+
+    class Busy(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # the connection is kept, so that a request could be sent at once
+
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(503)
+            self.send_header("retry-after", "1")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        text = FILE.format(broken=f"http://127.0.0.1:{server.server_port}", sound=upstream)
+        gateway = start_routed(text.replace("groups:", "groups:\n  again: {candidates: [gone], max_attempts: 2}"))
+        customer = gateway.customer()
+        with pytest.raises(openai.APITimeoutError):
+            ask(customer, "again", timeout=0.3)
+        row = gateway.row_where(customer.account_id, lambda row: row["finish_reason"] == "client_disconnected")
+        assert (row["status"], row["attempts"], len(asked)) == (499, 2, 1)
+        server.shutdown()
+        thread.join()
+
+
 def test_a_breaker_opens_and_says_so(routed: Deployed) -> None:
     customer = routed.customer()
     codes = [refused(customer, "dead")[1]["code"] for _ in range(14)]

@@ -190,6 +190,9 @@ class Call:
             call = way.upstream.call("POST", way.adapter.path, headers, way.body, self._exchange.account_id)
             # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
             gone.add_done_callback(call.call_off)
+            if gone.done():
+                # The callback comes with the loop's next turn, and the request could be sent before.
+                call.call_off()
             try:
                 async with call as answer:
                     if answer.status >= 400 and ways.failed(self._failure(answer)):
