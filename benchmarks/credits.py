@@ -23,7 +23,7 @@ import numpy as np
 
 from tiergate.admission.credits import Credits
 from tiergate.admission.programmes import Programmes, read_programme
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 
 RESERVED, COST = 50_000, 31_337
 

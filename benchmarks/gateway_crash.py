@@ -28,8 +28,8 @@ import httpx2
 import openai
 
 from tiergate.clock import SystemClock
+from tiergate.database import open_database
 from tiergate.ledger.log import INTERRUPTED, read_log
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 

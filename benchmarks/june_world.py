@@ -21,7 +21,7 @@ from tiergate.admission.programmes import Programme, Programmes, PurposeRule, Sp
 from tiergate.admission.purposes import AssetKind, Evidence, Purposes, asset
 from tiergate.admission.rule_packs import RulePack, find_pack, load_packs
 from tiergate.clock import DAY, HOUR, SystemClock
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 

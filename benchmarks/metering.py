@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 from tiergate.clock import SystemClock
+from tiergate.database import open_database
 from tiergate.gateway.metering.limits import MEASURES, SCOPES, Limit, Limits, Payer
 from tiergate.gateway.metering.meter import Meter, Ticket
 from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.metering.shares import ShareStore
 from tiergate.gateway.metering.usage import Demand, Seen
 from tiergate.gateway.routing.prices import Price
-from tiergate.parties.database import open_database
 
 AMPLE = 10**14
 FOUR = (("organisation", "usd/month"), ("key", "usd/month"), ("key", "requests/minute"), ("key", "tokens/minute"))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.fact_rows import Party, Stake, fact_key, party_id
 from tiergate.parties.facts import FactStore
 from tiergate.parties.sources.reading import Feed

@@ -25,8 +25,8 @@ from benchmarks.gateway_crash import gateway, issue_keys
 
 from tiergate.admission.models import FILE
 from tiergate.clock import HOUR, SystemClock
+from tiergate.database import open_database
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
-from tiergate.parties.database import open_database
 
 MODEL: Final = "model-small"
 SETTINGS: Final = {

@@ -12,7 +12,7 @@ from tiergate.admission.memberships import Memberships
 from tiergate.admission.programmes import Programme, Programmes, read_programme
 from tiergate.admission.purposes import AssetKind, Evidence, Purpose, Purposes, asset
 from tiergate.admission.standing import Membership
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 
 HASH = "ab" * 32
 FOUNDING = read_programme("consortium")

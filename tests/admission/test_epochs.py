@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tiergate.admission.epochs import POLL_S, STALE_AFTER_S, Counters, EpochFeed
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.registry import Registry
 
 
@@ -92,7 +92,7 @@ def test_a_slow_reading_is_as_old_as_its_beginning() -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.registry import Registry
 registry = Registry(open_database(Path(sys.argv[1])), b"p" * 32)
 for line in sys.stdin:

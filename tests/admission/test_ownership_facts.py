@@ -12,7 +12,7 @@ from tiergate.admission.eligibility import Reason, judge
 from tiergate.admission.ownership_facts import facts_of, no_facts
 from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.clock import DAY
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.fact_rows import Listing, Party, Stake, fact_key, party_id, shown_id
 from tiergate.parties.facts import FactStore
 

@@ -21,8 +21,8 @@ from tiergate.admission.rule_packs import (
     standing,
 )
 from tiergate.clock import DAY
+from tiergate.database import open_database
 from tiergate.errors import InputError, SettingsError
-from tiergate.parties.database import open_database
 
 PACKS = load_packs()
 OFAC = (Path(__file__).parents[2] / "src/tiergate/admission/packs/ofac_50.toml").read_text(encoding="utf-8")

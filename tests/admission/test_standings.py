@@ -22,7 +22,7 @@ from tiergate.admission.purposes import AssetKind, Evidence, Purposes, asset
 from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.admission.standings import Known, Standings
 from tiergate.clock import DAY, HOUR, SystemClock
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.fact_rows import Listing, Party, fact_key, party_id, shown_id
 from tiergate.parties.facts import FactStore
 

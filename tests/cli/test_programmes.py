@@ -14,8 +14,8 @@ from tests.admission.parties import founded, on_disk
 from tiergate.admission.credits import Credits
 from tiergate.cli import app
 from tiergate.cli.options import digest, micro_usd
+from tiergate.database import open_database
 from tiergate.errors import InputError, StateError
-from tiergate.parties.database import open_database
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -18,11 +18,11 @@ from tiergate.admission.appeals import Against, Appeals, Outcome, notice
 from tiergate.admission.engine import Engine
 from tiergate.cli import app
 from tiergate.cli import replay as command
+from tiergate.database import open_database
 from tiergate.errors import InputError
 from tiergate.ledger.checkpoints import load_private_key
 from tiergate.ledger.decision_log import DecisionLog
 from tiergate.ledger.decision_logs import place_of
-from tiergate.parties.database import open_database
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 RIGHT, REFUSED = right(), right(purpose=None, credit_available=False)

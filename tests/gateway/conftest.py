@@ -15,9 +15,9 @@ import pytest
 from benchmarks.gateway_crash import Server, gateway, issue_keys, mock_upstream, serving
 
 from tiergate.clock import HOUR, SystemClock
+from tiergate.database import open_database
 from tiergate.ledger.log import read_log
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 

@@ -16,8 +16,8 @@ from benchmarks.gateway_crash import gateway, serving
 from tests.gateway.conftest import Deployed, deployed, now_us
 from tests.gateway.sdk_callers import Chat, Messages, Responses, SdkCaller
 from tiergate.admission.models import FILE
+from tiergate.database import open_database
 from tiergate.gateway.metering.limits import Limit, LimitStore
-from tiergate.parties.database import open_database
 
 PRICES = """
 [models."model-small"]

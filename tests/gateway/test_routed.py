@@ -17,9 +17,9 @@ from benchmarks.gateway_crash import issue_keys, serving
 from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed
 from tests.gateway.sdk_callers import Chat, Messages, Responses, SdkCaller
 from tiergate.admission.models import FILE as MODELS
+from tiergate.database import open_database
 from tiergate.gateway.routing.reload import FILE as ROUTES
 from tiergate.ledger.verdicts import VerdictStore
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 

@@ -27,6 +27,7 @@ from tiergate.admission.models import FILE, Models, fingerprint, read_models
 from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
+from tiergate.database import open_database
 from tiergate.errors import InputError
 from tiergate.gateway.dialects.bodies import with_one_model
 from tiergate.gateway.dialects.common import Asked
@@ -34,7 +35,6 @@ from tiergate.gateway.dialects.openai_chat import FIELDS
 from tiergate.gateway.snapshot import Snapshot, bare_standings, load
 from tiergate.gateway.tiers import TierGate, status_of
 from tiergate.ledger.verdicts import VerdictStore
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Credential, Registry
 
 MODELS = """

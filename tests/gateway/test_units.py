@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.admission.decision import Decision
+from tiergate.database import open_database
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.replies import refuse
 from tiergate.gateway.snapshot import load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed, now_us
 from tiergate.clock import SECOND
+from tiergate.database import open_database
 from tiergate.ledger.verdicts import Action
-from tiergate.parties.database import open_database
 
 
 def page(link: str, accept: str = "application/json") -> tuple[str, str]:

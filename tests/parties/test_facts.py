@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiergate.clock import DAY
+from tiergate.database import open_database
 from tiergate.errors import InputError, LedgerError
-from tiergate.parties.database import open_database
 from tiergate.parties.fact_rows import Fact, Listing, Party, Stake, cleaned, fact_key, party_id, read_id, shown_id
 from tiergate.parties.facts import FactStore
 from tiergate.parties.snapshot import Snapshot

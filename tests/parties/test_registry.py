@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tiergate.database import open_database
 from tiergate.errors import InputError, SettingsError
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry, key_hash
 from tiergate.parties.tokens import is_token
 from tiergate.records.schema import ACCOUNT_SCHEMA

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tiergate.clock import DAY
+from tiergate.database import open_database
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action, VerdictStore
-from tiergate.parties.database import open_database
 from tiergate.response.policy import respond
 
 NOW = 1_780_000_000_000_000

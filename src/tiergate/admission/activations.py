@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.admission.rule_packs import RulePack, Standing, standing
+from tiergate.database import make_tables
 from tiergate.errors import InputError, SettingsError
 
 Action = Literal["activate", "deactivate"]
@@ -80,7 +81,7 @@ class ActivationStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def record(
         self,

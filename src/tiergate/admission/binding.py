@@ -18,7 +18,7 @@ from tiergate.admission.known_facts import ModelFact, Verdict3
 from tiergate.admission.models import Models
 from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
 from tiergate.admission.rule_packs import AppliesTo, RulePack, Standing, load_packs
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.facts import FactStore
 from tiergate.parties.resolving import Verdict
 from tiergate.parties.snapshot import NEVER

@@ -23,6 +23,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.admission.turns import Turns
+from tiergate.database import make_tables
 from tiergate.errors import InputError, LedgerError
 
 METADATA: Final = sa.MetaData()
@@ -195,18 +196,13 @@ class Changes:
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Make the tables that are missing. Takes a turn at writing only then."""
+    """Make the tables that are missing."""
 
-    def make(connection: sa.Connection) -> None:
-        if engine.dialect.name == "sqlite":
-            # Two processes that open a new database together would both find no table and both make it.
-            connection.exec_driver_sql("begin immediate")
-        METADATA.create_all(connection)
+    def first(connection: sa.Connection) -> None:
         if connection.execute(sa.select(_EPOCH.c.count)).first() is None:
             connection.execute(sa.insert(_EPOCH).values(id=1, count=0))
 
-    if set(METADATA.tables) - set(sa.inspect(engine).get_table_names()):
-        patiently(engine, make)
+    make_tables(engine, METADATA, first)
 
 
 def patiently(engine: sa.Engine, work: Callable[[sa.Connection], R]) -> R:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from tiergate.api.problems import ProblemError
 from tiergate.clock import DAY
+from tiergate.database import make_tables
 
 METADATA: Final = sa.MetaData()
 KEPT_US: Final = DAY
@@ -47,7 +48,7 @@ class KeptAnswers:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def begin(self, operator_id: str, key: str, print_: str, now_us: int) -> Kept | None:
         """Take a key, or give the answer that it had. Raises `ProblemError` when it serves another request, or its

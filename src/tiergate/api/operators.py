@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.clock import DAY
+from tiergate.database import make_tables
 from tiergate.errors import InputError
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 
@@ -153,7 +154,7 @@ class Operators:
     def __init__(self, engine: sa.Engine, pepper: bytes) -> None:
         self._engine = engine
         self._pepper = pepper
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def add(self, name: str, roles: list[Role], organisation_id: str | None, now_us: int) -> Operator:
         """Add somebody. Raises `InputError` for a name that is taken, or roles that do not go with the organisation."""

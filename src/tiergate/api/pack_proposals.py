@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.clock import DAY
+from tiergate.database import make_tables
 
 METADATA: Final = sa.MetaData()
 LASTS_US: Final = 7 * DAY
@@ -44,7 +45,7 @@ class Proposals:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def put(self, proposal: Proposal) -> None:
         """Keep a proposal."""

@@ -19,8 +19,8 @@ from tiergate.api.operators import Permission
 from tiergate.api.pack_proposals import LASTS_US, Proposal, new_proposal_id
 from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.problems import ProblemError, not_found
+from tiergate.database import open_database
 from tiergate.errors import InputError
-from tiergate.parties.database import open_database
 from tiergate.parties.facts import FactStore
 
 FACTS: Final = "parties.sqlite"

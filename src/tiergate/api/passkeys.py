@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from tiergate.api.problems import ProblemError
 from tiergate.clock import MINUTE
+from tiergate.database import make_tables
 from tiergate.errors import SettingsError
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 
@@ -82,7 +83,7 @@ class Passkeys:
         self._pepper = pepper
         self._origin = public_url
         self._relying_party = urlsplit(public_url).hostname or ""
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def of(self, operator_id: str) -> list[Passkey]:
         """Passkeys of an operator, oldest first."""

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.database import make_tables
 from tiergate.errors import InputError
 
 METADATA: Final = sa.MetaData()
@@ -56,7 +57,7 @@ class People:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def add(
         self, organisation_id: str, user_name: str, external_id: str | None, now_us: int, *, active: bool = True

@@ -23,8 +23,8 @@ from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
 from tiergate.clock import Clock
+from tiergate.database import open_database
 from tiergate.errors import SettingsError
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 

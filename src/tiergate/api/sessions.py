@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.database import make_tables
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 
 METADATA: Final = sa.MetaData()
@@ -43,7 +44,7 @@ class Sessions:
     def __init__(self, engine: sa.Engine, pepper: bytes) -> None:
         self._engine = engine
         self._pepper = pepper
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def begin(self, operator_id: str, now_us: int, lasts_us: int) -> str:
         """Begin a session; returns the value of its cookie."""

@@ -22,6 +22,7 @@ from tiergate.api.operators import LONGEST, Operator, Operators
 from tiergate.api.problems import ProblemError
 from tiergate.api.settings import ControlSettings
 from tiergate.clock import HOUR, MINUTE, SECOND
+from tiergate.database import make_tables
 from tiergate.errors import SettingsError, UpstreamError
 from tiergate.parties.tokens import keyed_hash
 
@@ -82,7 +83,7 @@ class SignIn:
         self._pepper = pepper
         self._known: tuple[int, Provider, dict[str, Any]] | None = None
         self._lock = asyncio.Lock()
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
         _library()
 
     async def begin(self, now_us: int) -> tuple[str, str]:

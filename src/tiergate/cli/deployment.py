@@ -33,8 +33,8 @@ def open_deployment(data: Path, *, create: bool = False) -> Iterator[Deployment]
         data.mkdir(parents=True, exist_ok=True)
     elif not (data / "control.sqlite").is_file():
         raise InputError(f"`{data}` is not a gateway's data folder: make one with `tiergate keys create`")
+    from tiergate.database import open_database
     from tiergate.ledger.verdicts import VerdictStore
-    from tiergate.parties.database import open_database
     from tiergate.parties.registry import Registry
     from tiergate.parties.tokens import load_or_create_pepper
 

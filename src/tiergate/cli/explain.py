@@ -42,7 +42,7 @@ def explain(decision_id: DecisionId, data: Data = Path("data"), key: Key = None,
 def _overturned(data: Path, decision_id: str) -> bool | None:
     """Whether an appeal undid a decision; None where there is no control database to ask."""
     from tiergate.admission.appeals import Appeals
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
 
     path = data / "control.sqlite"
     if not path.is_file():

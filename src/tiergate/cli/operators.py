@@ -120,7 +120,7 @@ def revoke(
 def _operators(data: Path, *, create: bool = False) -> Iterator[tuple[Operators, Sessions]]:
     from tiergate.api.operators import Operators
     from tiergate.api.sessions import Sessions
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
     from tiergate.parties.tokens import load_or_create_pepper
 
     if create:

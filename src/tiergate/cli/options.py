@@ -88,7 +88,7 @@ def show(value: Any, as_json: bool, line: Callable[[Any], str]) -> None:
 def note_no_party(data: Path, *organisations: str | None) -> None:
     """Say which of these ids names no party, where there are facts of parties: rule packs then know nothing of it."""
     from tiergate.cli.parties import DATABASE
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
     from tiergate.parties.fact_rows import read_id
     from tiergate.parties.facts import FactStore
 

@@ -265,7 +265,7 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
         yield None
         return
     from tiergate.admission.activations import ActivationStore
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
 
     engine = open_database(database)
     try:
@@ -277,7 +277,7 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
 def _facts(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
     from tiergate.admission.ownership_facts import facts_of, no_facts
     from tiergate.cli.parties import DATABASE
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
     from tiergate.parties.facts import FactStore
 
     if not (data / DATABASE).is_file():

@@ -49,7 +49,7 @@ def _opened(data: Path, *, create: bool = False) -> Iterator[FactStore]:
         data.mkdir(parents=True, exist_ok=True)
     elif not (data / DATABASE).is_file():
         raise InputError(f"`{data}` has no facts of parties: bring some in with `tiergate parties import`")
-    from tiergate.parties.database import open_database
+    from tiergate.database import open_database
     from tiergate.parties.facts import FactStore
 
     # A file of its own: an import writes for minutes, and the gateway's database must not wait for it.

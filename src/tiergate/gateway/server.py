@@ -25,6 +25,7 @@ from tiergate.admission.programmes import Programmes
 from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
+from tiergate.database import open_database
 from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.app import Gateway
 from tiergate.gateway.calls import Services
@@ -47,7 +48,6 @@ from tiergate.gateway.upstreams.upstream import Upstream
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
-from tiergate.parties.database import open_database
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.settings import Settings

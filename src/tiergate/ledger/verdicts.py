@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.database import make_tables
+
 
 class Action(enum.StrEnum):
     """What the gateway does with requests of an account, mildest first."""
@@ -76,7 +78,7 @@ class VerdictStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     def put(self, verdicts: Sequence[Verdict]) -> None:
         """Append verdicts. Of several for one account the last one counts."""

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from tiergate.clock import DAY
+from tiergate.database import make_tables
 from tiergate.errors import InputError, LedgerError
 from tiergate.parties.fact_rows import SCHEMAS, TABLE_OF, Fact, fault, to_batch
 from tiergate.parties.snapshot import Snapshot, build_snapshot
@@ -138,7 +139,7 @@ class FactStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        make_tables(engine, METADATA)
 
     @contextmanager
     def importing(

@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 import sqlalchemy as sa
 
+from tiergate.database import make_tables
 from tiergate.errors import InputError, SettingsError
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 from tiergate.records.schema import ACCOUNT_SCHEMA
@@ -91,15 +92,18 @@ class Registry:
     def __init__(self, engine: sa.Engine, pepper: bytes) -> None:
         self.pepper = pepper
         self._engine = engine
-        METADATA.create_all(engine)
         told_by = keyed_hash(pepper, "pepper")
-        with engine.begin() as connection:
+
+        def first(connection: sa.Connection) -> None:
             if connection.execute(sa.select(_CHANGES.c.count)).first() is None:
                 connection.execute(sa.insert(_CHANGES).values(count=0))
-            known = connection.execute(sa.select(_PEPPER.c.told_by)).scalar()
-            if known is None:
+            if connection.execute(sa.select(_PEPPER.c.told_by)).first() is None:
                 connection.execute(sa.insert(_PEPPER).values(told_by=told_by))
-        if not hmac.compare_digest(known or told_by, told_by):
+
+        make_tables(engine, METADATA, first)
+        with engine.connect() as connection:
+            known = connection.execute(sa.select(_PEPPER.c.told_by)).scalar_one()
+        if not hmac.compare_digest(known, told_by):
             raise SettingsError(
                 "the file `pepper` is not the one that this database's keys are stored under: restore it from a backup"
             )

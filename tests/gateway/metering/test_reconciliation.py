@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from tests.gateway.conftest import GIVE_UP_S
 from tiergate.clock import DAY, HOUR, SystemClock
+from tiergate.database import open_database
 from tiergate.gateway.metering.limits import Limit, LimitStore, Payer
 from tiergate.gateway.metering.meter import Ticket
 from tiergate.gateway.metering.prices import PriceTable
@@ -32,7 +33,6 @@ from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.routing.prices import Price
 from tiergate.ledger.log import ExchangeLog, is_log, read_log
 from tiergate.ledger.sketches import Sketcher
-from tiergate.parties.database import open_database
 from tiergate.records.schema import Exchange
 
 BEGAN = 1_795_500_000_000_000 // DAY * DAY + 12 * HOUR

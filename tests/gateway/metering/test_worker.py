@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from tests.gateway.conftest import GIVE_UP_S
 from tiergate.clock import SystemClock
+from tiergate.database import open_database
 from tiergate.errors import LedgerError
 from tiergate.gateway.metering import worker as worker_module
 from tiergate.gateway.metering.limits import Limit, LimitStore, Payer
@@ -24,7 +25,6 @@ from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.routing.prices import Price
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher
-from tiergate.parties.database import open_database
 
 PRICES = PriceTable({"m": [Price(from_us=0, input=1_000_000, output=1_000_000)]})
 PAYER = Payer("acct", "key_1")

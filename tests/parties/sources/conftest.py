@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tiergate.parties.database import open_database
+from tiergate.database import open_database
 from tiergate.parties.fact_rows import Fact, Listing, Party, Stake, Undisclosed, party_id
 from tiergate.parties.facts import FactStore
 from tiergate.parties.snapshot import Snapshot

@@ -15,8 +15,8 @@ from tests.parties.sources import test_gleif, test_lists
 from tests.parties.sources.conftest import NOW, Facts, lei, read_files
 from tests.parties.sources.test_bods import D1
 from tests.parties.sources.test_psc import PERSON
+from tiergate.database import open_database
 from tiergate.errors import InputError
-from tiergate.parties.database import open_database
 from tiergate.parties.fact_rows import SCHEMAS, TABLE_OF, fault, to_batch
 from tiergate.parties.facts import FactStore
 from tiergate.parties.sources.taking import READERS, take_in

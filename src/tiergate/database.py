@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ def open_database(where: Path | str) -> sa.Engine:
             return engine
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         raise SettingsError(f"cannot open the control database `{where}`: {str(error).splitlines()[0]}") from error
+
+
+def make_tables(engine: sa.Engine, metadata: sa.MetaData, first: Callable[[sa.Connection], None] | None = None) -> None:
+    """Make the tables that are missing, one process at a time. ``first``: inserts rows to begin with where they are not
+    there, in the same transaction; another process may have been before.
+
+    Raises `SettingsError` when they cannot be made.
+    """
+    if not set(metadata.tables) - set(sa.inspect(engine).get_table_names()):
+        return
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                # Two processes that open a new database together would both find no table and both make it.
+                connection.exec_driver_sql("begin immediate")
+            metadata.create_all(connection)
+            if first is not None:
+                first(connection)
+    except sa.exc.SQLAlchemyError as error:
+        raise SettingsError(f"cannot make tables in the control database: {str(error).splitlines()[0]}") from error
 
 
 def _prepare(connection: Any, _record: Any) -> None:
