@@ -25,12 +25,14 @@ def open_database(where: Path | str) -> sa.Engine:
 
 
 def make_tables(engine: sa.Engine, metadata: sa.MetaData, first: Callable[[sa.Connection], None] | None = None) -> None:
-    """Make the tables that are missing, one process at a time. ``first``: inserts rows to begin with where they are not
-    there, in the same transaction; another process may have been before.
+    """Make the tables and nullable columns that are missing, one process at a time.
+
+    :param first: inserts rows to begin with where they are not there, in the same transaction; another process may have
+        been before.
 
     Raises `SettingsError` when they cannot be made.
     """
-    if not set(metadata.tables) - set(sa.inspect(engine).get_table_names()):
+    if not _missing(engine, metadata):
         return
     try:
         with engine.begin() as connection:
@@ -38,10 +40,24 @@ def make_tables(engine: sa.Engine, metadata: sa.MetaData, first: Callable[[sa.Co
                 # Two processes that open a new database together would both find no table and both make it.
                 connection.exec_driver_sql("begin immediate")
             metadata.create_all(connection)
+            for column in _missing(connection, metadata):
+                kind = column.type.compile(engine.dialect)
+                connection.exec_driver_sql(f"alter table {column.table.name} add column {column.name} {kind}")
             if first is not None:
                 first(connection)
     except sa.exc.SQLAlchemyError as error:
         raise SettingsError(f"cannot make tables in the control database: {str(error).splitlines()[0]}") from error
+
+
+def _missing(bind: sa.Engine | sa.Connection, metadata: sa.MetaData) -> list[sa.Column[Any]]:
+    """Columns that are not there; those that an earlier version made no column for can be added while nullable."""
+    found = sa.inspect(bind)
+    names = set(found.get_table_names())
+    held = {
+        name: {column["name"] for column in found.get_columns(name)} if name in names else set()
+        for name in metadata.tables
+    }
+    return [one for name, table in metadata.tables.items() for one in table.columns if one.name not in held[name]]
 
 
 def _prepare(connection: Any, _record: Any) -> None:

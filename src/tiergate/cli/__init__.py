@@ -36,6 +36,7 @@ from tiergate.cli import (
     simulate,
     spend,
     verify,
+    watch,
 )
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
@@ -84,6 +85,7 @@ app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
 app.command("spend")(spend.spend)
 app.command("verify")(verify.verify)
+app.command("watch")(watch.watch)
 app.add_typer(keys.app, name="keys")
 app.add_typer(operators.app, name="operators")
 app.add_typer(routes.app, name="routes")

@@ -70,6 +70,7 @@ CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
         ("membership", pa.float64()),
         ("first_linked_at", TIME),
         ("campaign_exchanges", pa.int64()),
+        ("exchanges", pa.int64()),
     ]
 )
 CASE_EVIDENCE_SCHEMA: Final = pa.schema(
@@ -203,6 +204,7 @@ def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
     rows = case.rows
     owner = traffic.account[rows]
     exchanges = np.bincount(owner, minlength=len(traffic.account_ids))
+    sent = np.bincount(traffic.account, minlength=len(traffic.account_ids))
     first = {int(account): int(rows[i]) for account, i in zip(*np.unique(owner, return_index=True), strict=True)}
     return [
         {
@@ -211,6 +213,7 @@ def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
             "membership": float(membership),
             "first_linked_at": int(traffic.time_us[first[account]]) if account in first else int(traffic.time_us[-1]),
             "campaign_exchanges": int(exchanges[account]),
+            "exchanges": int(sent[account]),
         }
         for account, membership in zip(case.accounts.tolist(), case.membership.tolist(), strict=True)
     ]

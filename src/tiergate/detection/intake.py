@@ -87,6 +87,10 @@ _NUMBERS: Final = {"client_asn": -1, "sketch_intent": 0, "input_tokens": -1, "ou
 """Columns of whole numbers, and what stands for null."""
 
 
+class TooLittleError(InputError):
+    """There is nothing to compare."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Exchanges in order of time, each id once.
@@ -147,7 +151,7 @@ def take_in(batches: Iterable[pa.RecordBatch], sketch_key: bytes, refused: Refus
                 folded += 1
     if not columns:
         why = refused.told if refused and refused.count else "the input has no row"
-        raise InputError(f"there is no exchange to look at: {why}")
+        raise TooLittleError(f"there is no exchange to look at: {why}")
     keys = joined_dictionary(columns.pop("sketch_key_id")).dictionary
     if len(keys) > 1:
         raise InputError(

@@ -27,7 +27,7 @@ from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
 from tiergate.detection.findings import MOSTLY, Finding, find, find_queues, grown
 from tiergate.detection.holdings import Holdings
-from tiergate.detection.intake import Traffic, take_in
+from tiergate.detection.intake import TooLittleError, Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.looks import LEVEL
@@ -112,13 +112,13 @@ def run_detection(
     :param progress: called with the step's name and the share done, 0 to 1.
     :param history: earlier looks at the same platform; None when this one stands alone.
     :param again: the last of them was at the very same data, so that this is no look more.
-    Raises `InputError` when there is nothing to look at.
+    Raises `TooLittleError` when there is nothing to look at.
     """
     started = time.monotonic()
     progress("reading", 0.0)
     traffic = take_in(_counted(inputs.exchanges(), progress), sketch_key or PUBLIC_KEY, inputs.refused)
     if len(traffic.account_ids) < 2:
-        raise InputError("detection compares accounts, and the input has only one")
+        raise TooLittleError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
     evidence = gather(traffic, inputs.accounts, inputs.model_releases)
     found = find_cases(traffic, evidence, parameters, progress)

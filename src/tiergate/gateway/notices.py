@@ -15,6 +15,7 @@ _WHAT: Final = {
     Action.WATCH: "Nothing changes for you.",
     Action.VERIFY: "Requests are refused until the account has been verified.",
     Action.LIMIT: "Requests share a limited budget with the other accounts of the case.",
+    Action.SUMMARISE: "Answers come without reasoning and log-probabilities, within the limited budget of the case.",
     Action.SUSPEND: "Requests are refused while the case is reviewed.",
 }
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import secrets
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ class Action(enum.StrEnum):
     WATCH = "watch"
     VERIFY = "verify"
     LIMIT = "limit"
+    SUMMARISE = "summarise"
     SUSPEND = "suspend"
 
 
@@ -34,8 +36,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One decision about one account of a case.
 
     ``verdict_id`` cannot be guessed: who has it may read the notice. Times are microseconds since the epoch, UTC.
-    ``requests_per_minute`` belongs to `limit` and is one budget for the whole case. ``evidence`` names what the
-    decision rests on. ``supersedes`` is the case's earlier verdict of this account that it replaces.
+    ``requests_per_minute`` belongs to `limit` and `summarise` and is one budget for the whole case. ``evidence`` names
+    what the decision rests on. ``supersedes`` is the case's earlier verdict of this account that it replaces.
+    ``charged``: how many of the account's ``observed`` exchanges the case holds against it, None where that was not
+    counted. ``marks``: sketches by which the case's exchanges are told, so that only these are touched; None for all.
     """
 
     verdict_id: str
@@ -49,6 +53,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     supersedes: str | None = None
     evidence: list[str] = []
     requests_per_minute: float | None = None
+    charged: int | None = None
+    observed: int | None = None
+    marks: list[str] | None = None
     lifted: bool = False
 
 
@@ -69,6 +76,9 @@ _VERDICTS: Final = sa.Table(
     sa.Column("supersedes", sa.String(64)),
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("requests_per_minute", sa.Float),
+    sa.Column("charged", sa.BigInteger),
+    sa.Column("observed", sa.BigInteger),
+    sa.Column("marks", sa.JSON(none_as_null=True)),
     sa.Column("lifted", sa.Boolean, nullable=False),
 )
 
@@ -80,29 +90,25 @@ class VerdictStore:
         self._engine = engine
         make_tables(engine, METADATA)
 
-    def put(self, verdicts: Sequence[Verdict]) -> None:
-        """Append verdicts. Of several for one account the last one counts."""
-        if verdicts:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(_VERDICTS), [_row(verdict) for verdict in verdicts])
+    def put(self, verdicts: Sequence[Verdict], connection: sa.Connection | None = None) -> None:
+        """Append verdicts. Of several for one account the last one counts.
+
+        :param connection: an open transaction that they become part of.
+        """
+        if not verdicts:
+            return
+        with nullcontext(connection) if connection is not None else self._engine.begin() as writing:
+            writing.execute(sa.insert(_VERDICTS), [_row(verdict) for verdict in verdicts])
 
     def lift(self, case_id: str, author: str, now_us: int) -> int:
         """Lift every verdict of a case that stands; returns how many."""
-        lifting = [
-            msgspec.structs.replace(
-                verdict,
-                verdict_id=new_verdict_id(),
-                author=author,
-                decided_at=now_us,
-                expires_at=None,
-                supersedes=verdict.verdict_id,
-                lifted=True,
-            )
-            for verdict in self._standing(now_us)
-            if verdict.case_id == case_id
-        ]
+        lifting = [lifted(verdict, author, now_us) for verdict in self.of_case(case_id, now_us).values()]
         self.put(lifting)
         return len(lifting)
+
+    def of_case(self, case_id: str, now_us: int, connection: sa.Connection | None = None) -> dict[str, Verdict]:
+        """Verdicts of a case that stand, by account."""
+        return {one.account_id: one for one in self._standing(now_us, case_id, connection)}
 
     def in_force(self, now_us: int) -> dict[str, Verdict]:
         """What each account is subject to at ``now_us``: the strictest of its cases' verdicts, the newest of equals.
@@ -116,17 +122,21 @@ class VerdictStore:
                 strictest[verdict.account_id] = verdict
         return strictest
 
-    def _standing(self, now_us: int) -> list[Verdict]:
+    def _standing(
+        self, now_us: int, case_id: str | None = None, connection: sa.Connection | None = None
+    ) -> list[Verdict]:
         """The newest verdict of each account and case, oldest first, unless it is lifted or expired."""
         newest = sa.select(sa.func.max(_VERDICTS.c.number)).group_by(_VERDICTS.c.account_id, _VERDICTS.c.case_id)
+        if case_id is not None:
+            newest = newest.where(_VERDICTS.c.case_id == case_id)
         query = (
             sa.select(_VERDICTS)
             .where(_VERDICTS.c.number.in_(newest), ~_VERDICTS.c.lifted)
             .where(sa.or_(_VERDICTS.c.expires_at.is_(None), _VERDICTS.c.expires_at > now_us))
             .order_by(_VERDICTS.c.number)
         )
-        with self._engine.connect() as connection:
-            return [_verdict(row) for row in connection.execute(query).mappings()]
+        with nullcontext(connection) if connection is not None else self._engine.connect() as reading:
+            return [_verdict(row) for row in reading.execute(query).mappings()]
 
     def history(self, case_id: str) -> list[Verdict]:
         """Every row of a case, oldest first."""
@@ -143,6 +153,19 @@ class VerdictStore:
 def new_verdict_id() -> str:
     """A fresh 128-bit id that cannot be guessed."""
     return secrets.token_urlsafe(16)
+
+
+def lifted(verdict: Verdict, author: str, now_us: int) -> Verdict:
+    """The row that lifts a verdict."""
+    return msgspec.structs.replace(
+        verdict,
+        verdict_id=new_verdict_id(),
+        author=author,
+        decided_at=now_us,
+        expires_at=None,
+        supersedes=verdict.verdict_id,
+        lifted=True,
+    )
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

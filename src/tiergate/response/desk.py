@@ -1,0 +1,216 @@
+"""A look becomes case files and verdicts, all in one transaction.
+
+Every case of a look that belongs to a file, by its lineage, brings the file up to date; every other opens one. What the
+policy permits by itself is done at once, what needs people is proposed, and a step that the look still supports is
+renewed. A step never grows milder by itself: that is for people, or for its end. An account that the case no longer
+holds is let go at once.
+
+Whoever was cut off may take a look again: it counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from tiergate.admission.changes import Changes, Writing
+from tiergate.clock import HOUR
+from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, lifted, new_verdict_id
+from tiergate.response.case_files import CaseFile, Found, Outcome, Proposal, Status, Taken
+from tiergate.response.ladder import LADDER, Permitted, Policy, permitted
+from tiergate.response.looks import Look, Member, digest_of, members_of
+
+AUTHOR: Final = "tiergate watch"
+LEAST_MEMBERSHIP: Final = 0.5
+"""An account is touched when it more likely than not belongs to the case."""
+RENEWED_BELOW: Final = 0.5
+"""Share of a verdict's time left at which it is renewed, so that not every look writes a row for every account."""
+REASON: Final = "the way this account is used closely matches a group of accounts that act as one"
+SUBJECT: Final = "detection"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a look changed in one case: ``kind`` is `opened`, `updated`, `step`, `proposed` or `reopened`."""
+
+    case_id: str
+    kind: str
+    action: Action
+    accounts: int
+
+
+class CaseDesk:
+    """Case files and verdicts of a deployment, and the policy by which looks change them. Any number of processes may
+    share it."""
+
+    def __init__(self, engine: sa.Engine, policy: Policy) -> None:
+        self.changes = Changes(engine)
+        self.verdicts = VerdictStore(engine)
+        self.policy = policy
+
+    def last(self) -> Taken | None:
+        """The newest look that was taken, None before the first."""
+        return self.changes.current(Taken, SUBJECT)
+
+    def take(self, folder: Path, now_us: int) -> list[Change]:
+        """Bring case files and verdicts up to the look in ``folder``. Returns what changed, nothing where that look was
+        the last one taken. Raises `InputError` when it cannot be read."""
+        digest = digest_of(folder)
+        with self.changes.writing(AUTHOR, now_us) as writing:
+            before = writing.current(Taken, SUBJECT)
+            if before is not None and before.digest == digest:
+                return []
+            number = 1 if before is None else before.number + 1
+            look = Look.read(folder, number, digest)
+            files = {one.case_id: one for one in writing.every(CaseFile)}
+            changed: list[Change] = []
+            for case_id, lineages in _by_file(files, look).items():
+                found = look.cases[case_id if case_id in lineages else lineages[0]][0]
+                file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=found)
+                changed += self._updated(writing, file, found, members_of(look, file), opened=case_id not in files)
+                for child in file.apart:
+                    changed += self._updated(writing, files[child], found, members_of(look, files[child], file))
+            writing.put(
+                SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken"
+            )
+        return changed
+
+    def _updated(
+        self, writing: Writing, before: CaseFile, found: Found, members: list[Member], *, opened: bool = False
+    ) -> list[Change]:
+        """The file brought up to ``found``, and its verdicts with it."""
+        now_us, file = writing.now_us, before
+        kinds = ["opened"] if opened else []
+        if file.status is Status.CLOSED and file.outcome is not Outcome.MISTAKEN and _went_on(file.found, found):
+            file, kinds = msgspec.structs.replace(file, status=Status.OPEN, outcome=None), ["reopened"]
+        if file.status is Status.OPEN:
+            # Who was split off is not what the look judged: people decide about them.
+            may = Permitted(Action.WATCH) if file.split_from else self._permitted(found)
+            stepped = self._stepped(file, may, now_us)
+            if stepped.step is not file.step:
+                kinds.append("step")
+            file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
+            if file.proposal is not before.proposal and file.proposal is not None:
+                kinds.append("proposed")
+        if file is not before or _stale(file.found, found):
+            file = msgspec.structs.replace(file, found=found)
+            kinds = kinds or ["updated"]
+        if kinds:
+            writing.put(file.case_id, file, kinds[-1])
+        if kinds or file.step is not Action.WATCH:
+            self.enforce(writing, file, members)
+        action = file.proposal.action if kinds[-1] == "proposed" and file.proposal else file.step
+        return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
+
+    def _permitted(self, found: Found) -> Permitted:
+        return permitted(
+            self.policy,
+            confidence=found.confidence,
+            q_value=found.q_value,
+            value_usd=found.value_usd,
+            recommended=found.recommended,
+        )
+
+    def _stepped(self, file: CaseFile, may: Permitted, now_us: int) -> CaseFile:
+        """The file with the step that holds from now on, and until when."""
+        lasts_us = self.policy.expires_after_us
+        lapsed = file.step_until_us is not None and file.step_until_us <= now_us
+        step = max(Action.WATCH if lapsed else file.step, may.alone, key=LADDER.index)
+        if step is Action.WATCH:
+            return msgspec.structs.replace(file, step=step, step_until_us=None, step_by=None) if lapsed else file
+        if step is not file.step or lapsed:
+            return msgspec.structs.replace(file, step=step, step_until_us=now_us + lasts_us, step_by=AUTHOR)
+        # A step that people took beyond what the look supports stands until its end.
+        supported = max(may.alone, may.proposed or Action.WATCH, key=LADDER.index)
+        left_us = (file.step_until_us or now_us) - now_us
+        if LADDER.index(step) <= LADDER.index(supported) and left_us < RENEWED_BELOW * lasts_us:
+            return msgspec.structs.replace(file, step_until_us=now_us + lasts_us)
+        return file
+
+    def _proposal(self, file: CaseFile, action: Action | None, found: Found, now_us: int) -> Proposal | None:
+        held = file.proposal
+        if held is not None and LADDER.index(held.action) <= LADDER.index(file.step):
+            held = None
+        if action is None or LADDER.index(action) <= LADDER.index(file.step):
+            return held
+        if held is not None and LADDER.index(held.action) >= LADDER.index(action):
+            return held
+        reason = f"confidence {found.confidence:.3f}, q {found.q_value:.3f}, look {found.look}"
+        needed = self.policy.approvals(action)
+        return Proposal(action=action, by=AUTHOR, reason=reason, at_us=now_us, needed=needed)
+
+    def enforce(self, writing: Writing, file: CaseFile, members: Iterable[Member]) -> int:
+        """Make the verdicts of a case what its file says, within an open change; returns how many rows that took."""
+        now_us, case_id = writing.now_us, file.case_id
+        standing = self.verdicts.of_case(case_id, now_us, writing.connection)
+        touched = (
+            {} if file.step is Action.WATCH else {one.account_id: one for one in touched_by(file, members, now_us)}
+        )
+        rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
+        until_us = file.step_until_us or now_us + self.policy.expires_after_us
+        for account, member in touched.items():
+            held = standing.get(account)
+            if held is not None and held.action is file.step:
+                left = (held.expires_at or until_us) - now_us
+                if left >= RENEWED_BELOW * (until_us - now_us):
+                    continue
+            rows.append(self._verdict(file, member, held, writing.author, now_us, until_us))
+        self.verdicts.put(rows, writing.connection)
+        return len(rows)
+
+    def _verdict(
+        self, file: CaseFile, member: Member, held: Verdict | None, author: str, now_us: int, until_us: int
+    ) -> Verdict:
+        budget = file.step in (Action.LIMIT, Action.SUMMARISE)
+        found = file.found
+        return Verdict(
+            verdict_id=new_verdict_id(),
+            account_id=member.account_id,
+            case_id=file.case_id,
+            action=file.step,
+            reason=REASON,
+            author=file.step_by or author,
+            decided_at=now_us,
+            expires_at=until_us,
+            supersedes=None if held is None else held.verdict_id,
+            evidence=[
+                f"{found.case_id}: q {found.q_value:.3f}, membership {member.membership:.3f}",
+                f"look {found.look}, sha256 {found.digest}",
+            ],
+            requests_per_minute=self.policy.requests_per_minute if budget else None,
+            charged=member.charged,
+            observed=member.observed,
+        )
+
+
+def touched_by(file: CaseFile, members: Iterable[Member], now_us: int) -> list[Member]:
+    """Members that the step of a case reaches: sure ones, without those cleared or split off."""
+    free = {one.account_id for one in file.cleared if one.until_us is None or one.until_us > now_us}
+    free.update(account for accounts in file.apart.values() for account in accounts)
+    return [one for one in members if one.membership >= LEAST_MEMBERSHIP and one.account_id not in free]
+
+
+def _by_file(files: dict[str, CaseFile], look: Look) -> dict[str, list[str]]:
+    """Lineages of a look by the file that they belong to, those with the most confidence first."""
+    grouped: dict[str, list[str]] = {}
+    for lineage in sorted(look.cases, key=lambda name: -look.cases[name][0].confidence):
+        case_id = lineage
+        while (file := files.get(case_id)) is not None and file.merged_into is not None:
+            case_id = file.merged_into
+        grouped.setdefault(case_id, []).append(lineage)
+    return grouped
+
+
+def _went_on(before: Found, now: Found) -> bool:
+    return now.last_seen_us > before.last_seen_us
+
+
+def _stale(before: Found, now: Found) -> bool:
+    """Whether a file is worth a row more: looks come every few minutes, and nearly all change nothing to speak of."""
+    told = (before.accounts, before.recommended, before.case_id) != (now.accounts, now.recommended, now.case_id)
+    return told or now.last_seen_us - before.last_seen_us >= HOUR

@@ -1,0 +1,114 @@
+"""The policy of response: which evidence permits which step by itself, and which needs people.
+
+A policy is a file, `response.toml` in the data folder, else ours. A step is permitted when the case reaches all that
+the step asks for and detection recommends no less. Of the permitted steps the strictest that needs no approval is taken
+at once; the strictest of all, if that is another, is proposed and waits for as many different people as it says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tiergate.clock import HOUR
+from tiergate.errors import InputError
+from tiergate.ledger.verdicts import Action
+
+FILE: Final = "response.toml"
+MOST_APPROVALS: Final = 5
+LADDER: Final = tuple(Action)
+"""Steps, mildest first."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A step and what a case must reach for it: ``confidence`` at least and ``q_value`` at most, both from 0 to 1,
+    ``value_usd`` at least; ``approvals``: people who must agree, 0 for none."""
+
+    action: Action
+    confidence: float = 0.0
+    q_value: float = 1.0
+    value_usd: float = 0.0
+    approvals: int = 0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done about a case. See `response.toml` for what each field means."""
+
+    steps: tuple[Step, ...]
+    expires_after_hours: float = 168.0
+    requests_per_minute: float = 6.0
+    whole_account_from: float = 0.8
+
+    @property
+    def expires_after_us(self) -> int:
+        """How long a step lasts that nobody renews, in microseconds."""
+        return int(self.expires_after_hours * HOUR)
+
+    def approvals(self, action: Action) -> int:
+        """People who must agree before somebody takes a step by hand: what the policy says, else one more than
+        proposes it, since a step that it does not list is not meant to be taken lightly."""
+        if action is Action.WATCH:
+            return 0
+        return next((step.approvals for step in self.steps if step.action is action), 1)
+
+
+class Permitted(msgspec.Struct, frozen=True):
+    """The step that a case permits by itself, and a stricter one that people may take, None where there is none."""
+
+    alone: Action
+    proposed: Action | None = None
+
+
+def permitted(
+    policy: Policy, *, confidence: float, q_value: float, value_usd: float | None, recommended: Action
+) -> Permitted:
+    """What a case with these figures permits. ``value_usd``: None where it is not known, which reaches no bound."""
+    carries = Action.SUMMARISE if recommended is Action.LIMIT else recommended
+    reached = [
+        step
+        for step in policy.steps
+        if confidence >= step.confidence
+        and q_value <= step.q_value
+        and (step.value_usd <= 0 or (value_usd is not None and value_usd >= step.value_usd))
+        and LADDER.index(step.action) <= LADDER.index(carries)
+    ]
+    alone = max((step.action for step in reached if not step.approvals), key=LADDER.index, default=Action.WATCH)
+    most = max((step.action for step in reached), key=LADDER.index, default=Action.WATCH)
+    return Permitted(alone, most if LADDER.index(most) > LADDER.index(alone) else None)
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Read a policy; ours where ``path`` is None or not there. Raises `InputError` for a file that is not one."""
+    where = path if path is not None and path.exists() else Path(__file__).with_name(FILE)
+    try:
+        policy = msgspec.toml.decode(where.read_bytes(), type=Policy)
+    except OSError as error:
+        raise InputError(f"cannot read `{where}`: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"`{where}` is no policy of response: {error}") from error
+    fault = _fault(policy)
+    if fault is not None:
+        raise InputError(f"`{where}`: {fault}")
+    return policy
+
+
+def _fault(policy: Policy) -> str | None:
+    actions = [step.action for step in policy.steps]
+    if len(set(actions)) < len(actions):
+        return f"the step `{next(one for one in actions if actions.count(one) > 1)}` is there twice"
+    if actions != sorted(actions, key=LADDER.index):
+        return f"steps go from mild to strict: {', '.join(sorted(actions, key=LADDER.index))}"
+    for step in policy.steps:
+        if not (0 <= step.confidence <= 1 and 0 <= step.q_value <= 1):
+            return f"`{step.action}`: `confidence` and `q_value` go from 0 to 1"
+        if not 0 <= step.approvals <= MOST_APPROVALS:
+            return f"`{step.action}`: `approvals` goes from 0 to {MOST_APPROVALS}"
+    if not 1 <= policy.expires_after_hours <= 24 * 365:
+        return "`expires_after_hours` goes from 1 to 8760: a step that never ends outlives its reason"
+    if not 0 < policy.requests_per_minute <= 1e6:
+        return "`requests_per_minute` goes from above 0 to a million"
+    if not 0 <= policy.whole_account_from <= 1:
+        return "`whole_account_from` goes from 0 to 1"
+    return None
