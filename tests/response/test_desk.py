@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -9,7 +10,7 @@ from tests.response.conftest import NOW, WriteLook
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action, Verdict
-from tiergate.response.case_files import CaseFile, Outcome, Status
+from tiergate.response.case_files import CaseFile, Cleared, Outcome, Status
 from tiergate.response.desk import AUTHOR, CaseDesk
 from tiergate.response.ladder import load_policy
 
@@ -141,3 +142,15 @@ def test_a_folder_that_is_no_answer_changes_nothing(desk: CaseDesk, write_look: 
     with pytest.raises(InputError, match="no answer of detection"):
         desk.take(look, NOW)
     assert desk.changes.every(CaseFile) == []
+
+
+def test_who_was_cleared_is_free_up_to_the_step_it_was_cleared_of(desk: CaseDesk, write_look: WriteLook) -> None:
+    desk.take(write_look(case_1={"recommended_action": "verify"}), NOW)
+    with desk.changes.writing("ann", NOW) as writing:
+        cleared = Cleared(account_id="a", up_to=Action.VERIFY, until_us=None, by="ann", reason="showed its papers")
+        writing.put("case_1", msgspec.structs.replace(file_of(desk), cleared=(cleared,)), "cleared")
+    desk.take(write_look(NOW + 1, case_1={"recommended_action": "verify"}), NOW + 1)
+    assert set(verdicts(desk, NOW + 1)) == {"b"}
+    desk.take(write_look(NOW + 2, case_1={}), NOW + 2)
+    assert {one.action for one in verdicts(desk, NOW + 2).values()} == {Action.LIMIT}
+    assert set(verdicts(desk, NOW + 2)) == {"a", "b"}

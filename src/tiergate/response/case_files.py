@@ -72,9 +72,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account that no step of the case touches until then, microseconds; None for ever."""
+    """An account that steps of the case do not touch up to ``up_to``, until then, microseconds; None for ever. Who was
+    verified is free of `verify`, and not of what else the evidence permits."""
 
     account_id: str
+    up_to: Action
     until_us: int | None
     by: str
     reason: str

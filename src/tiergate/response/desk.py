@@ -190,7 +190,12 @@ class CaseDesk:
 
 def touched_by(file: CaseFile, members: Iterable[Member], now_us: int) -> list[Member]:
     """Members that the step of a case reaches: sure ones, without those cleared or split off."""
-    free = {one.account_id for one in file.cleared if one.until_us is None or one.until_us > now_us}
+    step = LADDER.index(file.step)
+    free = {
+        one.account_id
+        for one in file.cleared
+        if step <= LADDER.index(one.up_to) and (one.until_us is None or one.until_us > now_us)
+    }
     free.update(account for accounts in file.apart.values() for account in accounts)
     return [one for one in members if one.membership >= LEAST_MEMBERSHIP and one.account_id not in free]
 
