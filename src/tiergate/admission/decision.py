@@ -57,7 +57,7 @@ def admit(credential: Credential | None, verdict: Verdict | None, *, case_wait_s
         return ALLOWED
     if verdict.action is Action.VERIFY:
         return Decision(False, 403, "verification_required", _VERIFY, verdict)
-    if verdict.action is Action.LIMIT:
+    if verdict.action in (Action.LIMIT, Action.SUMMARISE):
         if case_wait_s == 0:
             return ALLOWED
         return Decision(False, 429, "case_limited", _LIMITED, verdict, case_wait_s or 60.0)

@@ -30,6 +30,7 @@ from tiergate.cli import (
     programmes,
     purposes,
     redteam,
+    replay_world,
     respond,
     routes,
     serve,
@@ -83,6 +84,7 @@ app.command("detect")(detect.detect)
 app.command("import")(importing.import_)
 app.command("simulate")(simulate.simulate)
 app.command("redteam")(redteam.redteam)
+app.command("replay")(replay_world.replay)
 app.command("spend")(spend.spend)
 app.command("verify")(verify.verify)
 app.command("watch")(watch.watch)

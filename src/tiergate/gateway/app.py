@@ -255,7 +255,7 @@ class Gateway:
         wait = None
         active = credential.account_status == "active"
         # A closed account is refused anyway: it must not use up the budget of the others.
-        if active and verdict is not None and verdict.action is Action.LIMIT:
+        if active and verdict is not None and verdict.action in (Action.LIMIT, Action.SUMMARISE):
             wait = self._budgets.wait_s(verdict, time.monotonic())
         return admit(credential, verdict, case_wait_s=wait)
 

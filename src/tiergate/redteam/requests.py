@@ -1,0 +1,107 @@
+"""The requests of a recorded world, asked once more: answered, refused, or dealt to fresh accounts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tiergate.records.schema import TIME
+from tiergate.redteam.recorded import IDENTITY, Recorded
+
+I64 = npt.NDArray[np.int64]
+AHEAD: Final = 0
+ANSWERED: Final = 1
+REFUSED: Final = 2
+MOVED: Final = 3
+"""A request that another account asks again, under a row of its own."""
+
+Gate = Callable[[str, int], str | None]
+"""By account and time (microseconds): None for an answer, or the code of a refusal."""
+
+
+class Requests:
+    """Every request with its time, its account and what became of it.
+
+    Rows are those of the recorded log, and one more for each that was dealt to a fresh account.
+    """
+
+    def __init__(self, world: Recorded) -> None:
+        self._world = world
+        names = world.log["account_id"].combine_chunks().dictionary_encode()
+        self.names: list[str] = names.dictionary.to_pylist()
+        self._owner = np.asarray(names.indices).astype(np.int64)
+        self.time = world.times.copy()
+        self.purpose = world.purpose.copy()
+        self.state = np.zeros(len(self.time), np.int8)
+        self._source = np.arange(len(self.time))
+        self._shown: list[pa.Table] = []
+        self.refused: Counter[str] = Counter()
+
+    @property
+    def answered(self) -> int:
+        """Exchanges of the campaign's purpose that were answered."""
+        return int(((self.state == ANSWERED) & self.purpose).sum())
+
+    def ask(self, since: int, until: int, gated: Collection[str] | None, gate: Gate) -> None:
+        """Ask everything from ``since`` to before ``until``, in order of time.
+
+        :param gated: accounts whose requests ``gate`` decides on; all others are answered. None for all.
+        """
+        rows = np.flatnonzero((self.time >= since) & (self.time < until) & (self.state == AHEAD))
+        if gated is not None:
+            inside = np.array([name in gated for name in self.names], bool)[self._owner[rows]]
+            self.state[rows[~inside]] = ANSWERED
+            rows = rows[inside]
+        for row in rows[np.argsort(self.time[rows], kind="stable")].tolist():
+            code = gate(self.names[self._owner[row]], int(self.time[row]))
+            self.state[row] = ANSWERED if code is None else REFUSED
+            if code is not None and not self.purpose[row]:
+                self.refused[code] += 1
+
+    def left(self, accounts: Collection[str]) -> I64:
+        """Rows of the campaign's purpose that these accounts were refused or have before them."""
+        own = np.array([name in accounts for name in self.names], bool)[self._owner]
+        open_: npt.NDArray[np.bool_] = own & self.purpose & ((self.state == AHEAD) | (self.state == REFUSED))
+        return np.flatnonzero(open_)
+
+    def stop(self, accounts: Collection[str]) -> None:
+        """Nothing that these accounts have before them is asked."""
+        own = np.array([name in accounts for name in self.names], bool)[self._owner]
+        self.state[own & (self.state == AHEAD)] = REFUSED
+
+    def deal(self, rows: I64, shown: pa.Table, times: I64) -> None:
+        """Deal ``rows`` in turn to the accounts of ``shown`` (`IDENTITY` of each), to be asked at ``times``."""
+        first = len(self.names)
+        self.names += shown["account_id"].to_pylist()
+        self.state[rows] = MOVED
+        self._owner = np.concatenate([self._owner, first + np.arange(len(rows)) % shown.num_rows])
+        self._source = np.concatenate([self._source, self._source[rows]])
+        self.time = np.concatenate([self.time, times])
+        self.purpose = np.concatenate([self.purpose, np.ones(len(rows), bool)])
+        self.state = np.concatenate([self.state, np.zeros(len(rows), np.int8)])
+        self._shown.append(shown)
+
+    def recorded(self) -> pa.Table:
+        """The log of what was answered so far."""
+        recorded = len(self._world.purpose)
+        answered = self.state == ANSWERED
+        own = self._world.log.filter(pa.array(answered[:recorded]))
+        rows = recorded + np.flatnonzero(answered[recorded:])
+        if not len(rows):
+            return own
+        moved = self._world.log.take(pa.array(self._source[rows]))
+        shown = pa.concat_tables(self._shown).combine_chunks()
+        names = pa.array([self.names[owner] for owner in self._owner[rows].tolist()])
+        who = shown.take(pc.index_in(names, shown["account_id"].combine_chunks()))
+        for name in IDENTITY:
+            at = moved.schema.get_field_index(name)
+            moved = moved.set_column(at, moved.schema.field(at), who[name])
+        at = moved.schema.get_field_index("started_at")
+        moved = moved.set_column(at, moved.schema.field(at), pa.array(self.time[rows], pa.int64()).cast(TIME))
+        return pa.concat_tables([own, moved])
