@@ -38,7 +38,7 @@ def replay(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Play a recorded world through detection and response, with and without each control.
+    """Play a recorded world through detection and response.
 
     Time is simulated; the campaign's owner reacts, and its accounts are replaced. Figures are simulated.
 
