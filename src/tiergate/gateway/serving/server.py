@@ -13,6 +13,7 @@ from tiergate.gateway.serving.connection import Application, ClientConnection, P
 
 LOOKS_EVERY_S: Final = 1.0
 CUT_OFF_S: Final = 5.0
+SETTLE_S: Final = 0.02
 
 
 class HttpServer:
@@ -55,6 +56,8 @@ class HttpServer:
     async def close(self, drain_s: float) -> None:
         """Accept nothing more, let what is under way end, and cut off what is left after ``drain_s`` seconds."""
         await self._stop_accepting()
+        # What callers had sent by now is read, so that no connection is closed with a request in it.
+        await asyncio.sleep(SETTLE_S)
         self.closing = True
         for connection in list(self.connections):
             connection.drain()
@@ -75,7 +78,7 @@ class HttpServer:
         process has the same port they would be met there had they come a moment later."""
         if self._server is not None:
             self._server.close()
-        self.leaving = True
+        self.leave()
         accepted = []
         with suppress(OSError):
             self._listener.setblocking(False)

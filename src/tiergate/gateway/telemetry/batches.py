@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 MOST_WAITING: Final = 10_000
 LARGEST_BATCH: Final = 512
 EVERY_S: Final = 0.5
-CLOSES_WITHIN_S: Final = 10.0
+CLOSES_WITHIN_S: Final = 3.0
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

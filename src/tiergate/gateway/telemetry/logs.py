@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
-
-import msgspec
 
 from tiergate.gateway.telemetry.watch import Finished
 
@@ -33,7 +32,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return json.dumps(line)
 
 
 def set_up(form: Literal["text", "json"]) -> None:
@@ -46,7 +45,8 @@ def set_up(form: Literal["text", "json"]) -> None:
 
 def access_lines(form: Literal["text", "json"], write: Callable[[str], object]) -> Callable[[Sequence[Finished]], None]:
     """What says exchanges: one line each, written at once for a batch."""
-    encode = _as_json if form == "json" else _as_text
+    # Both forms are ASCII: other signs can end a line, or move a terminal's cursor.
+    encode = json.dumps if form == "json" else _as_text
 
     def say(batch: Sequence[Finished]) -> None:
         write("".join([f"{encode(_fields(one))}\n" for one in batch]))
@@ -66,10 +66,6 @@ def _fields(one: Finished) -> dict[str, Any]:
     return fields
 
 
-def _as_json(fields: dict[str, Any]) -> str:
-    return msgspec.json.encode(fields).decode()
-
-
 def _as_text(fields: dict[str, Any]) -> str:
     """`name=value`, in quotes where a value could be taken for more than one."""
     return " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
@@ -78,11 +74,7 @@ def _as_text(fields: dict[str, Any]) -> str:
 def _plain(value: Any) -> str:
     text = str(value)
     simple = text.isascii() and text.isprintable() and not any(sign in text for sign in ' "=')
-    return text if simple and text else _as_json_text(text)
-
-
-def _as_json_text(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+    return text if simple and text else json.dumps(text)
 
 
 def _moment(time_us: int) -> str:

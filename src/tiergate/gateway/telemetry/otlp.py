@@ -14,7 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -47,11 +47,9 @@ class Exporter:
 
     def __init__(self, endpoint: str, instance: str) -> None:
         version = tiergate.__version__
-        # What the operator's `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say comes before ours.
         named = {"service.name": "tiergate", "service.version": version, "service.instance.id": instance}
-        self._resource = Resource(named).merge(Resource.create())
-        if self._resource.attributes["service.name"] == "unknown_service":
-            self._resource = self._resource.merge(Resource(named))
+        # What the operator's `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say comes before ours.
+        self._resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self._scope = InstrumentationScope("tiergate.gateway", version, SCHEMA_URL)
         self._spans = OTLPSpanExporter(f"{endpoint}/v1/traces")
         reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics"), METRICS_EVERY_MS)
