@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,15 @@ from hypothesis import strategies as st
 from tests.gateway.conftest import Deployed
 from tests.gateway.telemetry.conftest import MODELS, Collector
 from tiergate.admission.models import FILE
+from tiergate.errors import SettingsError
 from tiergate.gateway.telemetry.batches import Batches
+from tiergate.gateway.telemetry.setting_up import watch_of
 from tiergate.gateway.telemetry.trace_context import TraceContext, continued
 from tiergate.importers.otlp import read
 from tiergate.records import conventions
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import EXCHANGE_SCHEMA
+from tiergate.settings import Settings
 
 Start = Callable[..., Deployed]
 
@@ -162,7 +167,27 @@ def test_a_collector_that_is_gone_stops_nobody(start: Start, upstream: str) -> N
     customer = gateway.customer()
     for _ in range(5):
         customer.ask()
+    gateway.server.stop()
+    assert gateway.server.process.returncode == 0
     assert len(gateway.rows(customer.account_id)) == 5
+    said = gateway.output.read_text()
+    assert said.count("what is left of otlp is lost") + said.count("otlp are lost") >= 1
+    assert "Traceback" not in said
+
+
+def test_what_is_not_asked_for_is_not_loaded() -> None:
+    script = "import sys, tiergate.gateway.server; print([*sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "'tiergate.gateway.telemetry.watch'" in loaded
+    assert "'opentelemetry" not in loaded
+    assert "'prometheus_client" not in loaded
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "tiergate.gateway.telemetry.otlp", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.metrics", None)
+    with pytest.raises(SettingsError, match=r"pip install 'tiergate\[telemetry\]'"):
+        watch_of(Settings(otlp_endpoint="http://127.0.0.1:4318"), "one")
 
 
 def test_what_finds_no_room_is_dropped_and_counted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import openai
 import pytest
 from benchmarks.june_drill import build
 
-from tests.gateway.conftest import Deployed
+from tests.gateway.conftest import Deployed, deployed
 from tests.gateway.telemetry.conftest import MODELS, admin_of, get, scrape, until
 from tiergate.admission.models import FILE
 from tiergate.admission.standings import Standings
@@ -23,8 +23,6 @@ from tiergate.errors import InputError
 from tiergate.gateway.routing.reload import FILE as ROUTES
 from tiergate.gateway.snapshot import Snapshot, load
 from tiergate.ledger.verdicts import VerdictStore
-
-Start = Callable[..., Deployed]
 
 
 def warned(gateway: Deployed) -> list[dict[str, Any]]:
@@ -35,11 +33,30 @@ def rejected(gateway: Deployed, file: str) -> float:
     return scrape(gateway).value("tiergate_file_rejected", file=file)
 
 
+@pytest.fixture(scope="module")
+def running(upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("reloaded")
+    (folder / "data").mkdir()
+    (folder / "data" / FILE).write_text(MODELS)
+    with deployed(folder, upstream, metrics_port="0") as gateway:
+        yield gateway
+
+
 @pytest.fixture
-def priced(tmp_path: Path, upstream: str, start: Start) -> Deployed:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / FILE).write_text(MODELS)
-    return start(upstream, metrics_port="0")
+def priced(running: Deployed) -> Deployed:
+    """A gateway whose files are those that it began with."""
+    path = running.data / FILE
+    if path.read_text() != MODELS:
+        path.write_text(MODELS)
+        customer = running.customer()
+
+        def as_before() -> bool:
+            customer.ask()
+            row = running.rows(customer.account_id)[-1]
+            return bool(row["cost_micro_usd"] == row["input_tokens"] + 2 * row["output_tokens"])
+
+        until(as_before)
+    return running
 
 
 def test_a_wrong_file_of_models_is_told_once_and_the_old_prices_stay(priced: Deployed) -> None:
@@ -67,15 +84,14 @@ def test_a_wrong_file_of_models_is_told_once_and_the_old_prices_stay(priced: Dep
     assert priced.output.read_text().count("inptu_price") == 1
 
 
-def test_a_wrong_file_of_routes_is_told_too(upstream: str, start: Start) -> None:
-    gateway = start(upstream, metrics_port="0")
-    (gateway.data / ROUTES).write_text("upstreams: [")
-    until(lambda: rejected(gateway, ROUTES) == 1)
-    (warning,) = warned(gateway)
+def test_a_wrong_file_of_routes_is_told_too(priced: Deployed) -> None:
+    (priced.data / ROUTES).write_text("upstreams: [")
+    until(lambda: rejected(priced, ROUTES) == 1)
+    (warning,) = warned(priced)
     assert warning["detail"].startswith(f"{ROUTES}: ")
-    gateway.customer().ask()
-    (gateway.data / ROUTES).unlink()
-    until(lambda: rejected(gateway, ROUTES) == 0)
+    priced.customer().ask()
+    (priced.data / ROUTES).unlink()
+    until(lambda: rejected(priced, ROUTES) == 0)
 
 
 def test_a_hang_up_makes_it_look_at_a_file_that_seems_the_same(priced: Deployed) -> None:

@@ -79,10 +79,10 @@ class HttpServer:
         if self._server is not None:
             self._server.close()
         self.leave()
-        accepted = []
+        accepted: list[socket.socket] = []
         with suppress(OSError):
             self._listener.setblocking(False)
-            while True:
+            while len(accepted) < self.most:
                 accepted.append(self._listener.accept()[0])
         self._listener.close()
         for connection in accepted:

@@ -48,6 +48,8 @@ class Batches(Generic[T]):
         """Hand over what waits. Waits for that, but not for ever."""
         self._stop.set()
         self._thread.join(CLOSES_WITHIN_S)
+        if self._thread.is_alive():
+            _log.error("what is left of %s is lost: it was not taken in %.0f s", self.name, CLOSES_WITHIN_S)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):
