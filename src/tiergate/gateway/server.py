@@ -135,8 +135,13 @@ async def _serve(
     routing.use(forced.routes)
     watch = watch_of(settings, log.writer)
     services = Services(settings, upstream, routing, recorder, metering, watch, clock)
-    readiness = Readiness(time.monotonic, lambda: recorder.failure, lambda: metering.failure)
     writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
+    failures = {
+        "log_not_writable": lambda: recorder.failure,
+        "limits_not_kept": lambda: metering.failure,
+        "decisions_not_recorded": lambda: writer.failure,
+    }
+    readiness = Readiness(time.monotonic, failures)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified, readiness)
 

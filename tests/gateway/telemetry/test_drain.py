@@ -21,7 +21,7 @@ from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed
 from tests.gateway.telemetry.conftest import admin_of, get, until
 from tests.gateway.test_serving import Caller, echo, run
 from tests.gateway.test_serving import serving as serving_here
-from tiergate.gateway.telemetry.readiness import Readiness
+from tiergate.gateway.telemetry.readiness import REASONS, WARNINGS, Readiness
 from tiergate.ledger.log import read_log
 
 Start = Callable[..., Deployed]
@@ -189,3 +189,15 @@ def test_facts_that_are_too_old_make_a_gateway_unready() -> None:
     assert readiness.told() == readiness.told()
     readiness.heard_s = 105.0
     assert readiness.told()[0] == 200
+
+
+def test_each_failure_is_a_reason_or_a_warning_and_has_its_row_in_the_page() -> None:
+    failures = dict.fromkeys([*REASONS, *WARNINGS], lambda: "in `/secret/path`")
+    readiness = Readiness(lambda: 0.0, failures)
+    readiness.complaints = {"gateway.yaml": None}
+    assert readiness.reasons().keys() | readiness.warnings().keys() == {*REASONS, *WARNINGS}
+    status, body = readiness.told()
+    assert (status, b"/secret/path" in body, b"/secret/path" in readiness.told(details=True)[1]) == (503, False, True)
+    page = (Path(__file__).resolve().parents[3] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    assert all(f"| `{code}` | not ready |" in page for code in REASONS)
+    assert all(f"| `{code}` | ready |" in page for code in WARNINGS)

@@ -24,7 +24,7 @@ from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.breaker import State
 from tiergate.gateway.serving.server import HttpServer
 from tiergate.gateway.telemetry.counters import BUCKETS_S, Counters, Durations
-from tiergate.gateway.telemetry.readiness import REASONS, Readiness
+from tiergate.gateway.telemetry.readiness import REASONS, WARNINGS, Readiness
 from tiergate.gateway.telemetry.watch import Watch
 from tiergate.gateway.upstreams.upstream import Upstream
 
@@ -143,9 +143,10 @@ def _upstreams(routing: Routing, upstream: tuple[str, Upstream] | None) -> Itera
 def _states(parts: Parts) -> Iterator[Metric]:
     readiness, recorder = parts.readiness, parts.recorder
     held, short = parts.metering.meter.leases
-    reasons = readiness.reasons()
+    reasons, warnings = readiness.reasons(), readiness.warnings()
     disk = os.statvfs(parts.data)
     yield _by("tiergate_not_ready", "1 where it keeps requests away.", "reason", {r: r in reasons for r in REASONS})
+    yield _by("tiergate_warning", "1 where an operator should look.", "code", {w: w in warnings for w in WARNINGS})
     rejected = {file: said is not None for file, said in readiness.complaints.items()}
     yield _by("tiergate_file_rejected", "1 where a newer file is wrong: the old one is in force.", "file", rejected)
     dropped = CounterMetricFamily("tiergate_telemetry_dropped", "What followers did not get.", labels=["follower"])
@@ -161,11 +162,9 @@ def _states(parts: Parts) -> Iterator[Metric]:
         "log_waiting": ("Exchanges that are yet to be written.", recorder.waiting),
         "log_unsealed": ("Exchanges in the spool and in no segment.", recorder.unsealed),
         "log_seal_age_seconds": ("Time since all in the spool was sealed.", time.monotonic() - recorder.sealed_s),
-        "log_failing": ("1 where exchanges cannot be recorded.", recorder.failure is not None),
         "log_free_bytes": ("Room on the disk of the data folder.", disk.f_bavail * disk.f_frsize),
         "leases_held": ("Shares of limits that this process holds.", held),
         "leases_short": ("Shares that wait to be filled.", short),
-        "limits_failing": ("1 where limits cannot be written.", parts.metering.failure is not None),
     }
     for name, (text, value) in gauges.items():
         yield GaugeMetricFamily(f"tiergate_{name}", text, value=float(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ REASONS: Final = {
 WARNINGS: Final = {
     "file_not_in_force": "a file was changed and is wrong: the one before it stays in force",
     "limits_not_kept": "limits cannot be written: requests that need a new share of one are refused",
+    "decisions_not_recorded": "decisions cannot be recorded, so the classified tier refuses",
 }
 """Codes of what does not."""
 
@@ -27,14 +28,13 @@ class Readiness:
     """What the parts of a gateway say of themselves, in one place.
 
     :param now_s: a clock that never goes back, in seconds.
-    :param log_failure: why exchanges cannot be recorded, None where they can; ``limits_failure`` of limits.
+    :param failures: by code, what says why a part fails now, None where it does not.
     """
 
     def __init__(
-        self, now_s: Callable[[], float], log_failure: Callable[[], str | None] = lambda: None,
-        limits_failure: Callable[[], str | None] = lambda: None,
-    ) -> None:  # fmt: skip
-        self._now_s, self._log_failure, self._limits_failure = now_s, log_failure, limits_failure
+        self, now_s: Callable[[], float], failures: Mapping[str, Callable[[], str | None]] | None = None
+    ) -> None:
+        self._now_s, self._failures = now_s, failures or {}
         self.heard_s = now_s()
         """When the control database was last read, whatever it said."""
         self.draining = False
@@ -51,15 +51,13 @@ class Readiness:
         details = {
             "draining": "" if self.draining else None,
             "facts_too_old": f"for {self.facts_age_s:.0f} s" if self.facts_age_s > STALE_AFTER_S else None,
-            "log_not_writable": self._log_failure(),
         }
-        return {code: detail for code, detail in details.items() if detail is not None}
+        return _those_of(REASONS, details | self._now())
 
     def warnings(self) -> dict[str, str]:
         """What an operator should mend, by code, with details for operators alone."""
         wrong = [f"{file}: {complaint}" for file, complaint in self.complaints.items() if complaint is not None]
-        details = {"file_not_in_force": "; ".join(wrong) or None, "limits_not_kept": self._limits_failure()}
-        return {code: detail for code, detail in details.items() if detail is not None}
+        return _those_of(WARNINGS, {"file_not_in_force": "; ".join(wrong) or None} | self._now())
 
     def told(self, *, details: bool = False) -> tuple[int, bytes]:
         """Status and body of an answer: 200, or 503 with the reasons. Whoever asks may know codes and their meaning;
@@ -71,6 +69,13 @@ class Readiness:
             "warnings": _said(warnings, WARNINGS, details=details),
         }
         return 503 if reasons else 200, msgspec.json.encode(body)
+
+    def _now(self) -> dict[str, str | None]:
+        return {code: failure() for code, failure in self._failures.items()}
+
+
+def _those_of(codes: Mapping[str, str], details: Mapping[str, str | None]) -> dict[str, str]:
+    return {code: detail for code in codes if (detail := details.get(code)) is not None}
 
 
 def _said(found: dict[str, str], texts: dict[str, str], *, details: bool) -> list[dict[str, str]]:
