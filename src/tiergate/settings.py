@@ -67,7 +67,25 @@ class Settings(BaseSettings):
     )
     replay_clock: bool = Field(False, description="Let trusted proxies set the time of a request (simulations only).")
 
-    @field_validator("upstream_url")
+    log: Literal["text", "json"] = Field("text", description="What is said on stderr: `text`, or `json` lines.")
+    access_log: bool = Field(False, description="Say a line on stderr for each exchange, without text or keys.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port for /metrics and what /readyz tells operators; none if not given."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port. Any but loopback needs a token.")
+    metrics_token: SecretStr | None = Field(None, description="Bearer token that readers of /metrics must have.")
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP/HTTP collector for spans and metrics, as http://127.0.0.1:4318; needs an extra."
+    )
+    otlp_text: bool = Field(False, description="Let what was asked and answered be in spans.")
+
+    reuse_port: bool = Field(False, description="Share the port with other gateways: workers, rolling restarts.")
+    drain_grace_s: float = Field(
+        0.0, ge=0, description="Seconds after SIGTERM in which /readyz says no and requests are still taken."
+    )
+    drain_s: float = Field(20.0, ge=0, description="Seconds that requests under way have to end after that.")
+
+    @field_validator("upstream_url", "otlp_endpoint")
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is None:

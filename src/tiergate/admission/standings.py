@@ -16,6 +16,7 @@ import bisect
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,11 +29,13 @@ from tiergate.admission.changes import Changes
 from tiergate.admission.grants import Grant, HolderKind
 from tiergate.admission.holders import HeldIssuer, HeldStatement, Holder, Proof, statement_key, trusted
 from tiergate.admission.known_facts import ClassFact, GrantFact, MembershipFact, PurposeFact, Standing, Verdict3
-from tiergate.admission.models import Models
+from tiergate.admission.models import Models, fingerprint
 from tiergate.admission.person_classes import TrustedIssuer, person_class
 from tiergate.admission.programmes import Programme
 from tiergate.admission.purposes import Purpose
+from tiergate.admission.rule_packs import RulePack
 from tiergate.admission.standing import Membership, State
+from tiergate.errors import InputError, SettingsError
 from tiergate.parties.registry import Credential
 
 KINDS: Final = (Programme, Membership, Purpose, Grant, Holder, HeldStatement, HeldIssuer)
@@ -42,13 +45,15 @@ PARTIES: Final = "parties.sqlite"
 
 class Known(NamedTuple):
     """What is known now. ``changed``: credentials whose standing is another one than before, None for all.
-    ``epoch``: the number of the last change to anything of admission that is in it."""
+    ``epoch``: the number of the last change to anything of admission that is in it. ``complaint``: why the rule packs
+    that are there now are not in force, and those before them are."""
 
     models: Models
     standings: dict[str, Standing]
     proofs: dict[str, Proof]
     changed: set[str] | None
     epoch: int
+    complaint: str | None = None
 
 
 class Standings:
@@ -62,13 +67,15 @@ class Standings:
         self._activations = ActivationStore(engine)
         self._ownership = Ownership(data / PARTIES)
         self._packs = packs
+        self._kept: Mapping[tuple[str, int], RulePack] | None = None
+        self._complaint: str | None = None
         self._state: _State | None = None
 
     def version(self, now_us: int) -> tuple[int, ...]:
         """Numbers of which one differs whenever `update` would find something."""
         passed = bisect.bisect_right(self._state.due, now_us) if self._state else 0
         stores = (self._changes.version(), self._activations.epoch(), self._ownership.version())
-        return (*stores, day_of(now_us).toordinal(), passed, self._ownership.passed(now_us))
+        return (*stores, _folder_mark(self._packs), day_of(now_us).toordinal(), passed, self._ownership.passed(now_us))
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None
@@ -93,7 +100,7 @@ class Standings:
         self, state: _State | None, credentials: Mapping[str, Credential], listed: Models, now_us: int,
         touched: Iterable[Credential] | None,
     ) -> Known:  # fmt: skip
-        binding = binding_on(self._activations, self._packs, day_of(now_us))
+        binding = self._binding(day_of(now_us))
         models = binding.models(listed)
         verdicts = self._ownership.judge(binding.ownership_packs(models), binding.day, now_us)
         whole = state is None or touched is None
@@ -109,7 +116,28 @@ class Standings:
                   for organisation in state.organisations}  # fmt: skip
         changed = state.renew(barred, now_us)
         self._state = state
-        return Known(models, dict(state.standings), dict(state.proofs), None if whole else changed, last)
+        made = None if whole else changed
+        return Known(models, dict(state.standings), dict(state.proofs), made, last, self._complaint)
+
+    def _binding(self, day: date) -> Binding:
+        """What binds on ``day``. A pack that is wrong, changed or gone leaves the ones before it in force: what else
+        changed meanwhile, such as a key that was revoked, must be obeyed all the same."""
+        try:
+            binding = binding_on(self._activations, self._packs, day)
+        except (InputError, SettingsError, OSError) as error:
+            if self._kept is None:
+                raise
+            self._complaint = str(error)
+            return Binding(self._kept, self._activations.active(self._kept, day), day)
+        self._kept, self._complaint = binding.packs, None
+        return binding
+
+
+def _folder_mark(folder: Path | None) -> int:
+    """A number that changes with the files of a folder."""
+    if folder is None or not folder.is_dir():
+        return 0
+    return hash(tuple(sorted((path.name, fingerprint(path)) for path in folder.glob("*.toml"))))
 
 
 class _State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,13 @@ def say(line: str = "") -> None:
 
 
 def note(line: str) -> None:
-    """One line beside the result, on stderr."""
-    sys.stderr.write(f"tiergate: {line}\n")
+    """One line beside the result, on stderr; an object where `TIERGATE_LOG` asks for JSON lines."""
+    if os.environ.get("TIERGATE_LOG") == "json":
+        time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": time, "level": "info", "event": line, "logger": "tiergate.cli"})
+    else:
+        line = f"tiergate: {line}"
+    sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 

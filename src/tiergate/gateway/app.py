@@ -28,6 +28,8 @@ from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail
 from tiergate.gateway.routing.candidates import Candidate
 from tiergate.gateway.routing.requirements import Exclusion
 from tiergate.gateway.snapshot import Snapshot
+from tiergate.gateway.telemetry.readiness import Readiness
+from tiergate.gateway.telemetry.trace_context import continued
 from tiergate.gateway.tiers import NOT_LISTED, NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
 from tiergate.gateway.ways import OnlyWay, Way
 from tiergate.ledger.verdicts import Action
@@ -39,8 +41,9 @@ class Gateway:
     """Serves requests from a snapshot of the control database that `snapshot` holds and its owner replaces."""
 
     def __init__(
-        self, services: Services, snapshot: Snapshot, public_url: str, tiers: TierGate, classified: ClassifiedTier
-    ) -> None:
+        self, services: Services, snapshot: Snapshot, public_url: str, tiers: TierGate, classified: ClassifiedTier,
+        readiness: Readiness,
+    ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self._classified = classified
         self._tiers = tiers
@@ -51,7 +54,8 @@ class Gateway:
         self._callers = CallerReader(services.settings)
         self._listing = Listing(services)
         self._budgets = CaseBudgets()
-        self._under_way = 0
+        self._readiness = readiness
+        self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -61,6 +65,9 @@ class Gateway:
             await self._models(scope, send)
         elif method == "GET" and path == "/healthz":
             await reply(send, 200, b'{"status":"ok"}')
+        elif method == "GET" and path == "/readyz":
+            status, body = self._readiness.told()
+            await reply(send, status, body)
         elif method == "GET" and path.startswith("/verdicts/"):
             await self._notice(scope, path.removeprefix("/verdicts/"), send)
         elif method == "GET" and path.startswith("/decisions/"):
@@ -69,17 +76,17 @@ class Gateway:
             await fail(send, _spoken(scope), 404, "not_found", f"there is no {method} {path[:200]} here")
 
     async def _limited(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._under_way >= self._settings.max_concurrency:
+        if self.under_way >= self._settings.max_concurrency:
             message = "too many requests are under way; try again shortly"
             await fail(send, surface.dialect, 503, "overloaded", message, [(b"retry-after", b"1")])
             return
-        self._under_way += 1
+        self.under_way += 1
         try:
             await self._exchange(surface, scope, receive, send)
         except ClientGoneError:
             pass
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         headers, dialect = dict(scope["headers"]), surface.dialect
@@ -111,6 +118,8 @@ class Gateway:
             self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
             headers.get(b"x-tiergate-project"),
         )  # fmt: skip
+        if self._services.watch.tracing:
+            call.trace = continued(scope["headers"])
         decision = self._decide(credential)
         if not decision.allowed:
             # A refusal holds without its record, unlike an answer: nothing was given away.

@@ -36,6 +36,8 @@ from tiergate.gateway.replies import ClientGoneError, RawHeaders, Send, fail, re
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.failures import Failure, Kind, retry_after_s
 from tiergate.gateway.routing.router import Refusal as RouteRefusal
+from tiergate.gateway.telemetry.trace_context import TraceContext
+from tiergate.gateway.telemetry.watch import Watch
 from tiergate.gateway.upstreams.answer import Answer
 from tiergate.gateway.upstreams.upstream import Upstream, returned_headers
 from tiergate.gateway.ways import Way, Ways
@@ -58,6 +60,7 @@ class Services:
     routing: Routing
     recorder: Recorder
     metering: Metering
+    watch: Watch
     clock: Clock
 
 
@@ -71,7 +74,7 @@ class Call:
         self._services = services
         self.surface = surface
         self._asked = asked
-        self._keep_text = services.settings.retention == "text"
+        self._keep_text = services.settings.retention == "text" or services.settings.otlp_text
         self._began = time.perf_counter()
         started = services.clock.now_us() if caller.replayed_us is None else caller.replayed_us
         # Sortable by time, with 80 random bits: unique without asking anybody.
@@ -85,6 +88,9 @@ class Call:
         self._charge: Charge | None = None
         self._ticket: Ticket | None = None
         self._routed: dict[str, str | int | None] = {}
+        self.trace: TraceContext | None = None
+        """The trace it belongs to, where exchanges are traced."""
+        self._first_token_s: float | None = None
         self._exchange = Exchange(
             exchange_id=self._id,
             started_at=started,
@@ -115,7 +121,13 @@ class Call:
         if not self.surface.recorded:
             return
         fields |= self._routed | {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
-        await self._services.recorder.record(msgspec.structs.replace(self._exchange, **fields))
+        exchange = msgspec.structs.replace(self._exchange, **fields)
+        try:
+            await self._services.recorder.record(exchange)
+        except LedgerError:
+            self._services.watch.counters.unrecorded += 1
+            raise
+        self._services.watch.finished(exchange, self._first_token_s, self.trace)
 
     async def refuse_unrecorded(self, send: Send) -> None:
         """Refuse what could not be written down first."""
@@ -183,11 +195,12 @@ class Call:
         return True
 
     async def _ask(self, ways: Ways, headers: RawHeaders, gone: asyncio.Future[None], send: Send) -> None:
+        traced = self.trace.headers() if self.trace is not None else []
         while (way := ways.next()) is not None:
             if ways.wait_s > 0:
                 await asyncio.wait([gone], timeout=ways.wait_s)
             self._routed = ways.columns()
-            call = way.upstream.call("POST", way.adapter.path, headers, way.body, self._exchange.account_id)
+            call = way.upstream.call("POST", way.adapter.path, headers, way.body, self._exchange.account_id, traced)
             # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
             gone.add_done_callback(call.call_off)
             if gone.done():
@@ -276,6 +289,7 @@ class Call:
                 passed = stream.feed(piece)
                 if not told and stream.pieces:
                     told = True
+                    self._first_token_s = time.perf_counter() - self._began
                     ways.first_token()
                 if stream.done and not recorded:
                     await self._record_stream(status, way, stream, None, begun)

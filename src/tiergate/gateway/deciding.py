@@ -39,6 +39,8 @@ class DecisionWriter:
     def __init__(self, data: Path, name: str, key: bytes, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
         self._data, self._name, self._key, self._clock, self._loop = data, name, key, clock, loop
         self._opened: tuple[DecisionLog, PrivateKey, str] | None = None
+        self.failure: str | None = None
+        """Why the last decision could not be recorded, None where it was."""
         self._policies = policies_of_today()
         self._policy = self._policies.digest
         self._pending: list[_Waiting] = []
@@ -87,10 +89,12 @@ class DecisionWriter:
         try:
             log, _, prefix = self._opened = self._opened or self._open()
             ids = [f"{prefix}{index}" for index in log.append([decided for decided, _ in batch])]
+            self.failure = None
         except Exception as error:
             # This thread must outlive any one decision, or the classified tier would never answer again.
             failure = error if isinstance(error, LedgerError) else LedgerError(f"{type(error).__name__}: {error}")
             _log.error("decisions cannot be recorded, so the classified tier refuses: %s", error)
+            self.failure = str(error)
             self._let_go()
         self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], ids, failure)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 
 from tiergate.errors import LedgerError
 from tiergate.ledger.log import ExchangeLog
@@ -28,6 +29,10 @@ class Recorder:
         self._loop = loop
         self._seal_every_s = seal_every_s
         self._durable = durable
+        self.failure: str | None = None
+        """Why the last exchange could not be written, None where it was."""
+        self.sealed_s = time.monotonic()
+        """When all that was spooled was last sealed, in seconds of the monotonic clock."""
         self._pending: list[tuple[Exchange, bool, asyncio.Future[None]]] = []
         self._mutex = threading.Lock()
         self._wake = threading.Event()
@@ -46,6 +51,24 @@ class Recorder:
     async def begin(self, exchange: Exchange) -> None:
         """Returns when the beginning of a streamed answer is safe; `record` of the same id completes it."""
         await self._put(exchange, complete=False)
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that are yet to be written."""
+        return len(self._pending)
+
+    @property
+    def unsealed(self) -> int:
+        """Exchanges, and beginnings of such, that are in no segment yet."""
+        return self._exchange_log.unsealed
+
+    def look(self) -> None:
+        """See whether the log can be written now, without an exchange. May be called by any thread."""
+        try:
+            self._exchange_log.check()
+            self.failure = None
+        except LedgerError as error:
+            self.failure = str(error)
 
     async def close(self) -> None:
         """Write what is pending, seal, and release the log."""
@@ -85,8 +108,10 @@ class Recorder:
         try:
             self._exchange_log.begin([exchange for exchange, complete in batch if not complete])
             self._exchange_log.append([exchange for exchange, complete in batch if complete])
+            self.failure = None
         except LedgerError as error:
             _log.error("%s", error)
+            self.failure = str(error)
             return error
         except Exception as error:
             _log.exception("exchanges could not be recorded")
@@ -97,6 +122,7 @@ class Recorder:
         while not self._stop.wait(self._seal_every_s):
             try:
                 self._exchange_log.seal()
+                self.sealed_s = time.monotonic()
             except LedgerError as error:
                 # What is spooled stays spooled: the next round tries again.
                 _log.error("%s", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -17,8 +17,10 @@ from tiergate.gateway.metered import demand_of
 from tiergate.gateway.metering.estimates import Estimator
 from tiergate.gateway.replies import RawHeaders
 from tiergate.gateway.routing import candidates as routing
+from tiergate.gateway.routing.breaker import State
 from tiergate.gateway.routing.candidates import Candidate, Group
 from tiergate.gateway.routing.failures import Failure
+from tiergate.gateway.routing.health import UpstreamHealth
 from tiergate.gateway.routing.requirements import Exclusion, from_headers, of_request
 from tiergate.gateway.routing.router import Refusal, Route, Router
 from tiergate.gateway.routing.routes import Routes
@@ -116,6 +118,14 @@ class Routing:
             return Way(upstreams[one.upstream.name][1], adapter, sent, one.name)
 
         return RoutedWays(route, way)
+
+    def states(self) -> Iterator[tuple[str, State, int, tuple[int, int, int]]]:
+        """Of each upstream: its name, its breaker's state, attempts under way, and its pool's `Upstream.counts`. May be
+        called by any thread."""
+        now_s = time.monotonic()
+        for name, (row, upstream) in self._upstreams.items():
+            health = self._router.health.seen(row) or UpstreamHealth()
+            yield name, health.breaker.state(now_s), health.under_way, upstream.counts
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""

@@ -12,9 +12,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from tiergate.admission.binding import unknown_names
@@ -32,6 +33,8 @@ from tiergate.gateway.calls import Services
 from tiergate.gateway.charging import Till
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.deciding import DecisionWriter
+from tiergate.gateway.dialects.surfaces import SURFACES
+from tiergate.gateway.listing import PATH
 from tiergate.gateway.metering.prices import PriceTable, price_table
 from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
@@ -42,6 +45,10 @@ from tiergate.gateway.routing.reload import load as load_routes
 from tiergate.gateway.serving.connection import Patience
 from tiergate.gateway.serving.server import HttpServer
 from tiergate.gateway.snapshot import Snapshot, counters, load
+from tiergate.gateway.telemetry.admin import Admin, check
+from tiergate.gateway.telemetry.logs import set_up
+from tiergate.gateway.telemetry.readiness import Readiness
+from tiergate.gateway.telemetry.setting_up import watch_of
 from tiergate.gateway.tiers import TierGate
 from tiergate.gateway.upstreams.pool import Limits
 from tiergate.gateway.upstreams.upstream import Upstream
@@ -52,7 +59,10 @@ from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.settings import Settings
 
-DRAIN_S = 20
+MOST_OBSERVERS = 64
+LOG_LOOKED_AT_S = 5.0
+"""How often it is tried whether exchanges could be recorded."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +73,7 @@ def serve(
 
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
     :param told: called before that with a line on the tiers in force, and one for each name in `models.toml` of a rule
-        pack or programme that does not exist.
+        pack or programme that does not exist; after it with the address of metrics.
     Raises `SettingsError` when the data folder or the address cannot be used, `InputError` for a wrong `models.toml`.
     """
     try:
@@ -75,27 +85,33 @@ def serve(
     if settings.upstream_url is None and not _routes_path(settings).exists():
         message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
         raise SettingsError(f"{message}; see `tiergate serve --help`")
-    with _listen(settings.host, settings.port) as listener:
-        uvloop.run(_serve(settings, listener, ready, told))
+    check(settings)
+    set_up(settings.log)
+    with ExitStack() as open_:
+        listener = open_.enter_context(_listen(settings.host, settings.port, shared=settings.reuse_port))
+        metrics = None
+        if settings.metrics_port is not None:
+            metrics = open_.enter_context(_listen(settings.metrics_host, settings.metrics_port))
+        uvloop.run(_serve(settings, listener, metrics, ready, told))
 
 
 async def _serve(
     settings: Settings,
     listener: socket.socket,
+    metrics: socket.socket | None,
     ready: Callable[[str], None] | None,
     told: Callable[[str], None] | None,
 ) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
+    address = _address(settings.host, listener)
     engine = open_database(settings.data / "control.sqlite")
     registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
     store, clock = VerdictStore(engine), SystemClock()
     facts = Standings(engine, settings.data, settings.packs)
     feed = EpochFeed(lambda: counters(registry, store, settings.data, facts, clock.now_us()), time.monotonic)
 
-    def fresh(current: Snapshot | None) -> tuple[Reading, Snapshot]:
+    def fresh(current: Snapshot | None, *, again: bool = False) -> tuple[Reading, Snapshot]:
         reading = feed.ask()
-        if current is not None and not feed.is_news(reading):
+        if current is not None and not again and not feed.is_news(reading):
             return reading, current
         return reading, load(registry, store, clock.now_us(), current, settings.data, facts)
 
@@ -117,29 +133,57 @@ async def _serve(
     metering = Metering(engine, settings.data / "log", log.writer, _prices(snapshot, forced), clock)
     routing = Routing(settings, metering.meter.estimator)
     routing.use(forced.routes)
-    services = Services(settings, upstream, routing, recorder, metering, clock)
+    watch = watch_of(settings, log.writer)
+    services = Services(settings, upstream, routing, recorder, metering, watch, clock)
     writer = DecisionWriter(settings.data, settings.log_name, key, clock, loop)
+    failures = {
+        "log_not_writable": lambda: recorder.failure,
+        "limits_not_kept": lambda: metering.failure,
+        "decisions_not_recorded": lambda: writer.failure,
+    }
+    readiness = Readiness(time.monotonic, failures)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
-    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified)
+    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified, readiness)
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
-        """The routes in force, and the prices that go with them."""
+        """The routes in force, and the prices and names that go with them."""
         now = await asyncio.to_thread(load_routes, path, forced, gateway.snapshot.models, os.environ)
         if now.routes is not forced.routes or gateway.snapshot.models is not before.models:
             routing.use(now.routes)
             metering.meter.replace(prices=_prices(gateway.snapshot, now))
+            watch.counters.models.know(_names(gateway.snapshot, now))
         return now
+
+    look_now = asyncio.Event()
+
+    async def look(in_force: InForce, *, again: bool) -> tuple[InForce, Reading]:
+        """Take over what changed, or with ``again`` what is there."""
+        before = gateway.snapshot
+        reading, gateway.snapshot = await asyncio.to_thread(fresh, before.reread() if again else before, again=again)
+        readiness.heard_s = reading.began_s
+        in_force = await follow(before, msgspec.structs.replace(in_force, mark=-1) if again else in_force)
+        snapshot = gateway.snapshot
+        readiness.complaints = {
+            path.name: in_force.complaint, FILE: snapshot.complaint, "rule packs": snapshot.packs_complaint
+        }  # fmt: skip
+        return in_force, reading
 
     async def refresh() -> None:
         complaint, in_force = None, forced
+        log_looked_at = time.monotonic()
         while True:
-            await asyncio.sleep(POLL_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(look_now.wait(), POLL_S)
+            again = look_now.is_set()
+            look_now.clear()
             try:
-                before = gateway.snapshot
-                reading, gateway.snapshot = await asyncio.to_thread(fresh, gateway.snapshot)
-                in_force = await follow(before, in_force)
-                if gateway.snapshot.complaint is not None:
-                    raise InputError(gateway.snapshot.complaint)
+                if again or time.monotonic() - log_looked_at > LOG_LOOKED_AT_S:
+                    log_looked_at = time.monotonic()
+                    await asyncio.to_thread(recorder.look)
+                in_force, reading = await look(in_force, again=again)
+                wrong = gateway.snapshot.complaint or gateway.snapshot.packs_complaint
+                if wrong is not None:
+                    raise InputError(wrong)
                 feed.in_force(reading)
                 complaint = None
             except Exception as error:
@@ -155,11 +199,24 @@ async def _serve(
     patience = Patience(
         settings.head_timeout_s, settings.body_timeout_s, settings.keep_alive_s, settings.write_timeout_s
     )
-    server = HttpServer(gateway, listener, most=settings.max_connections, patience=patience)
+    paths = frozenset((*SURFACES, PATH, "/healthz", "/readyz"))
+    server = HttpServer(gateway, listener, most=settings.max_connections, patience=patience, paths=paths)
+    observer = None
+    if metrics is not None:
+        from tiergate.gateway.telemetry.exposition import Exposition, Parts
+
+        only = None if upstream is None else (settings.provider or "upstream", upstream)
+        parts = Parts(watch, gateway, server, routing, only, recorder, metering, readiness, settings.data)
+        token = settings.metrics_token
+        admin = Admin(Exposition(parts).text, readiness, token.get_secret_value() if token else None)
+        observer = HttpServer(admin, metrics, most=MOST_OBSERVERS)
+        await observer.start()
     refreshing = asyncio.ensure_future(refresh())
-    stop = asyncio.Event()
+    stopped: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, stopped, number)
+    loop.add_signal_handler(signal.SIGHUP, look_now.set)
+    watch.counters.models.know(_names(snapshot, forced))
     _settle()
     await server.start()
     if told is not None:
@@ -170,12 +227,26 @@ async def _serve(
             told(f"{FILE}: {line}")
     if ready is not None:
         ready(address)
+    if told is not None and metrics is not None:
+        told(f"metrics are at {_address(settings.metrics_host, metrics)}/metrics")
     try:
-        await stop.wait()
-        # Whoever asks a second time does not want to wait.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, server.abort)
-        await server.close(DRAIN_S)
+        number = await stopped
+        readiness.draining = True
+        hurry = asyncio.Event()
+
+        def hurry_up() -> None:
+            # Whoever asks a second time does not want to wait.
+            hurry.set()
+            server.abort()
+
+        for again in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(again, hurry_up)
+        if number == signal.SIGTERM and settings.drain_grace_s:
+            # Whoever balances the load must have seen that this gateway is not ready before it takes no more.
+            server.leave()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(hurry.wait(), settings.drain_grace_s)
+        await server.close(0 if hurry.is_set() else settings.drain_s)
     finally:
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
@@ -186,7 +257,15 @@ async def _serve(
         await routing.close()
         if upstream is not None:
             await upstream.close()
+        await asyncio.to_thread(watch.close)
+        if observer is not None:
+            await observer.close(0)
         engine.dispose()
+
+
+def _stop(stopped: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
+    if not stopped.done():
+        stopped.set_result(number)
 
 
 def _settle() -> None:
@@ -209,6 +288,11 @@ def _routes_path(settings: Settings) -> Path:
     return settings.routes or settings.data / ROUTES
 
 
+def _names(snapshot: Snapshot, forced: InForce) -> list[str]:
+    """Names of models that the deployment's files have."""
+    return [*snapshot.listed.by_name, *(forced.routes.candidates if forced.routes is not None else ())]
+
+
 def _prices(snapshot: Snapshot, forced: InForce) -> PriceTable:
     candidates = forced.routes.candidates.values() if forced.routes is not None else ()
     return price_table(snapshot.models.by_name.values(), candidates)
@@ -228,11 +312,17 @@ def _upstream(settings: Settings, url: str) -> Upstream:
     return Upstream(url, key.get_secret_value() if key else None, limits, settings.upstream_dialect)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _address(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(1024)
     except OSError as error:

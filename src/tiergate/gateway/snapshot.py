@@ -30,7 +30,7 @@ class Snapshot:
     and ``epochs``: a number that is another one whenever the models or that credential's standing changed.
     ``proofs``: second proofs by credential. ``listed``: the models as the file has them, and ``models`` with the packs
     that bind them. ``facts_epoch``: the number of the last change of admission that is in it.
-    ``complaint``: why `models.toml` could not be taken over, None when it was.
+    ``complaint``: why `models.toml` could not be taken over, None when it was; ``packs_complaint`` of rule packs.
     """
 
     pepper: bytes
@@ -46,6 +46,11 @@ class Snapshot:
     facts_epoch: int = 0
     number: int = 1
     complaint: str | None = None
+    packs_complaint: str | None = None
+
+    def reread(self) -> Snapshot:
+        """The same, with its file to be read again whether or not it looks changed."""
+        return replace(self, versions=(*self.versions[:2], -1, *self.versions[3:]))
 
     def credential(self, key: str | None) -> Credential | None:
         """The credential behind a presented key.
@@ -147,7 +152,7 @@ def load(
                     held[name], epochs[name] = current.standings[name], current.epochs[name]
     return replace(
         kept, models=models, standings=held, epochs=epochs, proofs=known.proofs, facts_epoch=known.epoch,
-        complaint=complaint,
+        complaint=complaint, packs_complaint=known.complaint,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """OpenTelemetry GenAI spans in OTLP JSON: a file of one export, or one export a line.
 
 Attribute names are the GenAI semantic conventions' (`OTEL_NAMES`), with the earlier names that instrumentations
-still send. Spans that are not about a model's answer are passed over. The account is `user.id`; where that is not
-set it is `enduser.id`, else the service's name.
+still send, and those that a gateway of ours adds (`OWN_NAMES`). Spans that are not about a model's answer are passed
+over. The account is `user.id`; where that is not set it is `enduser.id`, else the service's name.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from tiergate.importers.messages import decoded, said_by, system_and_prompt, text_of
 from tiergate.importers.rows import Row, in_batches, integer, read_rows
+from tiergate.records.conventions import OTEL_NAMES, OWN_NAMES, TOOL_DEFINITIONS
 from tiergate.records.refused import RefusedRows
-from tiergate.records.schema import OTEL_NAMES
 
 _EARLIER: Final = {
     "provider": ("gen_ai.system",),
     "input_tokens": ("gen_ai.usage.prompt_tokens",),
     "output_tokens": ("gen_ai.usage.completion_tokens",),
+    "cache_write_tokens": ("gen_ai.usage.cache_creation.input_tokens",),
     "system_text": ("gen_ai.system.instructions",),
     "prompt_text": ("gen_ai.prompt",),
     "response_text": ("gen_ai.completion",),
@@ -67,6 +68,7 @@ def _exchanges(path: Path, refused: RefusedRows) -> Iterator[Row]:
 
 def _exchange(span: Row, attributes: Row) -> Row:
     row = {column: _first(attributes, name, *_EARLIER.get(column, ())) for column, name in OTEL_NAMES.items()}
+    row |= {column: attributes[name] for column, name in OWN_NAMES.items() if name in attributes}
     messages = decoded(row["prompt_text"]) or _numbered(attributes, "gen_ai.prompt")
     system, prompt = system_and_prompt(messages)
     answers = decoded(row["response_text"]) or _numbered(attributes, "gen_ai.completion")
@@ -100,14 +102,14 @@ def _numbered(attributes: Row, name: str) -> list[Row] | None:
 
 
 def _operation(attributes: Row) -> str | None:
-    named = attributes.get("gen_ai.operation.name")
-    if named is None and "gen_ai.request.model" in attributes:
+    named = attributes.get(OWN_NAMES["operation"], attributes.get(OTEL_NAMES["operation"]))
+    if named is None and OTEL_NAMES["request_model"] in attributes:
         return "chat"
     return _OPERATIONS.get(named) if isinstance(named, str) else None
 
 
 def _tool_names(attributes: Row) -> list[str] | None:
-    tools = decoded(attributes.get("gen_ai.tool.definitions"))
+    tools = decoded(attributes.get(TOOL_DEFINITIONS))
     if isinstance(tools, list):
         names = [_get(tool, "function").get("name") or tool.get("name") for tool in tools if isinstance(tool, dict)]
         return [name for name in names if isinstance(name, str)] or None

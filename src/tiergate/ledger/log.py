@@ -69,6 +69,15 @@ class ExchangeLog:
         """The name of this writer, which no other has or had."""
         return self._spool.writer
 
+    @property
+    def unsealed(self) -> int:
+        """Exchanges, and beginnings of such, that are spooled and in no segment."""
+        return self._spool.unsealed
+
+    def check(self) -> None:
+        """Raise `LedgerError` where nothing could be stored now."""
+        self._spool.check()
+
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
         if exchanges:

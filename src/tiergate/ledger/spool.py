@@ -37,6 +37,7 @@ _HEAD: Final = struct.Struct("<IIB")
 _ROW: Final = 1
 _BEGUN: Final = 2
 _CHUNK_ROWS: Final = 4_096
+_CHECK_BYTES: Final = 64 << 10
 
 
 class Spooled(msgspec.Struct, array_like=True, frozen=True):
@@ -82,6 +83,20 @@ class Spool:
         """Answers that have only begun: a frame in the file that each is in, and its payload."""
         for path in _files(folder, writer):
             self._take_over(path)
+
+    @property
+    def unsealed(self) -> int:
+        """Frames that no committed segment covers."""
+        return self._next - 1 - self._committed
+
+    def check(self) -> None:
+        """Raise `LedgerError` where the folder takes no more."""
+        path = self._folder / f"{self.writer}.check"
+        try:
+            path.write_bytes(b"\0" * _CHECK_BYTES)
+            path.unlink()
+        except OSError as error:
+            raise _explained(path, error) from error
 
     def append(self, rows: Sequence[Spooled]) -> None:
         """Store complete exchanges; one that was begun is completed. A repeated id keeps its first row."""

@@ -1,7 +1,7 @@
 """Columns of the exchange log, of accounts and of model releases: Tiergate's public table formats.
 
 Column names and types are public API: columns may be added, none renamed or repurposed. Names follow the
-OpenTelemetry GenAI semantic conventions where one exists (see `OTEL_NAMES`). All times are UTC.
+OpenTelemetry GenAI semantic conventions where one exists (`tiergate.records.conventions`). All times are UTC.
 """
 
 from __future__ import annotations
@@ -129,36 +129,6 @@ ALLOWED_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "verification": ("none", "email", "phone", "payment", "identity", "organization"),
 }
 """Closed vocabularies of string columns (`status` here is the account's; the exchange's is an HTTP number)."""
-
-OTEL_NAMES: Final[dict[str, str]] = {
-    "exchange_id": "gen_ai.response.id",
-    "account_id": "user.id",
-    "end_user_id": "enduser.pseudo.id",
-    "session_id": "gen_ai.conversation.id",
-    "provider": "gen_ai.provider.name",
-    "operation": "gen_ai.operation.name",
-    "request_model": "gen_ai.request.model",
-    "response_model": "gen_ai.response.model",
-    "stream": "gen_ai.request.stream",
-    "temperature": "gen_ai.request.temperature",
-    "max_tokens": "gen_ai.request.max_tokens",
-    "tool_names": "gen_ai.tool.name",
-    "system_text": "gen_ai.system_instructions",
-    "prompt_text": "gen_ai.input.messages",
-    "response_text": "gen_ai.output.messages",
-    "input_tokens": "gen_ai.usage.input_tokens",
-    "output_tokens": "gen_ai.usage.output_tokens",
-    "cached_input_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
-    "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-    "status": "http.response.status_code",
-    "finish_reason": "gen_ai.response.finish_reasons",
-    "client_address": "client.address",
-    "client_country": "geo.country.iso_code",
-    "user_agent": "user_agent.original",
-    "tls_fingerprint": "tls.client.ja3",
-}
-"""OpenTelemetry GenAI attribute behind each column that has one (semantic conventions, Development status)."""
 
 Retention = Literal["text", "sketches"]
 """Whether the ledger keeps text beside the sketches, or the sketches alone."""

@@ -190,6 +190,11 @@ class Meter:
             lease.busy = True
         return Ticket(self, plan, models, tariffs, demand, bound, tokens)
 
+    @property
+    def leases(self) -> tuple[int, int]:
+        """Shares of limits that are held, and how many of them wait to be filled."""
+        return len(self._leases), len(self._short)
+
     def replace(self, *, prices: PriceTable | None = None, limits: Limits | None = None) -> None:
         """Use other prices or limits from now on. What is set aside already stays so."""
         self.prices = prices or self.prices

@@ -41,6 +41,8 @@ class Metering:
         self._log, self._worker, self._clock = log, worker, clock
         self._shares, self._limits = ShareStore(engine), LimitStore(engine)
         self._version = self._limits.version()
+        self.failure: str | None = None
+        """Why limits could not be kept when that was last tried, None where they were."""
         self.meter = Meter(prices, Limits(self._limits.all()), clock.now_us)
         self._shares.begin(worker, clock.now_us())
         self._loop = asyncio.get_running_loop()
@@ -100,6 +102,7 @@ class Metering:
             self.meter.not_moved(moves)
             failure = LedgerError(f"limits cannot be kept: {type(error).__name__}: {error}")
             _log.error("%s", failure)
+        self.failure = None if failure is None else str(failure)
         done.set_result(failure)
         return failure
 

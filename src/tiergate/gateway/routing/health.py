@@ -47,6 +47,10 @@ class Health:
             self._upstreams[key] = UpstreamHealth()
         return self._upstreams[key]
 
+    def seen(self, one: Upstream) -> UpstreamHealth | None:
+        """The same for whoever only looks, from whatever thread: None where it was never asked."""
+        return self._upstreams.get((one.name, one.url))
+
     def candidate(self, one: Candidate) -> CandidateHealth:
         key = one.name, one.upstream.url, one.upstream_model
         if key not in self._candidates:

@@ -48,6 +48,12 @@ _TOLD: Final = {
     503: "too many connections are open; try again shortly",
     505: "HTTP/1.1 is spoken here",
 }
+FIRST_WORD_S: Final = 1.0
+"""How long a caller who got through to a server that ends has for a request."""
+
+GONE: Final = 499
+"""What is counted for a caller who hung up before the end (nginx's number; no standard has one)."""
+
 _RESET: Final = struct.pack("ii", 1, 0)
 _log = logging.getLogger(__name__)
 
@@ -72,7 +78,12 @@ class House(Protocol):
     most: int
     closing: bool
 
+    leaving: bool
+
     def left(self, connection: ClientConnection) -> None: ...
+
+    def answered(self, path: str, status: int) -> None:
+        """A request was answered, or cut off."""
 
 
 class _RefusedError(Exception):
@@ -106,14 +117,21 @@ class ClientConnection(asyncio.Protocol):
         self._since = self._loop.time()
         """Since when the caller is waited for."""
         self._head_since: float | None = None
+        self._asked = False
+        """Whether there was a request."""
 
     # what the server does with it
 
+    def leave(self) -> None:
+        """End after the requests that have come."""
+        if self._queue:
+            self._queue[-1].keep = False
+
     def drain(self) -> None:
-        """End after the request that is being answered."""
+        """End after the request that is being answered, or the first one of a caller who has only just come."""
         if self._queue:
             self._queue[0].keep = False
-        else:
+        elif self._asked or self._loop.time() - self._since > FIRST_WORD_S:
             self._transport.close()
 
     def abort(self) -> None:
@@ -134,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._head_since is not None:
             if now - self._head_since > patience.head_s:
                 self._refuse(408)
-        elif waited > patience.keep_s:
+        elif waited > (FIRST_WORD_S if self._house.closing else patience.keep_s):
             self._transport.close()
 
     # what its requests do with it (`tiergate.gateway.serving.request.Wire`)
@@ -156,6 +174,7 @@ class ClientConnection(asyncio.Protocol):
 
     def finish(self, request: Request, *, whole: bool) -> None:
         self._queue.popleft()
+        self._house.answered(request.scope["path"], request.status)
         self.task = None
         self._since = self._loop.time()
         if not whole:
@@ -194,6 +213,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._house.left(self)
         for request in self._queue:
+            self._house.answered(request.scope["path"], GONE)
             request.hang_up()
         full, self._full = self._full, None
         if full is not None and not full.done():
@@ -271,10 +291,11 @@ class ClientConnection(asyncio.Protocol):
             "query_string": query,
             "headers": headers,
         }
-        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        keep = parser.should_keep_alive() and not parser.should_upgrade() and not self._house.leaving
         request = self._reading = Request(self, scope, self._loop, keep=keep, expects=expects)
         self._head_since = None
         self._received = self._body_bytes = 0
+        self._asked = True
         self._queue.append(request)
         self._proceed()
 
@@ -341,6 +362,7 @@ class ClientConnection(asyncio.Protocol):
             head = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n" % (status, REASONS[status])
             head += b"content-length: %d\r\nconnection: close\r\n" % len(body)
             self._transport.write(head + self._house.date + body)
+            self._house.answered("", status)
         self._queue.clear()
         self._linger()
 

@@ -43,6 +43,8 @@ class Request:
         scope["gone"] = self.gone
         self.complete = False
         """Whether the whole body has come."""
+        self.status = 0
+        """Of the answer, once that has begun."""
         self.started = self.answered = False
         """Whether the answer has begun, and has ended."""
         self._wire, self._expects = wire, expects
@@ -126,7 +128,7 @@ class Request:
         self._wire.finish(self, whole=whole)
 
     def _start(self, status: int, headers: RawHeaders) -> None:
-        self.started = True
+        self.started, self.status = True, status
         version = self.scope["http_version"]
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b""))]
         for name, value in headers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
@@ -12,19 +13,27 @@ from tiergate.gateway.serving.connection import Application, ClientConnection, P
 
 LOOKS_EVERY_S: Final = 1.0
 CUT_OFF_S: Final = 5.0
+SETTLE_S: Final = 0.02
 
 
 class HttpServer:
-    """Serves ``application`` on ``listener`` within the running event loop, at most ``most`` connections at once."""
+    """Serves ``application`` on ``listener`` within the running event loop, at most ``most`` connections at once.
+
+    :param paths: those that answers are counted by; all others are `other`.
+    """
 
     def __init__(
-        self, application: Application, listener: socket.socket, *, most: int, patience: Patience | None = None
-    ) -> None:
+        self, application: Application, listener: socket.socket, *, most: int, patience: Patience | None = None,
+        paths: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self.application, self.most = application, most
         self.patience = patience or Patience()
         self.connections: set[ClientConnection] = set()
-        self.closing = False
+        self.closing = self.leaving = False
         self.date = b""
+        self.answers: Counter[tuple[str, int]] = Counter()
+        """Requests by path and status; the path of one that could not be read is empty."""
+        self._paths = paths | {""}
         self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -33,15 +42,23 @@ class HttpServer:
         self._look()
 
     async def start(self) -> None:
+        # The loop's own descriptor: `_stop_accepting` still needs ours when the loop has closed its.
         self._server = await self._loop.create_server(
-            lambda: ClientConnection(self), sock=self._listener, backlog=self.most
+            lambda: ClientConnection(self), sock=self._listener.dup(), backlog=self.most
         )
+
+    def leave(self) -> None:
+        """Send callers elsewhere: every answer closes its connection. New ones are still accepted."""
+        self.leaving = True
+        for connection in self.connections:
+            connection.leave()
 
     async def close(self, drain_s: float) -> None:
         """Accept nothing more, let what is under way end, and cut off what is left after ``drain_s`` seconds."""
+        await self._stop_accepting()
+        # What callers had sent by now is read, so that no connection is closed with a request in it.
+        await asyncio.sleep(SETTLE_S)
         self.closing = True
-        if self._server is not None:
-            self._server.close()
         for connection in list(self.connections):
             connection.drain()
         with suppress(TimeoutError):
@@ -55,6 +72,26 @@ class HttpServer:
         self._looking.cancel()
         if self._server is not None:
             await self._server.wait_closed()
+
+    async def _stop_accepting(self) -> None:
+        """Close the listener, but answer who got through to it before: closing it would reset them, and where another
+        process has the same port they would be met there had they come a moment later."""
+        if self._server is not None:
+            self._server.close()
+        self.leave()
+        accepted: list[socket.socket] = []
+        with suppress(OSError):
+            self._listener.setblocking(False)
+            while len(accepted) < self.most:
+                accepted.append(self._listener.accept()[0])
+        self._listener.close()
+        for connection in accepted:
+            connection.setblocking(False)
+            await self._loop.connect_accepted_socket(lambda: ClientConnection(self), connection)
+
+    def answered(self, path: str, status: int) -> None:
+        """Count an answer."""
+        self.answers[path if path in self._paths else "other", status] += 1
 
     def left(self, connection: ClientConnection) -> None:
         """A connection is gone."""

@@ -58,6 +58,11 @@ class Pool:
         self._every_s = min(limits.read_s, limits.answer_s, limits.idle_s) / SWEEPS
         self._sweeping = self._loop.call_later(self._every_s, self._sweep)
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Connections in use, idle ones, and requests that wait for one."""
+        return len(self._all) + self._opening - len(self._idle), len(self._idle), len(self._waiting)
+
     async def take(self, *, fresh: bool = False) -> Connection:
         """A connection for one request; ``fresh`` for one that has carried none yet. Raises `UpstreamError`."""
         if not self._waiting:

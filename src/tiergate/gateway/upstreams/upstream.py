@@ -63,14 +63,19 @@ class Upstream:
             name = b"x-api-key: " if dialect == "anthropic" else b"Authorization: Bearer "
             self._head += name + key.encode("latin-1") + b"\r\n"
 
-    def call(self, method: str, path: str, headers: RawHeaders, body: bytes | None, account_id: str = "") -> Calling:
+    def call(
+        self, method: str, path: str, headers: RawHeaders, body: bytes | None, account_id: str = "",
+        ours: RawHeaders | None = None,
+    ) -> Calling:  # fmt: skip
         """Send a request of an account's: `async with` gives its answer, and closes the connection where the block
-        leaves early.
+        leaves early. ``ours``: headers that we add.
 
         The block raises `UpstreamError` (502, 503 or 504) when there is no answer, and reading it when it breaks off.
         """
         forwarded = FORWARDED[self._dialect]
         passed = [(name, value) for name, value in headers if name in forwarded]
+        if ours:
+            passed += ours
         if self._dialect == "anthropic" and not any(name == ANTHROPIC_VERSION for name, _ in passed):
             passed.append((ANTHROPIC_VERSION, DEFAULT_VERSION))
         key = next((value for name, value in headers if name == b"idempotency-key"), None)
@@ -86,6 +91,11 @@ class Upstream:
         length = b"Content-Length: %d\r\n\r\n" % len(body) if body is not None else b"\r\n"
         head = b"%s %s HTTP/1.1\r\n" % (method.encode("ascii"), (self._path + path).encode("ascii"))
         return Calling(self._pool, head + self._head + lines + length, body, again=again)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Connections in use, idle ones, and requests that wait for one."""
+        return self._pool.counts
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
