@@ -142,6 +142,18 @@ def test_an_organisation_that_the_facts_do_not_have_goes_to_review() -> None:
     assert shown.counts["organisations"] == {"clear->clear": 1, "clear->review": 1}
 
 
+def test_what_would_settle_who_is_not_known_is_said_of_the_first_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = made(OFAC, facts=world("X25-50A X25-50B"))
+    settled = {row.id: row.would_settle for row in shown.rows if row.would_settle}
+    assert set(settled) == {"pty_A", "pty_B"}
+    assert settled["pty_B"][0].startswith("a record of pty_X's exact share of pty_B, on file as 25.0001% to 50%")
+    assert shown.document()["not_known"] == 2
+    monkeypatch.setattr("tiergate.admission.preview.MOST_SETTLED", 1)
+    few = made(OFAC, facts=world("X25-50A X25-50B"))
+    assert (few.not_known, [bool(row.would_settle) for row in few.rows if row.after == "review"]) == (2, [True, False])
+    assert made(OFAC, "deactivate", (OFAC,), facts=world("X25-50A")).not_known == 1
+
+
 def test_packs_for_other_models_are_left_out() -> None:
     elsewhere = msgspec.structs.replace(UK, applies_to=msgspec.structs.replace(UK.applies_to, models=("another",)))
     june = msgspec.structs.replace(JUNE, periods=(Period(status="in_force", valid_from=date(2026, 1, 1)),))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.admission.at_random import right
 from tests.admission.test_replay import OTHERS, log_of, recorded
@@ -23,6 +24,8 @@ from tiergate.errors import InputError
 from tiergate.ledger.checkpoints import load_private_key
 from tiergate.ledger.decision_log import DecisionLog
 from tiergate.ledger.decision_logs import place_of
+from tiergate.parties.fact_rows import Listing, Stake, fact_key, party_id, shown_id
+from tiergate.parties.facts import FactStore
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 RIGHT, REFUSED = right(), right(purpose=None, credit_available=False)
@@ -72,6 +75,34 @@ def test_a_refusal_is_explained_with_what_would_change_it(data: Path, run_tierga
     assert told["facts"]["request"]["account"] == "allowed"
     assert (told["signed"], told["overturned"]) == (True, None)
     assert "facts" not in told["personal"]
+
+
+def test_an_ownership_that_is_not_known_is_explained_by_the_facts_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    owner, member = (party_id("test", name) for name in ("owner", "member"))
+    standing, model, request = right()
+    standing = msgspec.structs.replace(
+        standing, organisation_id=shown_id(member), employer_id=shown_id(member),
+        organisation_verdicts={"ofac_50@1": "not_known"}, ownership_wanted={"ofac_50@1": ("a record of a share",)},
+    )  # fmt: skip
+    model = msgspec.structs.replace(model, organisation_packs=("ofac_50@1",))
+    place = place_of(tmp_path / "data", 1)
+    log_of(place.folder, [recorded((standing, model, request))])
+    with_own_key(tmp_path / "data", 1)
+    engine = open_database(tmp_path / "data" / "control.sqlite")
+    Appeals(engine)
+    engine.dispose()
+    engine = open_database(tmp_path / "data" / "parties.sqlite")
+    band = Stake(key=fact_key("s"), owner=owner, owned=member, prong="shares", lo_ppm=400_000, hi_ppm=600_000)
+    FactStore(engine).add([Listing(key=fact_key("l"), party=owner, list="SDN"), band], source="test", now_us=1)
+    engine.dispose()
+    app(args=["decisions", "explain", "0"], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "  would settle it, as the caller was told: a record of a share\n" in said
+    exact = f"a record of {shown_id(owner)}'s exact share of {shown_id(member)}, on file as 40% to 60%: up to 49.9999%"
+    assert f"  would settle it today, ofac_50@1: {exact} clears it, 50% and more bar it\n" in said
 
 
 def test_a_decision_that_an_appeal_undid_says_so(data: Path, run_tiergate: RunCommand) -> None:

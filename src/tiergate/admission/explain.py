@@ -48,6 +48,14 @@ def about(
     return tuple(sorted(named))
 
 
+def would_settle(code: str, standing: Standing, model: ModelFact) -> tuple[str, ...]:
+    """What the organisation can obtain so that the gate ``code`` knows, cheapest first; it names no other party."""
+    if code != "ownership_not_known":
+        return ()
+    packs = sorted(_undecided(model, standing.organisation_verdicts))
+    return tuple(dict.fromkeys(text for pack in packs for text in standing.ownership_wanted.get(pack, ())))
+
+
 def _barring(model: ModelFact, verdicts: Mapping[str, Verdict3]) -> list[str]:
     return [pack for pack in model.organisation_packs if verdicts.get(pack) == "yes"]
 

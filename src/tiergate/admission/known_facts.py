@@ -84,6 +84,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
         nobody has said.
     :param organisation_verdicts: by rule pack; ``employer_verdicts`` likewise, not read where the employer is the
         organisation.
+    :param ownership_wanted: by rule pack, what would settle a verdict on the organisation that is not known, in words
+        that name no other party; no gate reads it.
     :param person_classes: by rule pack; of the person, or of the person who answers for a workload.
     :param purposes: by code.
     :param retention: the most that may be kept of this organisation's exchanges.
@@ -103,6 +105,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     purposes: dict[str, PurposeFact] = {}
     grants: tuple[GrantFact, ...] = ()
     retention: Retention | None = None
+    ownership_wanted: dict[str, tuple[str, ...]] = {}
 
 
 class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -15,10 +15,12 @@ import msgspec
 import numpy as np
 
 from tiergate.admission.activations import Action, ActivePack, day_of
+from tiergate.admission.binding import verdict_on
 from tiergate.admission.eligibility import Eligibility, Outcome, PackVerdicts, judge
 from tiergate.admission.ownership_facts import OwnershipFacts
 from tiergate.admission.person_classes import SignedStatement, TrustedIssuer, person_class
 from tiergate.admission.rule_packs import RulePack, Standing
+from tiergate.admission.wanted_facts import MOST_SETTLED, wanted_facts
 from tiergate.errors import InputError
 
 
@@ -38,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ``before`` and ``after`` are outcomes under all active packs together; ``pack_before`` and ``pack_after`` under
     the changed pack alone. ``flips``: the outcome changes. ``reason``: why the pack says so, a code; for a person who
     is judged by an organisation, with that organisation's part (`employer:ownership`). ``proof`` names one of the
-    preview's proofs.
+    preview's proofs. ``would_settle``: what to obtain where the pack does not know, of the first `MOST_SETTLED`.
     """
 
     kind: str
@@ -51,12 +53,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     proof: str | None
     notes: tuple[str, ...]
+    would_settle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Preview:
     """Answer of `preview`. ``counts``: by kind, how many have which outcome before and after, `clear->deny`.
-    ``proofs``: documents by reference."""
+    ``proofs``: documents by reference. ``not_known``: organisations among the rows whom the pack does not know."""
 
     pack: str
     action: Action
@@ -66,6 +69,7 @@ class Preview:
     counts: dict[str, dict[str, int]]
     rows: list[Row]
     proofs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    not_known: int = 0
 
     @property
     def flips(self) -> int:
@@ -83,6 +87,7 @@ class Preview:
             "facts": self.facts,
             "flips": self.flips,
             "counts": self.counts,
+            "not_known": self.not_known,
             "rows": [msgspec.to_builtins(row) for row in self.rows],
             "proofs": self.proofs,
         }
@@ -136,6 +141,8 @@ def preview(
         rows.append(world.row(change.id, "person", person.subject, *said))
     shown = [row for row in rows if row is not None]
     shown.sort(key=lambda row: (not row.flips, row.kind, row.id))
+    changed = [one for one in (after if action == "activate" else before) if one.pack.name == change.name]
+    shown, not_known = _with_facts_wanted(shown, world.verdicts(changed))
     used = {row.proof for row in shown}
     return Preview(
         change.name,
@@ -146,6 +153,7 @@ def preview(
         {kind: dict(sorted(counted.items())) for kind, counted in counts.items()},
         shown,
         {name: document for name, document in sorted(world.proofs.items()) if name in used},
+        not_known,
     )
 
 
@@ -282,6 +290,19 @@ def _concerned(
         if number is None or changed[number]:
             concerned.append(name)
     return concerned
+
+
+def _with_facts_wanted(rows: list[Row], verdicts: Sequence[PackVerdicts]) -> tuple[list[Row], int]:
+    """The rows, with what would settle organisations of whom the changed pack does not know; how many those are."""
+    rows, not_known = list(rows), 0
+    for judged in verdicts:
+        for at, row in enumerate(rows):
+            if row.kind == "organisation" and verdict_on(judged, row.id) == "not_known":
+                not_known += 1
+                if not_known <= MOST_SETTLED:
+                    texts = tuple(one.text for one in wanted_facts(judged, row.id))
+                    rows[at] = msgspec.structs.replace(row, would_settle=texts)
+    return rows, not_known
 
 
 def _worst(said: Sequence[_Said]) -> Outcome:

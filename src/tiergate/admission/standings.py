@@ -35,6 +35,7 @@ from tiergate.admission.programmes import Programme
 from tiergate.admission.purposes import Purpose
 from tiergate.admission.rule_packs import RulePack
 from tiergate.admission.standing import Membership, State
+from tiergate.admission.wanted_facts import Told
 from tiergate.errors import InputError, SettingsError
 from tiergate.parties.registry import Credential
 
@@ -69,6 +70,7 @@ class Standings:
         self._packs = packs
         self._kept: Mapping[tuple[str, int], RulePack] | None = None
         self._complaint: str | None = None
+        self._told = Told()
         self._state: _State | None = None
 
     def version(self, now_us: int) -> tuple[int, ...]:
@@ -114,7 +116,10 @@ class Standings:
         state.bind(binding)
         barred = {organisation: {name: verdict_on(one, organisation) for name, one in verdicts.items()}
                   for organisation in state.organisations}  # fmt: skip
-        changed = state.renew(barred, now_us)
+        wanted = {organisation: {name: self._told.of(verdicts[name], organisation)
+                                 for name, verdict in barred[organisation].items() if verdict == "not_known"}
+                  for organisation in sorted(barred)}  # fmt: skip
+        changed = state.renew(barred, wanted, now_us)
         self._state = state
         made = None if whole else changed
         return Known(models, dict(state.standings), dict(state.proofs), made, last, self._complaint)
@@ -166,6 +171,7 @@ class _State:
         self._held_issuers: dict[str, HeldIssuer] = {}
         self._issuers: dict[str, TrustedIssuer] = {}
         self._barred: dict[str, dict[str, Verdict3]] = {}
+        self._wanted: dict[str, dict[str, tuple[str, ...]]] = {}
         self._shared: dict[str, tuple[dict[str, PurposeFact], dict[str | None, tuple[MembershipFact, ...]]]] = {}
         self._classed: dict[str, tuple[str, dict[str, ClassFact]]] = {}
         self._stale: set[str] = set()
@@ -220,11 +226,13 @@ class _State:
                 self._issuers = trusted(list(self._held_issuers.values()))
                 self._classed, self._all_stale = {}, True
 
-    def renew(self, barred: dict[str, dict[str, Verdict3]], now_us: int) -> set[str]:
+    def renew(
+        self, barred: dict[str, dict[str, Verdict3]], wanted: dict[str, dict[str, tuple[str, ...]]], now_us: int
+    ) -> set[str]:
         """Make standings anew where they may have changed; returns those that did."""
         for organisation, said in barred.items():
-            if self._barred.get(organisation) != said:
-                self._barred[organisation] = said
+            if (self._barred.get(organisation), self._wanted.get(organisation)) != (said, wanted[organisation]):
+                self._barred[organisation], self._wanted[organisation] = said, wanted[organisation]
                 self._stale |= self._of_organisation[organisation] | self._of_employer[organisation]
         if self.due and self.due[0] <= now_us:
             # A time at which some fact changes by itself.
@@ -258,6 +266,7 @@ class _State:
                 credential_live=live,
                 organisation_id=organisation,
                 organisation_verdicts=self._barred.get(organisation or "", {}),
+                ownership_wanted=self._wanted.get(organisation or "", {}),
             )
         self._index(name, holder)
         # An account stands with one organisation; a holder of another must not borrow its membership.
@@ -279,6 +288,7 @@ class _State:
             purposes=purposes,
             grants=self._granted(holder, organisation, now_us),
             retention=holder.retention,
+            ownership_wanted=self._wanted.get(organisation or "", {}),
         )
 
     def _index(self, name: str, holder: Holder) -> None:

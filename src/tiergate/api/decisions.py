@@ -34,12 +34,14 @@ ORGANISATION: Final = "organisation"
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """A decision of a log. ``gates``: every gate that failed, in words, with what would change it and whom to ask; in
     the order of ``record.reasons``, without codes of policies that are not kept. ``about``: by code, the rule packs,
-    grant or programme that it failed for, where the facts are kept. ``overturned``: an appeal undid it."""
+    grant or programme that it failed for, where the facts are kept. ``would_settle``: by code, facts of which one would
+    settle an ownership that is not known, cheapest first. ``overturned``: an appeal undid it."""
 
     decision_id: str
     record: DecisionRecord
     gates: list[Gate]
     about: dict[str, list[str]]
+    would_settle: dict[str, list[str]]
     overturned: bool
 
 
@@ -58,6 +60,7 @@ def explain(call: Call) -> Explained:
         record=kept.record,
         gates=[reason.gate for reason in reasons],
         about={reason.code: list(reason.about) for reason in reasons},
+        would_settle={reason.code: list(reason.would_settle) for reason in reasons if reason.would_settle},
         overturned=call.services.appeals.overturned(decision_id),
     )
 

@@ -353,13 +353,23 @@ def _say_pack(pack: RulePack) -> None:
 
 
 def _say_preview(shown: Preview) -> None:
+    from tiergate.admission.wanted_facts import MOST_SETTLED
+
     say(shown.table())
     for kind, counts in shown.counts.items():
         if counts:
             say(f"{kind}: {', '.join(f'{change} {count:,}' for change, count in counts.items())}")
     for row in shown.rows:
+        for text in row.would_settle:
+            say(f"{row.id} would be settled by {text}")
+    for row in shown.rows:
         for one in row.notes:
             note(f"{row.id}: {one}")
+    if shown.not_known > MOST_SETTLED:
+        note(
+            f"what would settle it was looked for at {MOST_SETTLED} of {shown.not_known:,} organisations that are not "
+            "known: name those that you want with --organisations"
+        )
     note(f"{counted(shown.flips, 'outcome')} would change at {moment(shown.at_us)}; by its text {shown.standing}")
 
 

@@ -155,6 +155,7 @@ def details_of(decision: TierDecision, public_url: str) -> dict[str, Any]:
                 "about": reason.about,
                 "missing": reason.gate.missing,
                 "change": reason.gate.change,
+                "would_settle": reason.would_settle,
                 "appeal": reason.gate.appeal,
                 "link": f"{public_url}/decisions/{reason.code}",
             }
