@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.admission.parties import in_memory
 from tests.admission.small_world import world
-from tests.admission.test_person_classes import ISSUERS, NOW, SUBJECT, signed
+from tests.admission.test_person_classes import ISSUERS, NOW, OTHER, SUBJECT, signed
 from tiergate.admission.activations import ActivePack
+from tiergate.admission.holders import Holder, Holders, PersonClasses
+from tiergate.admission.on_file import on_file
 from tiergate.admission.preview import Person, Preview, preview
 from tiergate.admission.rule_packs import Period, RulePack, find_pack, load_packs
 from tiergate.clock import DAY
@@ -105,6 +108,36 @@ def test_a_person_pack_bars_all_whom_nobody_attests_and_leaves_the_others() -> N
         "03": ("class_missing", ("refused: expired",)),
         "04": ("class_missing", ()),
     }
+
+
+def test_who_is_on_file_is_looked_at_with_the_statements_that_count() -> None:
+    engine = in_memory()
+    classes = PersonClasses(engine)
+    for issuer in ISSUERS.values():
+        classes.trust(issuer, author="op", now_us=NOW)
+    people = {digits: "per_" + digits * 16 for digits in ("01", "02", "03")}
+    said = [signed(subject=people["01"]), signed(OTHER, subject=people["02"], issuer="other")]
+    classes.submit(said, PACKS, author="op", now_us=NOW)
+    held = [
+        Holder(subject="account", subject_id=digits, organisation_id="pty_A", person_id=one, employer_id="pty_A")
+        for digits, one in people.items()
+    ]
+    stranger = Holder(subject="account", subject_id="s", organisation_id="acme", workload_id="w")
+    Holders(engine).set_all([*held, stranger], author="op", now_us=NOW)
+
+    def shown(pack: RulePack) -> Preview:
+        known = on_file(engine)
+        return made(
+            pack, persons=known.persons, issuers=known.issuers, also=known.organisations, signatures_checked=True
+        )
+
+    assert shown(EAR).counts["persons"] == {"clear->clear": 2, "clear->deny": 1}
+    assert {row.id: row.reason for row in shown(OFAC).rows}["acme"] == "organisation_unknown"
+    # Under another key, what was signed before counts no more.
+    classes.trust(
+        msgspec.structs.replace(ISSUERS["other"], public_key=ISSUERS["acme-hr"].public_key), author="op", now_us=NOW
+    )
+    assert shown(EAR).counts["persons"] == {"clear->clear": 1, "clear->deny": 2}
 
 
 def test_the_june_drill_leaves_the_attested_on_and_everyone_on_before_and_after() -> None:

@@ -80,7 +80,7 @@ class ActivationStore:
     """Activations in a database. Every method is one transaction."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         make_tables(engine, METADATA)
 
     def record(
@@ -123,7 +123,7 @@ class ActivationStore:
             "confirmation": (confirmation or "").strip() or None,
             "fingerprint": pack.fingerprint(),
         }
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             governing = _governing(_rows(connection, None), day).get(pack.id)
             stands = governing is not None and governing.action == "activate" and governing.version == pack.version
             if action == "deactivate" and not stands:
@@ -134,17 +134,17 @@ class ActivationStore:
 
     def history(self) -> list[Activation]:
         """Every row, oldest first."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return _rows(connection, None)
 
     def epoch(self) -> int:
         """A number that grows with every row: cheap to ask whether anything changed. 0 when there is none."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(sa.select(sa.func.max(_ACTIVATIONS.c.epoch))).scalar() or 0
 
     def governing(self, day: date, epoch: int | None = None) -> dict[str, Activation]:
         """The row that governs each pack on ``day``, as of ``epoch`` (the newest when None), deactivations too."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return _governing(_rows(connection, epoch), day)
 
     def active(

@@ -111,15 +111,18 @@ def preview(
     *,
     confirmed: bool = False,
     organisations: Iterable[str] | None = None,
+    also: Iterable[str] = (),
     persons: Iterable[Person] = (),
     issuers: Mapping[str, TrustedIssuer] | None = None,
+    signatures_checked: bool = False,
 ) -> Preview:
     """What changes at ``at_us`` (microseconds since the epoch) if ``change`` is activated or deactivated.
 
     :param active: the packs that bind then; another version of ``change`` among them is replaced. Packs that gate no
         model that ``change`` gates are left out.
     :param confirmed: whether an unconfirmed period of ``change`` is taken as confirmed.
-    :param organisations: ids of those to look at; all of ``facts`` when None.
+    :param organisations: ids of those to look at; all of ``facts`` and ``also`` when None.
+    :param signatures_checked: statements fitted the keys of ``issuers`` when they were taken on file.
 
     Raises InputError where a pack that is not active is deactivated.
     """
@@ -128,8 +131,8 @@ def preview(
         raise InputError(f"`{change.name}` is not active then: nothing would change")
     after = [one for one in before if one.pack.id != change.id]
     after += [ActivePack(change, confirmed)] if action == "activate" else []
-    world = _World(facts, at_us, issuers or {}, [*before, *after])
-    names = sorted(set(facts.ids if organisations is None else organisations))
+    world = _World(facts, at_us, issuers or {}, [*before, *after], signatures_checked)
+    names = sorted({*facts.ids, *also} if organisations is None else set(organisations))
     counts: dict[str, Counter[str]] = {"organisations": Counter(), "persons": Counter()}
     rows = [
         world.row(change.id, "organisation", name, world.organisation(name, before), world.organisation(name, after))
@@ -172,9 +175,14 @@ class _World:
     """Packs judged on one set of facts, each once."""
 
     def __init__(
-        self, facts: OwnershipFacts, at_us: int, issuers: Mapping[str, TrustedIssuer], packs: list[ActivePack]
+        self,
+        facts: OwnershipFacts,
+        at_us: int,
+        issuers: Mapping[str, TrustedIssuer],
+        packs: list[ActivePack],
+        signatures_checked: bool,
     ) -> None:
-        self.facts, self.at_us, self.issuers = facts, at_us, issuers
+        self.facts, self.at_us, self.issuers, self.checked = facts, at_us, issuers, signatures_checked
         self.day: date = day_of(at_us)
         self.judged: dict[tuple[str, bool], PackVerdicts] = {}
         for one in packs:
@@ -247,6 +255,7 @@ class _World:
             employer=person.employer,
             issuers=self.issuers,
             now_us=self.at_us,
+            signature_checked=self.checked,
         )
         unknown = Outcome[pack.unknown.upper()]
         if found.value == "eligible":

@@ -9,6 +9,7 @@ import msgspec
 
 from tiergate.admission.activations import Activation as Recorded
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.on_file import on_file
 from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
 from tiergate.admission.preview import Row
 from tiergate.admission.preview import preview as previewed
@@ -50,7 +51,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is concerned by a change, those who flip first, at most `MOST_ROWS`; ``rows_in_all`` says how many are."""
+    """Who is concerned by a change, of parties, holders of keys and their organisations: those who flip first, at most
+    `MOST_ROWS`; ``rows_in_all`` says how many are, ``not_known`` of how many organisations the pack does not know."""
 
     pack: str
     action: str
@@ -60,6 +62,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, dict[str, int]]
     rows: list[Row]
     rows_in_all: int
+    not_known: int
 
 
 class PackChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,7 +106,19 @@ def preview(call: Call) -> Tried:
     day = asked.day or today
     at_us = call.now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
     active = ActivationStore(call.services.engine).active(known, day)
-    shown = previewed(pack, asked.action, active, _facts(call, at_us), at_us, confirmed=asked.confirmed)
+    held = on_file(call.services.engine)
+    shown = previewed(
+        pack,
+        asked.action,
+        active,
+        _facts(call, at_us),
+        at_us,
+        confirmed=asked.confirmed,
+        also=held.organisations,
+        persons=held.persons,
+        issuers=held.issuers,
+        signatures_checked=True,
+    )
     return Tried(
         pack=shown.pack,
         action=shown.action,
@@ -113,6 +128,7 @@ def preview(call: Call) -> Tried:
         counts=shown.counts,
         rows=shown.rows[:MOST_ROWS],
         rows_in_all=len(shown.rows),
+        not_known=shown.not_known,
     )
 
 

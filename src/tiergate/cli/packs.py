@@ -114,20 +114,27 @@ def preview(
         bool, typer.Option("--confirmed", help="As if the rule were confirmed where that is open.")
     ] = False,
     organisations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ids of parties to look at, one a line; all by default.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Ids of parties to look at, one a line; by default all, and who is on file."),
     ] = None,
     persons: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="People with access and their statements, JSONL.")
+        Path | None,
+        typer.Option(metavar="FILE", help="People with access and their statements, JSONL; by default those on file."),
     ] = None,
-    issuers: Annotated[Path | None, typer.Option(metavar="FILE", help="Trusted issuers, TOML.")] = None,
+    issuers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trusted issuers, TOML; by default those on file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show who would be served or not if a pack were activated or deactivated. Nothing is changed.
+
+    Looked at are all parties of the facts, and the holders of keys with the statements that are on file of them.
 
     \b
     Example:
       tiergate packs preview bis_affiliates --on 2026-11-10 --confirmed --data data
     """
+    from tiergate.admission.on_file import on_file
     from tiergate.admission.person_classes import read_issuers
     from tiergate.admission.preview import preview as made
     from tiergate.admission.rule_packs import find_pack, load_packs
@@ -139,6 +146,8 @@ def preview(
     at_us = now_us if day == _day(None) else _start_us(day)
     with _activations(data) as store:
         active = store.active(known, day) if store else []
+        held = on_file(store.engine) if store else None
+    people = _persons(persons) if persons else held.persons if held else []
     shown = made(
         one,
         change.value,
@@ -147,15 +156,20 @@ def preview(
         at_us,
         confirmed=confirmed,
         organisations=_lines(organisations) if organisations else None,
-        persons=_persons(persons) if persons else (),
-        issuers=read_issuers(_there(issuers)) if issuers else None,
+        also=held.organisations if held else (),
+        persons=people,
+        issuers=read_issuers(_there(issuers)) if issuers else held.issuers if held else None,
+        signatures_checked=persons is None and issuers is None,
     )
     if as_json:
         say_json(shown.document())
     else:
         _say_preview(shown)
-    if one.kind == "person" and persons is None:
-        note("nobody was looked at: this pack is about persons; give those with access with --persons")
+    if one.kind == "person" and not people:
+        note(
+            "nobody was looked at: this pack is about persons, and no holder of a key is on file; name those with "
+            "`tiergate holders set`, or give those with access with --persons"
+        )
 
 
 @app.command("activate")
