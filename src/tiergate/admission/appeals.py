@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from tiergate.admission.changes import Change, Changes, new_id, same, sha256_of
 from tiergate.admission.memberships import TRANSITIONS, membership_in, reinstate
 from tiergate.admission.programmes import programme_in
+from tiergate.admission.standing import State
 from tiergate.clock import DAY
 from tiergate.errors import InputError, StateError
 
@@ -92,7 +93,7 @@ class Appeals:
         evidence: Sequence[str] = (),
         decided_by: Sequence[str] = (),
     ) -> Appeal:
-        """File an appeal. ``decided_by`` is for decisions; who decided about a membership is known.
+        """File an appeal. ``decided_by`` is for decisions, see `deciders`; of a membership it is on file.
 
         Raises `StateError`: `appeal_open` when there is one, `nothing_to_appeal` when the membership is in good
         standing; `InputError` without grounds.
@@ -115,7 +116,8 @@ class Appeals:
                         f"`{subject_id}` is {membership.state.value}: there is nothing to appeal",
                         code="nothing_to_appeal",
                     )
-                decided_by = [membership.decided_by] if membership.decided_by else []
+                approvals = membership.approvals if membership.state is State.REFUSED else ()
+                decided_by = [*approvals, *([membership.decided_by] if membership.decided_by else [])]
                 days = programme_in(writing, membership.programme_id).appeal_days
             appeal = Appeal(
                 appeal_id=new_id("app"),

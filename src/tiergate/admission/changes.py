@@ -187,6 +187,17 @@ class Changes:
         with self.engine.connect() as connection:
             return _every(connection, kind, organisation_id, None)
 
+    def authors(
+        self, kind: type[msgspec.Struct], actions: Sequence[str], *, up_to: int, **whose: str | None
+    ) -> set[str]:
+        """Who did one of ``actions`` up to change ``up_to``; ``whose``: `subject_id`, `organisation_id` or `holder_id`,
+        nobody's where it is None."""
+        query = sa.select(_CHANGES.c.author).distinct().where(_CHANGES.c.kind == _kind(kind))
+        query = query.where(_CHANGES.c.action.in_(actions), _CHANGES.c.number <= up_to)
+        query = query.where(*(_CHANGES.c[name] == value for name, value in whose.items()))
+        with self.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
+
     def history(self, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
         """All changes of a subject, oldest first."""
         query = sa.select(*(_CHANGES.c[name] for name in Change.__struct_fields__)).order_by(_CHANGES.c.number)

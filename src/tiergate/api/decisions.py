@@ -45,10 +45,10 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     overturned: bool
 
 
-def decision_of(call: Call, decision_id: str) -> DecisionRecord:
+def decision_of(call: Call, decision_id: str) -> Kept:
     """A decision that the caller may see. Raises `ProblemError` otherwise."""
     with _found(call, decision_id) as (_, kept):
-        return kept.record
+        return kept
 
 
 def explain(call: Call) -> Explained:
