@@ -35,6 +35,8 @@ def about(
         case "person_class_expired":
             held = [pack for pack in model.person_packs if pack in classes]
             named = [pack for pack in held if classes[pack].expires_at_us <= request.now_us]
+        case "grant_revoked":
+            named = [standing.revoked.get(model.programme or "", "")]
         case "purpose_not_allowed" | "purpose_ended":
             named = [request.purpose or ""]
         case "asset_not_authorised":

@@ -166,6 +166,7 @@ class _State:
         self._purposes: dict[str, Purpose] = {}
         self._purposes_of: defaultdict[str, dict[str, Purpose]] = defaultdict(dict)
         self._grants: defaultdict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
+        self._revoked: defaultdict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
         self._holders: dict[tuple[str, str], Holder] = {}
         self._statements: defaultdict[str, dict[str, HeldStatement]] = defaultdict(dict)
         self._held_issuers: dict[str, HeldIssuer] = {}
@@ -210,6 +211,7 @@ class _State:
                     held[one.grant_id] = one
                 else:
                     held.pop(one.grant_id, None)
+                    self._revoked[one.holder_kind.value, one.holder_id][one.membership_id] = one
                 persons = one.holder_kind is HolderKind.PERSON
                 self._stale |= (self._of_person if persons else self._of_workload)[one.holder_id]
             elif isinstance(one, Membership):
@@ -273,6 +275,7 @@ class _State:
         agreed = credential.organization_id in (None, holder.organisation_id)
         organisation = holder.organisation_id if agreed else None
         purposes, memberships = self._of(organisation, now_us)
+        grants = self._granted(holder, organisation, now_us)
         return Standing(
             credential_id=name,
             credential_bound=False,
@@ -286,9 +289,10 @@ class _State:
             employer_verdicts=self._barred.get(holder.employer_id or "", {}),
             person_classes=self._classes(holder, now_us),
             purposes=purposes,
-            grants=self._granted(holder, organisation, now_us),
+            grants=grants,
             retention=holder.retention,
             ownership_wanted=self._wanted.get(organisation or "", {}),
+            revoked=self._ended(holder, organisation, {one.programme for one in grants}),
         )
 
     def _index(self, name: str, holder: Holder) -> None:
@@ -348,11 +352,19 @@ class _State:
                 made[code] = made[ids[0]]
         return made
 
+    def _ended(self, holder: Holder, organisation: str | None, held: set[str]) -> dict[str, str]:
+        """The revoked grant of each programme from which the holder has none now."""
+        ended = {}
+        for one in self._revoked.get(_of_holder(holder), {}).values():
+            membership = self._memberships.get(one.organisation_id, {}).get(one.membership_id)
+            if one.organisation_id == organisation and membership is not None and membership.programme_id not in held:
+                ended[membership.programme_id] = one.grant_id
+        return ended
+
     def _granted(self, holder: Holder, organisation: str | None, now_us: int) -> tuple[GrantFact, ...]:
-        kind, who = ("workload", holder.workload_id) if holder.workload_id else ("person", holder.person_id)
         return tuple(
             fact
-            for one in self._grants.get((kind, who or ""), {}).values()
+            for one in self._grants.get(_of_holder(holder), {}).values()
             if one.organisation_id == organisation and (fact := self._grant(one, holder, now_us)) is not None
         )
 
@@ -413,3 +425,7 @@ class _State:
             if said.value is not None and said.expires_at is not None and said.issuer is not None:
                 made[pack.name] = ClassFact(value=said.value, issuer=said.issuer, expires_at_us=said.expires_at)
         return made
+
+
+def _of_holder(holder: Holder) -> tuple[str, str]:
+    return ("workload", holder.workload_id) if holder.workload_id else ("person", holder.person_id or "")
