@@ -132,7 +132,7 @@ def test_a_refusal_says_why_and_can_be_appealed(control: Control, applicant: htt
     assert voters[0].client.post(path, json=ballot).json()["code"] == "passkey_required"
     assert [voter.post(path, ballot).status_code for voter in voters] == [200, 200]
     assert "succeeded" in applicant.get(f"/v1/appeals/{appeal}").json()["notice"]
-    assert applicant.get(f"/v1/memberships/{membership}").json()["standing"]["may_use"]
+    assert applicant.get(f"/v1/memberships/{membership}").json()["standing"]["code"] == "membership_sponsored"
 
 
 def test_an_organisation_sees_its_own_alone(control: Control, applicant: httpx2.Client) -> None:

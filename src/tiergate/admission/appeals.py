@@ -162,8 +162,7 @@ class Appeals:
                 appeal, votes=votes, outcome=ended, closed_at_us=None if ended is None else now_us
             )
             if ended is Outcome.OVERTURNED and appeal.against is Against.MEMBERSHIP:
-                reviewers = [vote.reviewer for vote in votes if vote.outcome is Outcome.OVERTURNED]
-                reinstate(writing, appeal.subject_id, reviewers, f"appeal {appeal_id}: {reason}")
+                reinstate(writing, appeal.subject_id, f"appeal {appeal_id}: {reason}")
             writing.put(appeal_id, appeal, outcome.value, reason)
         return appeal
 

@@ -81,6 +81,12 @@ class Reading:
         """The newest state of a subject."""
         return _current(self.connection, kind, subject_id)
 
+    def states(self, kind: type[S], subject_id: str) -> list[S]:
+        """Every state that a subject was in, the newest first."""
+        query = sa.select(_CHANGES.c.state).where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
+        states = self.connection.execute(query.order_by(_CHANGES.c.number.desc())).scalars()
+        return [msgspec.json.decode(state, type=kind) for state in states]
+
     def every(self, kind: type[S], *, organisation_id: str | None = None, holder_id: str | None = None) -> list[S]:
         """The newest state of every subject, or of those that belong to an organisation or a holder."""
         return _every(self.connection, kind, organisation_id, holder_id)
