@@ -108,6 +108,38 @@ def test_an_appeal_undoes_a_decision(control: Control, key: PublicKey) -> None:
     assert applicant.get("/v1/decisions/0").json()["overturned"]
 
 
+def test_decisions_are_found_by_whose_they_are_and_a_page_at_a_time(
+    control: Control, key: PublicKey, further: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditor, applicant = control.client(Role.AUDITOR), control.client(Role.APPLICANT)
+
+    def ids(client: httpx2.Client, **asked: Any) -> list[str]:
+        found: list[str] = []
+        while True:
+            page = client.get("/v1/decisions", params=asked).json()
+            found += [one["decision_id"] for one in page["items"]]
+            if page["next"] is None:
+                return found
+            asked["cursor"] = page["next"]
+
+    everything = ["1", "0", "worker-2/2", "worker-2/1", "worker-2/0"]
+    assert sorted(ids(auditor)) == sorted(everything)
+    assert ids(auditor, organisation="org-two") == ids(auditor, organisation="org-two", limit=1)
+    own = {"0", "worker-2/0", "worker-2/2"}
+    assert set(ids(applicant)) == set(ids(applicant, organisation=ORGANISATION)) == own
+    assert ids(applicant, organisation="org-two") == []
+    assert set(ids(auditor, code="ownership_not_known")) == {"0", "1"}
+    assert ids(auditor, since_us=NOW + 1, outcome="DENY") == []
+    registry = control.services.registry
+    registry.add_account({"account_id": "acct-1", "created_at": NOW})
+    registry.issue_key("acct-1", "x", NOW)
+    assert ids(auditor, account="acct-1") == ids(auditor, account="nobody") == []
+    monkeypatch.setattr("tiergate.api.decisions.MOST_READ", 1)
+    assert sorted(ids(auditor)) == sorted(everything)
+    for wrong in ({"cursor": "x"}, {"outcome": "MAYBE"}, {"limit": "0"}, {"what": "1"}):
+        assert auditor.get("/v1/decisions", params=wrong).status_code in (400, 422)
+
+
 def test_what_allowed_a_request_is_not_appealed(control: Control, further: str) -> None:
     filed = {"against": "decision", "subject_id": f"{further}2", "grounds": "g"}
     refused = control.client(Role.APPLICANT).post("/v1/appeals", json=filed)

@@ -127,6 +127,21 @@ def test_only_a_refusal_that_is_in_a_log_is_appealed(data: Path, decision_id: st
         app(["appeal", "file", "decision", decision_id, "--grounds", "g", "--data", str(data)], standalone_mode=False)
 
 
+def test_decisions_are_listed_with_a_cursor(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> tuple[str, str]:
+        app(args=["decisions", "list", "--data", str(data), *words], standalone_mode=False)
+        return tuple(capsys.readouterr())  # type: ignore[return-value]
+
+    told = json.loads(said("--json", "--limit", "4")[0])
+    rest = json.loads(said("--json", "--cursor", told["next"])[0])
+    assert (len(told["decisions"]), len(rest["decisions"]), rest["next"]) == (4, 2, None)
+    out, err = said("--code", "purpose_missing", "--outcome", "deny", "--since", "2020-01-01")
+    assert (out.count("\n"), "1 decision, 6 looked at" in err) == (1, True)
+    assert out.startswith("1 ")
+    assert "key_1" in out
+    assert said("--until", "2020-01-01T00:00:00")[0] == ""
+
+
 def test_what_passed_and_what_cannot_be_replayed_are_explained_too(data: Path, run_tiergate: RunCommand) -> None:
     done = run_tiergate("decisions", "explain", "2")
     assert (done.returncode, done.stdout.count("\n")) == (0, 2)
