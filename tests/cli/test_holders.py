@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from benchmarks.june_world import build, statement
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from tiergate.admission.person_classes import public_key_text
+from tiergate.admission.person_classes import public_key_text, read_statement
 from tiergate.cli import app
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError, StateError
@@ -77,6 +79,49 @@ def test_statements_are_taken_all_or_none_and_only_from_who_is_trusted(data: Pat
     with pytest.raises(InputError, match="no trusted issuer"):
         run(*submit)
     world.engine.dispose()
+
+
+def test_an_administrator_can_be_an_issuer(data: Path, tmp_path: Path) -> None:
+    key, issuers, scan = tmp_path / "hr.key", tmp_path / "issuers.toml", tmp_path / "scan.pdf"
+    scan.write_bytes(b"papers")
+    subject = run("classes", "person")["subject"]
+
+    def said(*words: str | Path) -> str:
+        done = CliRunner().invoke(app, ["classes", *map(str, words)])
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout
+
+    whose = ("--issuer", "acme-hr")
+    issuers.write_text(said("key", key, *whose, "--organisation", "org_a", "--organisation", "org_b"))
+    assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
+    assert said("key", key, *whose, "--organisation", "org_a", "--organisation", "org_b") == issuers.read_text()
+    assert [one["issuer"] for one in run("classes", "issuers", "--trust", issuers, "--data", data)][-1] == "acme-hr"
+    until = datetime.now(UTC) + timedelta(days=100)
+    asked = ["sign", key, *whose, "--subject", subject, "--employer", "org_a", "--evidence", scan, "--eligible"]
+    day = ("--until", f"{until:%Y-%m-%d}")
+    line = said(*asked, "--pack", "ear_person", *day)
+    told = read_statement(line).statement
+    assert (told.subject, told.value, told.pack_version) == (subject, "eligible", 1)
+    assert told.evidence_hash != sha256(b"papers").hexdigest()
+    assert read_statement(said(*asked, "--pack", "ear_person", *day)).statement.evidence_hash == told.evidence_hash
+    (tmp_path / "told.jsonl").write_text(line)
+    assert run("classes", "submit", tmp_path / "told.jsonl", "--data", data) == {"statements": 1, "new": 1}
+
+    for wrong, message in (
+        (("--pack", "ofac_50", *day), "about organisations"),
+        (("--pack", "ear_person", "--until", "2100-01-01"), "at most 365 days"),
+        (("--pack", "ear_person", "--until", "2020-01-01"), "must hold for more than nothing"),
+        (("--pack", "ear_person", *day, "--subject", "Ann Lee"), "cannot be signed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            said(*asked, *wrong)
+    with pytest.raises(InputError, match="no such issuer"):
+        said("key", tmp_path / "other.key", "--issuer", 'a"', "--organisation", "org_a")
+    assert not (tmp_path / "other.key").exists()
+    key.chmod(0o644)
+    with pytest.raises(InputError, match="chmod 600"):
+        said(*asked, "--pack", "ear_person", *day)
 
 
 def test_an_organisation_that_is_no_party_is_noted(tmp_path: Path) -> None:

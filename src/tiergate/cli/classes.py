@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tiergate.cli import issuing
 from tiergate.cli.options import Author, Data, Json, Reason, deployment, now, show, who
 from tiergate.cli.terminal import counted, note, say, say_json
 from tiergate.errors import InputError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tiergate.admission.person_classes import TrustedIssuer
 
 app = typer.Typer(help="Signed classes of people, trusted issuers.", rich_markup_mode=None, add_completion=False)
+app.command("person")(issuing.person)
+app.command("key")(issuing.key)
+app.command("sign")(issuing.sign)
 
 
 def _line(one: TrustedIssuer) -> str:
