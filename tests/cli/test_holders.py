@@ -21,6 +21,7 @@ from tiergate.clock import SystemClock
 from tiergate.errors import InputError, StateError
 from tiergate.parties.fact_rows import party_id, shown_id
 
+MODELS = '[models.m]\ntier = "open"\norganisation_packs = ["ofac_50"]\n'
 PERSON = "per_" + "0a" * 16
 
 
@@ -124,17 +125,25 @@ def test_an_administrator_can_be_an_issuer(data: Path, tmp_path: Path) -> None:
         said(*asked, "--pack", "ear_person", *day)
 
 
-def test_an_organisation_that_is_no_party_is_noted(tmp_path: Path) -> None:
+def test_an_organisation_that_is_no_party_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert CliRunner().invoke(app, ["programme", "create", "consortium", "--data", str(data)]).exit_code == 0
 
     def noted(*words: str) -> list[str]:
         done = CliRunner().invoke(app, [*words, "--data", str(data)])
-        assert done.exit_code == 0, done.stderr
-        return re.findall("`(.*)` is no party of", done.stderr)
+        if done.exception is not None:
+            assert isinstance(done.exception, InputError)
+            assert "give the `pty_...` of `tiergate parties show NAME`" in str(done.exception)
+            assert CliRunner().invoke(app, [*words, "--no-party", "--data", str(data)]).exit_code == 0
+            return re.findall("`(.*)` is no party of", str(done.exception))
+        assert "is no party of" not in done.stderr
+        return []
 
     holder = ("holders", "set", "acct-1", "--organisation", "acme", "--person", PERSON, "--employer")
     assert noted(*holder, "acme") == []
+    (data / "models.toml").write_text(MODELS)
+    said = CliRunner().invoke(app, [*holder, "acme", "--data", str(data)])
+    assert "asks ofac_50, and there are no facts of parties: nobody passes until" in said.stderr
     (tmp_path / "facts.csv").write_text("record,id,name\nparty,a,A Ltd\n")
     assert noted("parties", "import", "csv", str(tmp_path / "facts.csv")) == []
     assert noted(*holder, "acme") == ["acme"]
