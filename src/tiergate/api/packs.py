@@ -82,7 +82,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def list_packs(call: Call) -> Page[PackView]:
     day = day_of(call.now_us)
-    known, store = load_packs(call.services.settings.packs), ActivationStore(call.services.engine)
+    store = ActivationStore(call.services.engine)
+    known = store.with_kept(load_packs(call.services.settings.packs))
     active = {one.pack.name for one in store.active(known, day)}
     views = [
         PackView(
@@ -192,7 +193,7 @@ def confirm(call: Call) -> Recorded:
 
 
 def _pack(call: Call, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
-    known = load_packs(call.services.settings.packs)
+    known = ActivationStore(call.services.engine).with_kept(load_packs(call.services.settings.packs))
     try:
         return known, find_pack(known, name)
     except InputError:

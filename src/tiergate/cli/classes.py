@@ -41,6 +41,7 @@ def submit(
     Example:
       tiergate classes submit statements.jsonl --data data
     """
+    from tiergate.admission.activations import ActivationStore
     from tiergate.admission.holders import PersonClasses
     from tiergate.admission.person_classes import StatementError, read_statement
     from tiergate.admission.rule_packs import load_packs
@@ -55,7 +56,7 @@ def submit(
             except StatementError as error:
                 raise StatementError(error.code, f"`{file}`, line {number}: {error}") from error
     with deployment(data) as opened:
-        known = load_packs(packs)
+        known = ActivationStore(opened.engine).with_kept(load_packs(packs))
         new = PersonClasses(opened.engine).submit(statements, known, author=who(author), now_us=now())
     if as_json:
         say_json({"statements": len(statements), "new": new})

@@ -57,6 +57,7 @@ def list_(data: Data = Path("data"), packs: Packs = None, on: On = None, as_json
     known = load_packs(packs)
     day = _day(on)
     with _activations(data) as store:
+        known = store.with_kept(known) if store else known
         governing = store.governing(day) if store else {}
         epoch = store.epoch() if store else 0
         if store:
@@ -140,11 +141,12 @@ def preview(
     from tiergate.admission.rule_packs import find_pack, load_packs
 
     known = load_packs(packs)
-    one = find_pack(known, pack)
     day = _day(on)
     now_us = SystemClock().now_us()
     at_us = now_us if day == _day(None) else _start_us(day)
     with _activations(data) as store:
+        known = store.with_kept(known) if store else known
+        one = find_pack(known, pack)
         active = store.active(known, day) if store else []
         held = on_file(store.engine) if store else None
     people = _persons(persons) if persons else held.persons if held else []
@@ -231,10 +233,10 @@ def _record(
 
     if len(by) != 2:
         raise InputError("a pack is activated or deactivated by two people: give `--by` twice")
-    one = find_pack(load_packs(packs), pack)
     day = _day(on)
     with _activations(data, needed=True) as store:
         assert store is not None
+        one = find_pack(store.with_kept(load_packs(packs)), pack)
         now_us = SystemClock().now_us()
         row = store.record(
             one, change.value, day=day, names=(by[0], by[1]), reason=why, now_us=now_us, confirmation=confirm
@@ -249,11 +251,6 @@ def _record(
     said = standing(one, day)
     if change is Change.ACTIVATE and said not in (Standing.IN_FORCE, Standing.UNCONFIRMED):
         note(f"by its own text `{one.name}` is {said.value} on that day and bars nobody until that changes")
-    if change is Change.ACTIVATE and packs is not None and (one.id, one.version) not in load_packs():
-        note(
-            f"`{one.name}` is in `{packs}` alone: gateways and commands need `--packs {packs}` or "
-            f"TIERGATE_PACKS={packs}; a gateway that runs without closes its classified tier after 5 s"
-        )
     if change is Change.ACTIVATE and _binds_no_model(one, data):
         note(f"`{data / 'models.toml'}` lists no model that `{one.name}` applies to: it binds nobody until it does")
 
