@@ -150,7 +150,7 @@ def _member(engine: sa.Engine, line_micro_usd: int, now_us: int) -> tuple[str, s
     rule = PurposeRule(code="test_own", title="test systems of one's own", assets=("domain",))
     programme = Programme(
         programme_id="circle", name="circle", operator="operator", tier="classified", models=(CLOSED,),
-        purposes=(rule,), sponsor=SponsorRule(required=False), pool_micro_usd=line_micro_usd,
+        purposes=(rule,), sponsor=SponsorRule(required=False), pool_micro_usd=line_micro_usd, grant_approvals=1,
     )  # fmt: skip
     Programmes(engine).create(programme, author="op", now_us=now_us)
     members = Memberships(engine)

@@ -168,6 +168,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/rule-packs.md",
         "docs/programmes.md",
         "docs/decisions.md",
+        "docs/first-classified-call.md",
         "docs/control-api.md",
         "docs/routing.md",
         "docs/gateway.md",

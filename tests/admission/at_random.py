@@ -95,6 +95,8 @@ def standing(rng: random.Random, number: int, wrong: float) -> Standing:
         },
         grants=tuple(_grant(rng, wrong, name, person, workload, when) for name in range(rng.randint(0, 5))),
         retention=rng.choice(("zero", "sketches", None)) if spoilt() else "text",
+        second_proof=rng.choice(("missing", "other", None)),
+        revoked={rng.choice(PROGRAMMES): "grant_0"} if spoilt() else {},
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from tiergate.admission.known_facts import GrantFact, ModelFact, RequestFact, Standing
 
 WAITING = {
+    "second_proof_missing",
     "state_not_current",
     "organisation_not_known",
     "caller_not_known",
@@ -69,7 +70,9 @@ def _codes(s: Standing, m: ModelFact, r: RequestFact) -> Iterator[str]:
     if not s.credential_live:
         yield "credential_not_live"
     if closed and not s.credential_bound:
-        yield "credential_not_bound"
+        yield {"missing": "second_proof_missing", "other": "second_proof_other"}.get(
+            s.second_proof or "", "credential_not_bound"
+        )
     if r.account != "allowed":
         yield "account_refused"
     if closed and not r.current:
@@ -154,11 +157,14 @@ def _use(s: Standing, r: RequestFact) -> Iterator[str]:
 
 
 def _granted(s: Standing, m: ModelFact, r: RequestFact) -> Iterator[str]:
+    if not _own(s, m) and m.programme in s.revoked:
+        yield "grant_revoked"
     if s.person_id is None and s.workload_id is None:
         return
     own = _own(s, m)
     if not own:
-        yield "no_grant"
+        if m.programme not in s.revoked:
+            yield "no_grant"
         return
     by_id = sorted(own, key=lambda grant: grant.grant_id)
     yield from min((list(_mismatches(grant, m, r)) for grant in by_id), key=len)
@@ -185,5 +191,7 @@ def _mismatches(grant: GrantFact, m: ModelFact, r: RequestFact) -> Iterator[str]
         yield "grant_other_surface"
     if r.purpose is not None and r.purpose not in grant.purposes:
         yield "grant_other_purpose"
-    if r.now_us < grant.starts_us or r.now_us >= grant.ends_us:
+    if r.now_us < grant.starts_us:
+        yield "grant_not_begun"
+    if r.now_us >= grant.ends_us:
         yield "grant_not_in_force"

@@ -72,9 +72,15 @@ def test_nobody_reviews_what_they_had_a_part_in() -> None:
     assert refused(lambda: vote("Rita")) == "second_reviewer_needed"
     vote("ron")
     again = members.get(held.membership_id)
-    assert (again.state, again.approvals, again.code, again.missing) == (State.ACTIVE, ("rita", "ron"), None, ())
-    assert members.standing(held.membership_id, 6).may_use
-    assert [change.action for change in members.history(held.membership_id)][-1] == "reinstate"
+    # Its evidence is not there yet, and nobody approved: the appeal puts nothing in their place.
+    assert (again.state, again.approvals, again.code, again.missing) == (State.SPONSORED, (), None, ())
+    assert members.standing(held.membership_id, 6).missing == tuple(MET)
+    assert refused(lambda: members.refuse(held.membership_id, reviewer="Rob", code="c", reason="r", now_us=6)) == (
+        "reviewer_not_independent"
+    )
+    members.approve(held.membership_id, reviewer="rita", now_us=6)
+    assert refused(lambda: members.approve(held.membership_id, reviewer="ron", now_us=6)) == "requirements_missing"
+    assert [change.action for change in members.history(held.membership_id)][-2:] == ["reinstate", "approve"]
 
 
 @pytest.mark.parametrize("what", ["suspend", "end"])
@@ -89,6 +95,31 @@ def test_a_suspension_and_an_end_can_be_undone(what: str) -> None:
         store.decide(filed.appeal_id, reviewer=who, outcome=OVERTURNED, reason="wrong", now_us=11)
     again = members.get(held.membership_id)
     assert (again.state, again.approvals) == (State.ACTIVE, held.approvals)
+
+
+def test_what_was_stopped_is_again_what_it_was() -> None:
+    engine = in_memory()
+    founded(engine)
+    members, store = Memberships(engine), Appeals(engine)
+
+    def undone(membership_id: str) -> State:
+        filed = store.file(Against.MEMBERSHIP, membership_id, filed_by="ann", grounds="g", now_us=10)
+        for who in ("r1", "r2"):
+            store.decide(filed.appeal_id, reviewer=who, outcome=OVERTURNED, reason="wrong", now_us=11)
+        return members.get(membership_id).state
+
+    pending = members.apply("consortium", "new", applicant="ann", now_us=1)
+    members.end(pending.membership_id, author="boss", code="c", reason="r", now_us=2)
+    assert undone(pending.membership_id) is State.APPLIED
+    members.sponsor(pending.membership_id, sponsor="sue", organisation_id="operator", now_us=12)
+    members.approve(pending.membership_id, reviewer="rita", now_us=12)
+    members.refuse(pending.membership_id, reviewer="rob", code="c", reason="r", now_us=13)
+    assert undone(pending.membership_id) is State.REVIEWED
+    held = admitted(engine)
+    members.suspend(held.membership_id, author="boss", code="c", reason="r", now_us=9)
+    members.end(held.membership_id, author="boss", code="c2", reason="r2", now_us=9)
+    assert undone(held.membership_id) is State.SUSPENDED
+    assert undone(held.membership_id) is State.ACTIVE
 
 
 def test_an_overturned_refusal_without_sponsor_waits_for_one_and_one_who_applied_anew_is_not_doubled() -> None:

@@ -38,6 +38,8 @@ INELIGIBLE = ClassFact(value="ineligible", issuer="org_1", expires_at_us=T0 + 1)
 ONE_THING_WRONG: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("credential_not_live", {"credential_live": False}, ()),
     ("credential_not_bound", {"credential_bound": False}, ()),
+    ("second_proof_missing", {"credential_bound": False, "second_proof": "missing"}, ()),
+    ("second_proof_other", {"credential_bound": False, "second_proof": "other"}, ()),
     ("account_refused", {"account": "account_suspended"}, ("account_suspended",)),
     ("state_not_current", {"current": False}, ()),
     ("organisation_not_known", {"organisation_id": None}, ()),
@@ -61,6 +63,8 @@ ONE_THING_WRONG: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("project_missing", {"project": None}, ()),
     ("no_grant", {"grants": ()}, ("prog_a",)),
     ("no_grant", {"grants": (), "credit_available": None}, ("prog_a",)),
+    ("grant_revoked", {"grants": (), "credit_available": None, "revoked": {"prog_a": "grant_0"}}, ("grant_0",)),
+    ("grant_not_begun", {"grants": (msgspec.structs.replace(RIGHT_GRANT, starts_us=T0 + 1),)}, ("grant_1",)),
     ("grant_other_project", {"project": "project_9"}, ("grant_1",)),
     ("grant_other_model", {"grants": (msgspec.structs.replace(RIGHT_GRANT, models=()),)}, ("grant_1",)),
     ("grant_other_surface", {"surface": "batch"}, ("asked batch", "grant_1", "granted chat")),

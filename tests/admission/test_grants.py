@@ -89,7 +89,7 @@ def test_every_reason_is_told_and_no_other(wrong: set[str], now: int, revoked: b
 def test_documented_codes_are_those_that_are_given() -> None:
     table = (module.__doc__ or "").split("| code |")[1]
     documented = set(re.findall(r"`(grant_\w+)`", table))
-    assert documented == {*WRONG.values(), "grant_revoked", "grant_not_begun", "grant_expired"}
+    assert documented == {*WRONG.values(), "grant_pending", "grant_revoked", "grant_not_begun", "grant_expired"}
 
 
 def test_a_grant_stops_with_its_membership_terms_and_purpose_and_resumes_with_them() -> None:
@@ -137,6 +137,40 @@ def test_nothing_is_granted_that_the_membership_does_not_hold() -> None:
             world.give(**wrong)
     Memberships(world.engine).suspend(world.member.membership_id, author="rob", code="c", reason="r", now_us=9)
     assert refusal(world) == "membership_suspended"
+
+
+def test_two_people_give_a_grant_of_the_classified_tier_unless_the_programme_says_otherwise() -> None:
+    engine = in_memory()
+    founded(engine, grant_approvals=None)
+    world = World(engine=engine)
+
+    def code(grant: Grant, author: str, now_us: int = 20) -> str:
+        with pytest.raises(StateError) as caught:
+            world.grants.approve(grant.grant_id, author=author, now_us=now_us)
+        return caught.value.code
+
+    first, second, third = (world.give(author="gil") for _ in range(3))
+    assert first.pending
+    assert world.grants.every() == []  # whoever reads grants knows nothing of it
+    assert world.grants.assess(first.grant_id, asked(first), 150) == ["grant_pending"]
+    assert [code(first, name) for name in ("GIL ", "max", "Ann")] == [
+        "second_reviewer_needed", "reviewer_not_independent", "reviewer_not_independent",
+    ]  # fmt: skip
+    assert code(first, "sue", 200) == "not_pending"
+    world.grants.revoke(second.grant_id, author="gil", reason="a mistake", now_us=20)
+    assert code(second, "sue") == "not_pending"
+    given = world.grants.approve(first.grant_id, author="sue", now_us=20)
+    assert (given.pending, given.approved_by, world.grants.every()) == (False, "sue", [given])
+    assert world.grants.assess(first.grant_id, asked(first), 150) == []
+    assert [one.grant_id for one in world.grants.proposed()] == [third.grant_id]
+    assert code(first, "rita") == "not_pending"
+    members = Memberships(engine)
+    members.suspend(world.member.membership_id, author="rob", code="c", reason="r", now_us=21)
+    assert code(third, "sue") == "membership_suspended"
+    members.resume(world.member.membership_id, author="rob", reason="r", now_us=22)
+    world.grants.deprovision(Party.PERSON, "max", author="scim", now_us=23)
+    world.grants.reprovision(Party.PERSON, "max", author="scim", now_us=24)
+    assert code(third, "sue", 25) == "not_pending"
 
 
 def test_a_personal_membership_grants_to_that_person() -> None:

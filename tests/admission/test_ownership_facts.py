@@ -46,6 +46,21 @@ def test_t1_a_sale_clears_from_its_day_and_the_old_decision_is_made_again(tmp_pa
     assert judge(ActivePack(OFAC), again, date(2026, 2, 28)).of(shown_id(A)) == said["replayed"][0]
 
 
+def test_a_proof_of_the_same_facts_on_the_same_day_has_the_same_reference(tmp_path: Path) -> None:
+    store = FactStore(open_database(tmp_path / "parties.sqlite"))
+    held = Stake(key=fact_key("s"), owner=X, owned=A, prong="shares", lo_ppm=600_000, hi_ppm=600_000)
+    ending = Stake(key=fact_key("p"), owner=P, owned=A, prong="shares", lo_ppm=1, hi_ppm=1, valid_to_us=SALE)
+    store.add([Listing(key=fact_key("SDN"), party=X, list="SDN"), held, ending], source="test", now_us=1)
+
+    def proof(at_us: int) -> str | None:
+        return judge(ActivePack(OFAC), facts_of(store.as_of(at_us)), date(2026, 2, 28)).of(shown_id(A)).proof
+
+    before = proof(SALE - 2 * DAY)
+    assert before == proof(SALE - 1) != proof(SALE) == proof(SALE + DAY)
+    store.add([Party(key=fact_key("A"), party=A)], source="test", now_us=2)
+    assert proof(SALE - 1) not in (before, None)
+
+
 def test_what_a_snapshot_says_of_places_and_people(tmp_path: Path) -> None:
     store = FactStore(open_database(tmp_path / "parties.sqlite"))
     rows = [

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.admission.parties import in_memory
 from tests.admission.small_world import world
-from tests.admission.test_person_classes import ISSUERS, NOW, SUBJECT, signed
+from tests.admission.test_person_classes import ISSUERS, NOW, OTHER, SUBJECT, signed
 from tiergate.admission.activations import ActivePack
+from tiergate.admission.holders import Holder, Holders, PersonClasses
+from tiergate.admission.on_file import on_file
 from tiergate.admission.preview import Person, Preview, preview
 from tiergate.admission.rule_packs import Period, RulePack, find_pack, load_packs
 from tiergate.clock import DAY
@@ -107,6 +110,36 @@ def test_a_person_pack_bars_all_whom_nobody_attests_and_leaves_the_others() -> N
     }
 
 
+def test_who_is_on_file_is_looked_at_with_the_statements_that_count() -> None:
+    engine = in_memory()
+    classes = PersonClasses(engine)
+    for issuer in ISSUERS.values():
+        classes.trust(issuer, author="op", now_us=NOW)
+    people = {digits: "per_" + digits * 16 for digits in ("01", "02", "03")}
+    said = [signed(subject=people["01"]), signed(OTHER, subject=people["02"], issuer="other")]
+    classes.submit(said, PACKS, author="op", now_us=NOW)
+    held = [
+        Holder(subject="account", subject_id=digits, organisation_id="pty_A", person_id=one, employer_id="pty_A")
+        for digits, one in people.items()
+    ]
+    stranger = Holder(subject="account", subject_id="s", organisation_id="acme", workload_id="w")
+    Holders(engine).set_all([*held, stranger], author="op", now_us=NOW)
+
+    def shown(pack: RulePack) -> Preview:
+        known = on_file(engine)
+        return made(
+            pack, persons=known.persons, issuers=known.issuers, also=known.organisations, signatures_checked=True
+        )
+
+    assert shown(EAR).counts["persons"] == {"clear->clear": 2, "clear->deny": 1}
+    assert {row.id: row.reason for row in shown(OFAC).rows}["acme"] == "organisation_unknown"
+    # Under another key, what was signed before counts no more.
+    classes.trust(
+        msgspec.structs.replace(ISSUERS["other"], public_key=ISSUERS["acme-hr"].public_key), author="op", now_us=NOW
+    )
+    assert shown(EAR).counts["persons"] == {"clear->clear": 1, "clear->deny": 2}
+
+
 def test_the_june_drill_leaves_the_attested_on_and_everyone_on_before_and_after() -> None:
     told: dict[str, Any] = {"pack": "june_order", "value": "eligible"}
     for day, barred in (("2026-06-11", 0), ("2026-06-12", 1), ("2026-06-30", 1), ("2026-07-01", 0)):
@@ -140,6 +173,18 @@ def test_an_organisation_that_the_facts_do_not_have_goes_to_review() -> None:
     assert flips(shown) == {"pty_stranger": "clear->review"}
     assert shown.rows[0].reason == "organisation_unknown"
     assert shown.counts["organisations"] == {"clear->clear": 1, "clear->review": 1}
+
+
+def test_what_would_settle_who_is_not_known_is_said_of_the_first_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = made(OFAC, facts=world("X25-50A X25-50B"))
+    settled = {row.id: row.would_settle for row in shown.rows if row.would_settle}
+    assert set(settled) == {"pty_A", "pty_B"}
+    assert settled["pty_B"][0].startswith("a record of pty_X's exact share of pty_B, on file as 25.0001% to 50%")
+    assert shown.document()["not_known"] == 2
+    monkeypatch.setattr("tiergate.admission.preview.MOST_SETTLED", 1)
+    few = made(OFAC, facts=world("X25-50A X25-50B"))
+    assert (few.not_known, [bool(row.would_settle) for row in few.rows if row.after == "review"]) == (2, [True, False])
+    assert made(OFAC, "deactivate", (OFAC,), facts=world("X25-50A")).not_known == 1
 
 
 def test_packs_for_other_models_are_left_out() -> None:

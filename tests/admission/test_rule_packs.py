@@ -195,5 +195,16 @@ def test_a_pack_that_is_active_may_neither_vanish_nor_change(tmp_path: Path) -> 
     changed = parse_pack(OFAC.replace("500_000", "400_000"), "ofac_50.toml")
     with pytest.raises(SettingsError, match="`ofac_50@1` was changed after"):
         store.active({("ofac_50", 1): changed}, day_of(NOW))
+    with pytest.raises(InputError, match="with another text before: give the change a new `version`"):
+        store.record(changed, "activate", day=day_of(NOW), names=("A", "B"), reason="x", now_us=NOW)
+    # It was kept as it was activated, so that nobody needs its file.
+    assert [one.pack for one in store.active({}, day_of(NOW))] == [pack("ofac_50")]
+    assert store.with_kept({}) == {("ofac_50", 1): pack("ofac_50")}
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("update pack_texts set text = replace(text, '500000', '400000')")
+    with pytest.raises(SettingsError, match="changed in the database"):
+        store.active({}, day_of(NOW))
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("delete from pack_texts")  # as an earlier release left it
     with pytest.raises(SettingsError, match="`ofac_50@1`, which is active, is missing"):
         store.active({}, day_of(NOW))

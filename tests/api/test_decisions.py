@@ -14,7 +14,9 @@ from tests.admission.at_random import right
 from tests.admission.test_replay import recorded
 from tests.api.authenticator import Approver
 from tests.api.conftest import NOW, ORGANISATION, Control
+from tiergate.admission.activations import ActivationStore, day_of
 from tiergate.admission.engine import policies_of_today
+from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.api.operators import Role
 from tiergate.errors import ProofError
 from tiergate.ledger.decision_log import DecisionLog
@@ -104,6 +106,64 @@ def test_an_appeal_undoes_a_decision(control: Control, key: PublicKey) -> None:
         voted = Approver(control, Role.REVIEWER).post(f"/v1/appeals/{appeal}/votes", ballot)
         assert voted.status_code == 200, voted.text
     assert applicant.get("/v1/decisions/0").json()["overturned"]
+
+
+def test_decisions_are_found_by_whose_they_are_and_a_page_at_a_time(
+    control: Control, key: PublicKey, further: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditor, applicant = control.client(Role.AUDITOR), control.client(Role.APPLICANT)
+
+    def ids(client: httpx2.Client, **asked: Any) -> list[str]:
+        found: list[str] = []
+        while True:
+            page = client.get("/v1/decisions", params=asked).json()
+            found += [one["decision_id"] for one in page["items"]]
+            if page["next"] is None:
+                return found
+            asked["cursor"] = page["next"]
+
+    everything = ["1", "0", "worker-2/2", "worker-2/1", "worker-2/0"]
+    assert sorted(ids(auditor)) == sorted(everything)
+    assert ids(auditor, organisation="org-two") == ids(auditor, organisation="org-two", limit=1)
+    own = {"0", "worker-2/0", "worker-2/2"}
+    assert set(ids(applicant)) == set(ids(applicant, organisation=ORGANISATION)) == own
+    assert ids(applicant, organisation="org-two") == []
+    assert set(ids(auditor, code="ownership_not_known")) == {"0", "1"}
+    assert ids(auditor, since_us=NOW + 1, outcome="DENY") == []
+    registry = control.services.registry
+    registry.add_account({"account_id": "acct-1", "created_at": NOW})
+    registry.issue_key("acct-1", "x", NOW)
+    assert ids(auditor, account="acct-1") == ids(auditor, account="nobody") == []
+    monkeypatch.setattr("tiergate.api.decisions.MOST_READ", 1)
+    assert sorted(ids(auditor)) == sorted(everything)
+    for wrong in ({"cursor": "x"}, {"outcome": "MAYBE"}, {"limit": "0"}, {"what": "1"}):
+        assert auditor.get("/v1/decisions", params=wrong).status_code in (400, 422)
+
+
+def test_what_allowed_a_request_is_not_appealed(control: Control, further: str) -> None:
+    filed = {"against": "decision", "subject_id": f"{further}2", "grounds": "g"}
+    refused = control.client(Role.APPLICANT).post("/v1/appeals", json=filed)
+    assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_appeal")
+
+
+def test_who_had_a_part_in_a_refusal_cannot_vote_on_it(control: Control) -> None:
+    pack, engine = find_pack(load_packs(), "ofac_50"), control.services.engine
+    names = ("lee@example.com", "roy@example.com")
+    ActivationStore(engine).record(pack, "activate", day=day_of(NOW), names=names, reason="r", now_us=NOW)
+    standing, model, request = right(organisation_id=ORGANISATION, employer_id=ORGANISATION)
+    standing = msgspec.structs.replace(standing, organisation_verdicts={pack.name: "yes"})
+    barred = recorded((standing, msgspec.structs.replace(model, organisation_packs=(pack.name,)), request), time_us=NOW)
+    barred = msgspec.structs.replace(barred, personal=barred.personal | {"organisation": ORGANISATION})
+    with closing(DecisionLog.open(control.services.settings.data / "decisions", origin="example.com/decisions")) as log:
+        log.append([barred])
+    filed = {"against": "decision", "subject_id": "0", "grounds": "g"}
+    appeal = control.client(Role.APPLICANT).post("/v1/appeals", json=filed).json()["appeal"]
+    assert appeal["decided_by"] == list(names)
+    ballot = {"outcome": "overturned", "reason": "r"}
+    path = f"/v1/appeals/{appeal['appeal_id']}/votes"
+    refused = Approver(control, Role.REVIEWER, name=names[1]).post(path, ballot)
+    assert refused.json()["code"] == "reviewer_not_independent"
+    assert Approver(control, Role.REVIEWER).post(path, ballot).status_code == 200
 
 
 def test_a_name_that_comes_again_in_another_organisation_sees_no_appeal(control: Control, key: PublicKey) -> None:

@@ -80,8 +80,17 @@ def test_the_whole_way(control: Control, applicant: httpx2.Client) -> None:
     given = one.post("/v1/grants", asked(membership, purpose))
     assert given.status_code == 201, given.text
     grant = given.json()["grant_id"]
-
     question = {"holder_kind": "person", "holder_id": "per_1", "project": "p", "model": "frontier", "surface": "api"}
+    assert applicant.post(f"/v1/grants/{grant}/assessment", json=question).json()["codes"] == ["grant_pending"]
+    approval = f"/v1/grants/{grant}/approval"
+    assert one.post(approval, {}).json()["code"] == "second_reviewer_needed"
+    assert other.client.post(approval).json()["code"] == "passkey_required"
+    assert applicant.post(approval).json()["code"] == "role_does_not_allow"
+    approved = other.post(approval, {}).json()
+    assert not approved["pending"]
+    assert approved["approved_by"] not in (None, approved["given_by"])
+    assert other.post(approval, {}).json()["code"] == "not_pending"
+
     assert applicant.post(f"/v1/grants/{grant}/assessment", json=question).json()["allowed"]
     wrong = applicant.post(f"/v1/grants/{grant}/assessment", json=question | {"surface": "chat", "project": "q"})
     assert wrong.json()["codes"] == ["grant_other_project", "grant_other_surface"]
@@ -132,7 +141,7 @@ def test_a_refusal_says_why_and_can_be_appealed(control: Control, applicant: htt
     assert voters[0].client.post(path, json=ballot).json()["code"] == "passkey_required"
     assert [voter.post(path, ballot).status_code for voter in voters] == [200, 200]
     assert "succeeded" in applicant.get(f"/v1/appeals/{appeal}").json()["notice"]
-    assert applicant.get(f"/v1/memberships/{membership}").json()["standing"]["may_use"]
+    assert applicant.get(f"/v1/memberships/{membership}").json()["standing"]["code"] == "membership_sponsored"
 
 
 def test_an_organisation_sees_its_own_alone(control: Control, applicant: httpx2.Client) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.api.authenticator import Approver
 from tests.api.conftest import NOW, Control
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.holders import Holder
 from tiergate.admission.rule_packs import load_packs
 from tiergate.api.operators import Role
 from tiergate.clock import DAY
@@ -84,5 +85,13 @@ def test_a_preview_changes_nothing(control: Control) -> None:
     tried = auditor.post(f"/v1/packs/{PACK}/preview", json={"confirmed": True})
     assert tried.status_code == 200, tried.text
     assert (tried.json()["pack"], tried.json()["flips"], tried.json()["rows"]) == (PACK, 0, [])
+    holder = Holder(subject="account", subject_id="a", organisation_id="acme", person_id="per_" + "0" * 32)
+    control.services.holders.set(holder, author="op", now_us=NOW)
+    tried = auditor.post(f"/v1/packs/{PACK}/preview", json={"confirmed": True})
+    assert [(row["kind"], row["id"]) for row in tried.json()["rows"]] == [
+        ("organisation", "acme"),
+        ("person", "per_" + "0" * 32),
+    ]
+    assert tried.json()["not_known"] == 1
     assert ActivationStore(control.services.engine).epoch() == 0
     assert auditor.post(f"/v1/packs/{new_token('x')}/preview", json={}).status_code == 404

@@ -104,6 +104,7 @@ def test_whoever_leaves_has_nothing_left_at_once(
     assert (nobody.status_code, nobody.json()["code"]) == (422, "holder_not_in_directory")
     given = one.post("/v1/grants", asked(membership, purpose, holder_id="ann@example.com")).json()
     assert given["holder_id"] == ann["id"]
+    assert other.post(f"/v1/grants/{given['grant_id']}/approval", {}).status_code == 200
     workload = one.post("/v1/grants", asked(membership, purpose, holder_kind="workload", holder_id="ci")).json()
 
     if leaving is None:

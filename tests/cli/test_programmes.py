@@ -56,7 +56,8 @@ def test_a_member_from_application_to_statement_and_appeal(
     told("purpose", "accept", purpose, "--author", "rob")
     bound = ("--project", "red", "--model", "classified-1", "--purpose", purpose, "--line", line["line_id"])
     grant = told("grant", "give", member, "max", *bound, "--author", "operator")
-    assert (grant["surface"], grant["holder_kind"]) == ("chat", "person")
+    assert (grant["surface"], grant["holder_kind"], grant["pending"]) == ("chat", "person", True)
+    assert not told("grant", "approve", grant["grant_id"], "--author", "rita")["pending"]
     app(args=["grant", "give", member, "sam", *bound[:6], "--surface", "api"], standalone_mode=False)
     notes = capsys.readouterr().err
     assert "the gateway serves the surface `chat` only" in notes

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.admission.at_random import right
 from tests.admission.test_replay import OTHERS, log_of, recorded
@@ -23,6 +24,8 @@ from tiergate.errors import InputError
 from tiergate.ledger.checkpoints import load_private_key
 from tiergate.ledger.decision_log import DecisionLog
 from tiergate.ledger.decision_logs import place_of
+from tiergate.parties.fact_rows import Listing, Stake, fact_key, party_id, shown_id
+from tiergate.parties.facts import FactStore
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 RIGHT, REFUSED = right(), right(purpose=None, credit_available=False)
@@ -74,6 +77,34 @@ def test_a_refusal_is_explained_with_what_would_change_it(data: Path, run_tierga
     assert "facts" not in told["personal"]
 
 
+def test_an_ownership_that_is_not_known_is_explained_by_the_facts_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    owner, member = (party_id("test", name) for name in ("owner", "member"))
+    standing, model, request = right()
+    standing = msgspec.structs.replace(
+        standing, organisation_id=shown_id(member), employer_id=shown_id(member),
+        organisation_verdicts={"ofac_50@1": "not_known"}, ownership_wanted={"ofac_50@1": ("a record of a share",)},
+    )  # fmt: skip
+    model = msgspec.structs.replace(model, organisation_packs=("ofac_50@1",))
+    place = place_of(tmp_path / "data", 1)
+    log_of(place.folder, [recorded((standing, model, request))])
+    with_own_key(tmp_path / "data", 1)
+    engine = open_database(tmp_path / "data" / "control.sqlite")
+    Appeals(engine)
+    engine.dispose()
+    engine = open_database(tmp_path / "data" / "parties.sqlite")
+    band = Stake(key=fact_key("s"), owner=owner, owned=member, prong="shares", lo_ppm=400_000, hi_ppm=600_000)
+    FactStore(engine).add([Listing(key=fact_key("l"), party=owner, list="SDN"), band], source="test", now_us=1)
+    engine.dispose()
+    app(args=["decisions", "explain", "0"], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "  would settle it, as the caller was told: a record of a share\n" in said
+    exact = f"a record of {shown_id(owner)}'s exact share of {shown_id(member)}, on file as 40% to 60%: up to 49.9999%"
+    assert f"  would settle it today, ofac_50@1: {exact} clears it, 50% and more bar it\n" in said
+
+
 def test_a_decision_that_an_appeal_undid_says_so(data: Path, run_tiergate: RunCommand) -> None:
     engine = open_database(data / "control.sqlite")
     appeals = Appeals(engine)
@@ -94,6 +125,21 @@ def test_a_decision_that_an_appeal_undid_says_so(data: Path, run_tiergate: RunCo
 def test_only_a_refusal_that_is_in_a_log_is_appealed(data: Path, decision_id: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         app(["appeal", "file", "decision", decision_id, "--grounds", "g", "--data", str(data)], standalone_mode=False)
+
+
+def test_decisions_are_listed_with_a_cursor(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> tuple[str, str]:
+        app(args=["decisions", "list", "--data", str(data), *words], standalone_mode=False)
+        return tuple(capsys.readouterr())  # type: ignore[return-value]
+
+    told = json.loads(said("--json", "--limit", "4")[0])
+    rest = json.loads(said("--json", "--cursor", told["next"])[0])
+    assert (len(told["decisions"]), len(rest["decisions"]), rest["next"]) == (4, 2, None)
+    out, err = said("--code", "purpose_missing", "--outcome", "deny", "--since", "2020-01-01")
+    assert (out.count("\n"), "1 decision, 6 looked at" in err) == (1, True)
+    assert out.startswith("1 ")
+    assert "key_1" in out
+    assert said("--until", "2020-01-01T00:00:00")[0] == ""
 
 
 def test_what_passed_and_what_cannot_be_replayed_are_explained_too(data: Path, run_tiergate: RunCommand) -> None:

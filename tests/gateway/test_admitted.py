@@ -146,7 +146,7 @@ def test_every_surface_is_gated_and_paid_for_by_what_was_used(open_tier: Running
         post(HEADERS)
     with refused.value as error:
         told = json.loads(error.read())["error"]["tiergate"]
-    assert (error.code, [reason["code"] for reason in told["reasons"]]) == (403, ["credential_not_bound"])
+    assert (error.code, [reason["code"] for reason in told["reasons"]]) == (403, ["second_proof_missing"])
     with post(person.headers()) as answer:
         answer.read()
         exchange = answer.headers["x-tiergate-exchange-id"]
@@ -164,7 +164,7 @@ def test_every_surface_is_gated_and_paid_for_by_what_was_used(open_tier: Running
         ("x-tiergate-project", "project_missing"),
         ("x-tiergate-purpose", "purpose_missing"),
         ("x-tiergate-asset", "asset_missing"),
-        ("x-tiergate-client-cert", "credential_not_bound"),
+        ("x-tiergate-client-cert", "second_proof_missing"),
     ],
 )
 def test_each_header_that_is_missing_has_its_code(open_tier: Running, without: str, code: str) -> None:
@@ -179,7 +179,7 @@ def test_each_header_that_is_missing_has_its_code(open_tier: Running, without: s
         ("x-tiergate-project", "blue", "grant_other_project"),
         ("x-tiergate-purpose", "attack", "purpose_not_allowed"),
         ("x-tiergate-asset", "www.example.com", "asset_not_authorised"),
-        ("x-tiergate-client-cert", "ab" * 32, "credential_not_bound"),
+        ("x-tiergate-client-cert", "ab" * 32, "second_proof_other"),
     ],
 )
 def test_each_header_that_is_wrong_has_its_code(open_tier: Running, name: str, value: str, code: str) -> None:
@@ -204,7 +204,7 @@ def test_a_revoked_grant_is_soon_refused(open_tier: Running, someone: Callable[[
     assert open_tier.codes(person) == []
     grant = open_tier.world.grants[person.person_id]
     Grants(open_tier.world.engine).revoke(grant, author="op", reason="left", now_us=now_us())
-    open_tier.until(["no_grant"], person)
+    open_tier.until(["grant_revoked"], person)
 
 
 def test_a_changed_holder_is_soon_another_one(open_tier: Running, someone: Callable[[], Person]) -> None:
@@ -272,7 +272,7 @@ def test_decisions_of_two_gateways_are_explained_and_made_again(upstream: str, t
             started.ask(missing, worker=worker, headers=headers)
             started.ask(eligible, worker=worker, max_tokens=10**6)
         Grants(world.engine).revoke(world.grants[left.person_id], author="op", reason="left", now_us=now_us())
-        started.until(["no_grant"], left)
+        started.until(["grant_revoked"], left)
         # While gateways run: readers need no lock.
         told = tiergate(world.data, "replay", "--all", "--afresh-every", "1", "--json")
         assert told["complete"]

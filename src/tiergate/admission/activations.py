@@ -3,7 +3,8 @@
 A row takes effect on a day, never one that is past when it is recorded: decisions already made stay as they were. Of
 the rows of one pack the one with the latest effective day up to the day asked for governs, of equals the newest, so
 that a planned activation is called off by a deactivation on the same day. The number of the newest row is the
-**epoch**: a decision that keeps it can be replayed, whatever is recorded later.
+**epoch**: a decision that keeps it can be replayed, whatever is recorded later. The pack itself is kept with its
+activation, so that every gateway of the deployment has it, whatever folder it was given.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ _ACTIVATIONS: Final = sa.Table(
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sqlite_autoincrement=True,  # an epoch is never given twice
 )
+_TEXTS: Final = sa.Table(
+    "pack_texts",
+    METADATA,
+    sa.Column("fingerprint", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+)
+"""Packs as they were when they were activated, as JSON."""
 
 
 class Activation(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +88,7 @@ class ActivationStore:
     """Activations in a database. Every method is one transaction."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         make_tables(engine, METADATA)
 
     def record(
@@ -97,8 +105,8 @@ class ActivationStore:
         """Append that ``pack`` binds, or no longer binds, from ``day`` on.
 
         Raises InputError where the names are not of two people, the reason is empty, the day is past, the pack's text
-        leaves it open whether it is in force then and ``confirmation`` does not name a source, or a pack that is not
-        active is deactivated.
+        leaves it open whether it is in force then and ``confirmation`` does not name a source, a pack that is not
+        active is deactivated, or the version was activated with another text before.
         """
         first, second = (name.strip() for name in names)
         if not first or not second or _same(first, second):
@@ -123,28 +131,57 @@ class ActivationStore:
             "confirmation": (confirmation or "").strip() or None,
             "fingerprint": pack.fingerprint(),
         }
-        with self._engine.begin() as connection:
-            governing = _governing(_rows(connection, None), day).get(pack.id)
+        text = {"fingerprint": pack.fingerprint(), "text": msgspec.json.encode(pack).decode()}
+        with self.engine.begin() as connection:
+            rows = _rows(connection, None)
+            said = {one.fingerprint for one in rows if (one.pack, one.version) == (pack.id, pack.version)}
+            if action == "activate" and said - {text["fingerprint"]}:
+                raise InputError(
+                    f"`{pack.name}` was activated with another text before: give the change a new `version`"
+                )
+            governing = _governing(rows, day).get(pack.id)
             stands = governing is not None and governing.action == "activate" and governing.version == pack.version
             if action == "deactivate" and not stands:
                 raise InputError(f"`{pack.name}` is not active on {day}: see `tiergate packs list`")
             epoch = connection.execute(sa.insert(_ACTIVATIONS).values(row)).inserted_primary_key
+            held = sa.select(_TEXTS.c.fingerprint).where(_TEXTS.c.fingerprint == text["fingerprint"])
+            if connection.execute(held).first() is None:
+                connection.execute(sa.insert(_TEXTS).values(text))
         assert epoch is not None
         return msgspec.convert({**row, "epoch": epoch[0]}, Activation)
 
+    def with_kept(self, packs: Mapping[tuple[str, int], RulePack]) -> dict[tuple[str, int], RulePack]:
+        """``packs``, and those of other versions that were activated here, in order of id and version.
+
+        Raises SettingsError where what was kept is not what was activated.
+        """
+        query = sa.select(_ACTIVATIONS.c.pack, _ACTIVATIONS.c.version, _TEXTS).join_from(
+            _ACTIVATIONS, _TEXTS, _ACTIVATIONS.c.fingerprint == _TEXTS.c.fingerprint
+        )
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(_ACTIVATIONS.c.epoch)).all()
+        kept = {}
+        for row in rows:
+            if (row.pack, row.version) not in packs:
+                pack = msgspec.json.decode(row.text, type=RulePack)
+                if pack.fingerprint() != row.fingerprint:
+                    raise SettingsError(f"rule pack `{pack.name}` was changed in the database after it was activated")
+                kept[row.pack, row.version] = pack
+        return dict(sorted({**kept, **packs}.items()))
+
     def history(self) -> list[Activation]:
         """Every row, oldest first."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return _rows(connection, None)
 
     def epoch(self) -> int:
         """A number that grows with every row: cheap to ask whether anything changed. 0 when there is none."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(sa.select(sa.func.max(_ACTIVATIONS.c.epoch))).scalar() or 0
 
     def governing(self, day: date, epoch: int | None = None) -> dict[str, Activation]:
         """The row that governs each pack on ``day``, as of ``epoch`` (the newest when None), deactivations too."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return _governing(_rows(connection, epoch), day)
 
     def active(
@@ -152,10 +189,10 @@ class ActivationStore:
     ) -> list[ActivePack]:
         """Packs that bind on ``day``, in order of their ids.
 
-        Raises SettingsError where an activated pack's file is gone or says something else than it did: a rule that
-        two people signed must neither vanish nor change unnoticed.
+        A pack that ``packs`` has not is the one that was kept. Raises SettingsError where a file says something else
+        than it did when it was activated: a rule that two people signed must neither vanish nor change unnoticed.
         """
-        active = []
+        active, packs = [], self.with_kept(packs)
         for pack_id, row in sorted(self.governing(day, epoch).items()):
             if row.action == "deactivate":
                 continue

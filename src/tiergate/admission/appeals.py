@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from tiergate.admission.changes import Change, Changes, new_id, same, sha256_of
 from tiergate.admission.memberships import TRANSITIONS, membership_in, reinstate
 from tiergate.admission.programmes import programme_in
+from tiergate.admission.standing import State
 from tiergate.clock import DAY
 from tiergate.errors import InputError, StateError
 
@@ -92,7 +93,7 @@ class Appeals:
         evidence: Sequence[str] = (),
         decided_by: Sequence[str] = (),
     ) -> Appeal:
-        """File an appeal. ``decided_by`` is for decisions; who decided about a membership is known.
+        """File an appeal. ``decided_by`` is for decisions, see `deciders`; of a membership it is on file.
 
         Raises `StateError`: `appeal_open` when there is one, `nothing_to_appeal` when the membership is in good
         standing; `InputError` without grounds.
@@ -115,7 +116,8 @@ class Appeals:
                         f"`{subject_id}` is {membership.state.value}: there is nothing to appeal",
                         code="nothing_to_appeal",
                     )
-                decided_by = [membership.decided_by] if membership.decided_by else []
+                approvals = membership.approvals if membership.state is State.REFUSED else ()
+                decided_by = [*approvals, *([membership.decided_by] if membership.decided_by else [])]
                 days = programme_in(writing, membership.programme_id).appeal_days
             appeal = Appeal(
                 appeal_id=new_id("app"),
@@ -160,8 +162,7 @@ class Appeals:
                 appeal, votes=votes, outcome=ended, closed_at_us=None if ended is None else now_us
             )
             if ended is Outcome.OVERTURNED and appeal.against is Against.MEMBERSHIP:
-                reviewers = [vote.reviewer for vote in votes if vote.outcome is Outcome.OVERTURNED]
-                reinstate(writing, appeal.subject_id, reviewers, f"appeal {appeal_id}: {reason}")
+                reinstate(writing, appeal.subject_id, f"appeal {appeal_id}: {reason}")
             writing.put(appeal_id, appeal, outcome.value, reason)
         return appeal
 

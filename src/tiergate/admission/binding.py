@@ -73,8 +73,8 @@ class Binding:
 
 
 def binding_on(activations: ActivationStore, folder: Path | None, day: date) -> Binding:
-    """What binds on ``day``. Raises `SettingsError` where the file of an active pack is gone or was changed."""
-    packs = load_packs(folder)
+    """What binds on ``day``. Raises `SettingsError` where the file of an active pack was changed."""
+    packs = activations.with_kept(load_packs(folder))
     return Binding(packs, activations.active(packs, day), day)
 
 

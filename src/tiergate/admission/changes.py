@@ -81,6 +81,12 @@ class Reading:
         """The newest state of a subject."""
         return _current(self.connection, kind, subject_id)
 
+    def states(self, kind: type[S], subject_id: str) -> list[S]:
+        """Every state that a subject was in, the newest first."""
+        query = sa.select(_CHANGES.c.state).where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
+        states = self.connection.execute(query.order_by(_CHANGES.c.number.desc())).scalars()
+        return [msgspec.json.decode(state, type=kind) for state in states]
+
     def every(self, kind: type[S], *, organisation_id: str | None = None, holder_id: str | None = None) -> list[S]:
         """The newest state of every subject, or of those that belong to an organisation or a holder."""
         return _every(self.connection, kind, organisation_id, holder_id)
@@ -186,6 +192,17 @@ class Changes:
         """The newest state of every subject of a kind, in the order they last changed."""
         with self.engine.connect() as connection:
             return _every(connection, kind, organisation_id, None)
+
+    def authors(
+        self, kind: type[msgspec.Struct], actions: Sequence[str], *, up_to: int, **whose: str | None
+    ) -> set[str]:
+        """Who did one of ``actions`` up to change ``up_to``; ``whose``: `subject_id`, `organisation_id` or `holder_id`,
+        nobody's where it is None."""
+        query = sa.select(_CHANGES.c.author).distinct().where(_CHANGES.c.kind == _kind(kind))
+        query = query.where(_CHANGES.c.action.in_(actions), _CHANGES.c.number <= up_to)
+        query = query.where(*(_CHANGES.c[name] == value for name, value in whose.items()))
+        with self.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def history(self, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
         """All changes of a subject, oldest first."""

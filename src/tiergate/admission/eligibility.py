@@ -80,13 +80,15 @@ class Eligibility:
 
 
 class PackVerdicts:
-    """One pack judged on all entities of ``facts``; make it with `judge`. ``verdict`` int8 (`Verdict`), (n,)."""
+    """One pack judged on all entities of ``facts``; make it with `judge`. ``verdict`` int8 (`Verdict`), (n,);
+    ``doubtful``: who may be one of those whom the pack lists, (n,)."""
 
     def __init__(self, pack: RulePack, facts: OwnershipFacts, day: date, standing: Standing) -> None:
         self.pack, self.facts, self.day, self.standing = pack, facts, day, standing
         self.verdict = np.zeros(facts.graph.entities, np.int8)
         self._reason = np.full(facts.graph.entities, _REASONS.index(Reason.NOT_IN_FORCE), np.int8)
         self.resolution: Resolution | None = None
+        self.doubtful: Bools = np.zeros(facts.graph.entities, np.bool_)
         self._fingerprint = pack.fingerprint()
         if standing in (Standing.IN_FORCE, Standing.UNCONFIRMED):
             self._judge()
@@ -148,6 +150,7 @@ class PackVerdicts:
         assert pack.test is not None
         assert pack.seeds is not None
         seeds, doubtful = self._seeds()
+        self.doubtful = doubtful
         low = self.resolution = resolve(facts.graph, np.flatnonzero(seeds), pack.test.test())
         self.verdict = low.verdict.copy()
         self._reason[:] = _REASONS.index(Reason.NOT_OWNED)

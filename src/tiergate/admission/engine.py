@@ -19,7 +19,7 @@ from typing import Any, Final
 import cedarpy
 import msgspec
 
-from tiergate.admission.explain import about
+from tiergate.admission.explain import about, would_settle
 from tiergate.admission.facts import as_cedar, closest_grant
 from tiergate.admission.known_facts import TIER_RANK, ModelFact, RequestFact, Standing
 
@@ -65,10 +65,12 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate that failed. ``about``: the rule packs, grant, programme or model that it failed for."""
+    """A gate that failed. ``about``: the rule packs, grant, programme or model that it failed for. ``would_settle``:
+    facts of which one, or several as they say, would settle an ownership that is not known."""
 
     gate: Gate
     about: tuple[str, ...]
+    would_settle: tuple[str, ...] = ()
 
     @property
     def code(self) -> str:
@@ -162,7 +164,14 @@ class Engine:
         grant = closest_grant(standing, model, request) if model.tier == "classified" else None
         if not gates:
             return TierDecision(outcome=Outcome.ALLOW, grant_id=grant.grant_id if grant else None)
-        reasons = tuple(Reason(gate=gate, about=about(gate.code, standing, model, request, grant)) for gate in gates)
+        reasons = tuple(
+            Reason(
+                gate=gate,
+                about=about(gate.code, standing, model, request, grant),
+                would_settle=would_settle(gate.code, standing, model),
+            )
+            for gate in gates
+        )
         known_against = any(gate.missing is None for gate in gates)
         return TierDecision(
             outcome=Outcome.DENY if known_against else Outcome.REVIEW,

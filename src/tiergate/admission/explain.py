@@ -35,6 +35,8 @@ def about(
         case "person_class_expired":
             held = [pack for pack in model.person_packs if pack in classes]
             named = [pack for pack in held if classes[pack].expires_at_us <= request.now_us]
+        case "grant_revoked":
+            named = [standing.revoked.get(model.programme or "", "")]
         case "purpose_not_allowed" | "purpose_ended":
             named = [request.purpose or ""]
         case "asset_not_authorised":
@@ -46,6 +48,14 @@ def about(
         case _:
             named = [grant.grant_id] if grant is not None and code.startswith("grant_") else []
     return tuple(sorted(named))
+
+
+def would_settle(code: str, standing: Standing, model: ModelFact) -> tuple[str, ...]:
+    """What the organisation can obtain so that the gate ``code`` knows, cheapest first; it names no other party."""
+    if code != "ownership_not_known":
+        return ()
+    packs = sorted(_undecided(model, standing.organisation_verdicts))
+    return tuple(dict.fromkeys(text for pack in packs for text in standing.ownership_wanted.get(pack, ())))
 
 
 def _barring(model: ModelFact, verdicts: Mapping[str, Verdict3]) -> list[str]:

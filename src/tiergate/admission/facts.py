@@ -67,7 +67,8 @@ def closest_grant(standing: Standing, model: ModelFact, request: RequestFact) ->
             + (model.model not in grant.models)
             + (request.surface not in grant.surfaces)
             + (request.purpose is not None and request.purpose not in grant.purposes)
-            + (not grant.starts_us <= request.now_us < grant.ends_us)
+            + (request.now_us < grant.starts_us)
+            + (request.now_us >= grant.ends_us)
         )
         return failures, grant.grant_id
 
@@ -100,6 +101,7 @@ def _credential(standing: Standing) -> Json:
     return _known(
         live=standing.credential_live,
         bound=standing.credential_bound,
+        second_proof=standing.second_proof,
         organisation=_reference(standing.organisation_id),
         employer=_reference(standing.employer_id),
         person=standing.person_id,
@@ -134,6 +136,7 @@ def _context(standing: Standing, model: ModelFact, request: RequestFact) -> Json
         authorisation=purpose
         and _known(assets=purpose.assets, asset_needed=purpose.asset_needed, ends=purpose.ends_us),
         classes_end=min((fact.expires_at_us for fact in needed), default=FOREVER),
+        revoked=True if grant is None and model.programme in standing.revoked else None,
         grant=grant
         and _known(
             programme=grant.programme,

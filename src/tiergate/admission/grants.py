@@ -4,12 +4,16 @@ A grant is as narrow as an approval can be written, because known leaks of close
 hands: a contractor's credentials opened a model on the day it was announced (April 2026). It names one project, so that
 nothing is granted by default, and one credit line, so that use is charged to whoever answers for it.
 
+Where the programme wants two people to give a grant, `give` only proposes it, as a state of another kind: whoever reads
+grants does not see it until a second person approves it, when all conditions are checked again.
+
 Nothing here is cached: a grant works while its membership is active, its purpose accepted and it is in its window.
 `deprovision` ends everything a person or an organisation holds at once, and bars new grants until `reprovision`; SCIM
 calls both. Codes of `check`, all that apply at once:
 
 | code | when |
 | --- | --- |
+| `grant_pending` | it waits for a second person's approval |
 | `grant_revoked` | revoked, or ended by `deprovision` |
 | `grant_not_begun`, `grant_expired` | outside its time window |
 | `grant_other_organisation`, `grant_other_holder` | somebody else asks |
@@ -29,7 +33,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.admission import purposes
-from tiergate.admission.changes import Change, Changes, Writing, new_id
+from tiergate.admission.changes import Change, Changes, Reading, Writing, new_id, same
 from tiergate.admission.credits import line_in
 from tiergate.admission.memberships import membership_in
 from tiergate.admission.programmes import Programme, programme_in
@@ -76,7 +80,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="grant", forbid_unknown_fields=True):
     """A grant for ``from_us`` <= time < ``to_us``. ``epoch`` is the number of the change that made it what it is: a
-    token that was issued under an older epoch no longer counts."""
+    token that was issued under an older epoch no longer counts. ``approved_by``: the second person, where the programme
+    wants one; ``pending``: nobody has yet, and it grants nothing."""
 
     grant_id: str
     epoch: int
@@ -94,6 +99,17 @@ class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="grant", fo
     given_by: str
     revoked_at_us: int | None = None
     revoked_because: str | None = None
+    approved_by: str | None = None
+    pending: bool = False
+
+
+class ProposedGrant(msgspec.Struct, frozen=True, kw_only=True, tag="grant_proposal", forbid_unknown_fields=True):
+    """A grant that waits for a second person, until it is approved or withdrawn."""
+
+    organisation_id: str
+    holder_id: str
+    grant: Grant
+    closed_at_us: int | None = None
 
 
 class Departure(msgspec.Struct, frozen=True, kw_only=True, tag="departure", forbid_unknown_fields=True):
@@ -127,36 +143,18 @@ class Grants:
         now_us: int,
         line_id: str | None = None,
     ) -> Grant:
-        """Give a grant. Raises `StateError` when the membership does not admit (its code), the model, purpose or line
-        is not the membership's (`model_not_allowed`, `purpose_not_allowed`, `line_not_allowed`), or the holder or
-        organisation was deprovisioned (`deprovisioned`); `InputError` for an empty project or window."""
+        """Give a grant, or propose it where the programme wants two people: it is then `pending`.
+
+        Raises `StateError` when the membership does not admit (its code), the model, purpose or line is not its own
+        (`model_not_allowed`, `purpose_not_allowed`, `line_not_allowed`), or the holder or organisation was
+        deprovisioned (`deprovisioned`); `InputError` for an empty project or window.
+        """
         if not from_us < to_us or to_us <= now_us:
             raise InputError("a grant needs a time window that ends after it begins, and in the future")
         if not project.strip() or not holder_id.strip():
             raise InputError("a grant needs a holder and a project: nothing is granted by default")
         with self._changes.writing(author, now_us) as writing:
             membership = membership_in(writing, membership_id)
-            programme = programme_in(writing, membership.programme_id)
-            standing = standing_of(membership, programme, now_us)
-            if not standing.may_use:
-                raise StateError(standing.text, code=standing.code)
-            if membership.person_id is not None and holder_kind is HolderKind.PERSON:
-                _need(membership.person_id == holder_id, "the membership is another person's", "holder_not_allowed")
-            _need(model in programme.models, f"`{programme.programme_id}` has no model `{model}`", "model_not_allowed")
-            purpose = purpose_in(writing, purpose_id)
-            _need(purpose.membership_id == membership_id, "the purpose is another membership's", "purpose_not_allowed")
-            against = purposes.check(purpose, now_us)
-            _need(not against, f"the purpose cannot be used: {', '.join(against)}", "".join(against[:1]))
-            if line_id is not None:
-                line = line_in(writing, line_id)
-                whose = (line.programme_id, line.organisation_id)
-                ours = whose == (programme.programme_id, membership.organisation_id)
-                open_ = line.closed_at_us is None and line.purpose_code in (None, purpose.code)
-                _need(ours and open_, f"`{line_id}` does not pay for this", "line_not_allowed")
-            for party, party_id in ((Party.ORGANISATION, membership.organisation_id), (Party(holder_kind), holder_id)):
-                gone = writing.current(Departure, _party(party, party_id))
-                back = gone is None or gone.returned_at_us is not None
-                _need(back, f"the {party.value} `{party_id}` was deprovisioned", "deprovisioned")
             grant = Grant(
                 grant_id=new_id("gra"),
                 epoch=writing.number + 1,
@@ -173,12 +171,52 @@ class Grants:
                 to_us=to_us,
                 given_by=author,
             )
-            writing.put(grant.grant_id, grant, "give")
+            if _need_grantable(writing, grant, membership).two_give_a_grant:
+                grant = msgspec.structs.replace(grant, pending=True)
+                writing.put(grant.grant_id, _proposed(grant), "propose")
+            else:
+                writing.put(grant.grant_id, grant, "give")
+        return grant
+
+    def approve(self, grant_id: str, *, author: str, now_us: int) -> Grant:
+        """Approve a grant that another person proposed: it holds from now on.
+
+        Raises `StateError` `second_reviewer_needed` for whoever proposed it, `reviewer_not_independent` for whom it is
+        for or who applied, `not_pending` for one that does not wait, and what `give` raises, as things stand now.
+        """
+        with self._changes.writing(author, now_us) as writing:
+            proposed = writing.current(ProposedGrant, grant_id)
+            if proposed is None or proposed.closed_at_us is not None or now_us >= proposed.grant.to_us:
+                raise StateError(f"no grant `{grant_id}` waits for approval", code="not_pending")
+            grant = proposed.grant
+            membership = membership_in(writing, grant.membership_id)
+            if same(author, grant.given_by):
+                raise StateError(
+                    f"`{author}` proposed this grant: somebody else must approve it", code="second_reviewer_needed"
+                )
+            if same(author, grant.holder_id, membership.applicant, membership.person_id):
+                raise StateError(
+                    f"`{author}` applied or is whom the grant is for: somebody else must approve it",
+                    code="reviewer_not_independent",
+                )
+            _need_grantable(writing, grant, membership)
+            closed = msgspec.structs.replace(proposed, closed_at_us=now_us)
+            writing.put(grant_id, closed, "approve")
+            given = {"epoch": writing.number + 1, "pending": False, "approved_by": author}
+            grant = msgspec.structs.replace(grant, **given)
+            writing.put(grant_id, grant, "give")
         return grant
 
     def revoke(self, grant_id: str, *, author: str, reason: str, now_us: int) -> Grant:
-        """Revoke a grant for good. Raises `StateError` `grant_revoked` when it is revoked already."""
+        """Revoke a grant for good, or withdraw one that waits. Raises `StateError` `grant_revoked` for what ended."""
         with self._changes.writing(author, now_us) as writing:
+            proposed = writing.current(ProposedGrant, grant_id)
+            if proposed is not None and writing.current(Grant, grant_id) is None:
+                _need(proposed.closed_at_us is None, f"`{grant_id}` is withdrawn already", "grant_revoked")
+                ended = msgspec.structs.replace(proposed.grant, revoked_at_us=now_us, revoked_because=reason)
+                closed = msgspec.structs.replace(proposed, grant=ended, closed_at_us=now_us)
+                writing.put(grant_id, closed, "withdraw", reason)
+                return ended
             grant = _found(writing.current(Grant, grant_id), grant_id)
             _need(grant.revoked_at_us is None, f"`{grant_id}` is revoked already", "grant_revoked")
             return _revoke(writing, grant, "revoke", reason)
@@ -191,10 +229,17 @@ class Grants:
         with self._changes.writing(author, now_us) as writing:
             if party is Party.ORGANISATION:
                 held = writing.every(Grant, organisation_id=party_id)
+                waiting = writing.every(ProposedGrant, organisation_id=party_id)
             else:
                 held = [one for one in writing.every(Grant, holder_id=party_id) if one.holder_kind == party.value]
+                held_back = writing.every(ProposedGrant, holder_id=party_id)
+                waiting = [one for one in held_back if one.grant.holder_kind == party.value]
             because = reason or f"the {party.value} was deprovisioned"
             ended = [_revoke(writing, one, "deprovision", because) for one in held if one.revoked_at_us is None]
+            for one in waiting:
+                if one.closed_at_us is None:
+                    closed = msgspec.structs.replace(one, closed_at_us=now_us)
+                    writing.put(one.grant.grant_id, closed, "deprovision", because)
             left = Departure(party=party, party_id=party_id, left_at_us=now_us)
             writing.put(_party(party, party_id), left, "deprovision", reason)
         return [one.grant_id for one in ended]
@@ -208,17 +253,23 @@ class Grants:
                 writing.put(_party(party, party_id), back, "reprovision", reason)
 
     def get(self, grant_id: str) -> Grant:
-        """A grant. Raises `InputError` for an unknown one."""
-        return _found(self._changes.current(Grant, grant_id), grant_id)
+        """A grant, or one that waits for approval. Raises `InputError` for an unknown one."""
+        with self._changes.reading() as reading:
+            return _either(reading, grant_id)
 
     def every(self, organisation_id: str | None = None) -> list[Grant]:
         """All grants, ended ones too, or an organisation's."""
         return self._changes.every(Grant, organisation_id=organisation_id)
 
+    def proposed(self, organisation_id: str | None = None) -> list[Grant]:
+        """All grants that wait for a second person, or an organisation's."""
+        held = self._changes.every(ProposedGrant, organisation_id=organisation_id)
+        return [one.grant for one in held if one.closed_at_us is None]
+
     def assess(self, grant_id: str, asked: Request, now_us: int) -> list[str]:
         """Every code that speaks against a request under a grant: membership's, purpose's and the grant's own."""
         with self._changes.reading() as reading:
-            grant = _found(reading.current(Grant, grant_id), grant_id)
+            grant = _either(reading, grant_id)
             membership = reading.current(Membership, grant.membership_id)
             programme = reading.current(Programme, membership.programme_id) if membership else None
             purpose = reading.current(Purpose, grant.purpose_id)
@@ -241,6 +292,7 @@ class Grants:
 def check(grant: Grant, asked: Request, now_us: int) -> list[str]:
     """Every code of the grant itself that speaks against a request. Pure, and nothing is decided by the first."""
     wrong = {
+        "grant_pending": grant.pending,
         "grant_revoked": grant.revoked_at_us is not None,
         "grant_not_begun": now_us < grant.from_us,
         "grant_expired": now_us >= grant.to_us,
@@ -256,7 +308,45 @@ def check(grant: Grant, asked: Request, now_us: int) -> list[str]:
 
 def live(grants: Sequence[Grant], now_us: int) -> list[Grant]:
     """Those that are neither revoked nor expired: what a worker has to hold."""
-    return [one for one in grants if one.revoked_at_us is None and now_us < one.to_us]
+    return [one for one in grants if one.revoked_at_us is None and not one.pending and now_us < one.to_us]
+
+
+def _need_grantable(writing: Writing, grant: Grant, membership: Membership) -> Programme:
+    """The programme, whose member may be given the grant now. Raises `StateError` otherwise, see `Grants.give`."""
+    programme = programme_in(writing, membership.programme_id)
+    standing = standing_of(membership, programme, writing.now_us)
+    if not standing.may_use:
+        raise StateError(standing.text, code=standing.code)
+    if membership.person_id is not None and grant.holder_kind is HolderKind.PERSON:
+        _need(membership.person_id == grant.holder_id, "the membership is another person's", "holder_not_allowed")
+    known = grant.model in programme.models
+    _need(known, f"`{programme.programme_id}` has no model `{grant.model}`", "model_not_allowed")
+    purpose = purpose_in(writing, grant.purpose_id)
+    ours = purpose.membership_id == membership.membership_id
+    _need(ours, "the purpose is another membership's", "purpose_not_allowed")
+    against = purposes.check(purpose, writing.now_us)
+    _need(not against, f"the purpose cannot be used: {', '.join(against)}", "".join(against[:1]))
+    if grant.line_id is not None:
+        line = line_in(writing, grant.line_id)
+        ours = (line.programme_id, line.organisation_id) == (programme.programme_id, membership.organisation_id)
+        open_ = line.closed_at_us is None and line.purpose_code in (None, purpose.code)
+        _need(ours and open_, f"`{grant.line_id}` does not pay for this", "line_not_allowed")
+    for party, named in ((Party.ORGANISATION, membership.organisation_id), (Party(grant.holder_kind), grant.holder_id)):
+        gone = writing.current(Departure, _party(party, named))
+        back = gone is None or gone.returned_at_us is not None
+        _need(back, f"the {party.value} `{named}` was deprovisioned", "deprovisioned")
+    return programme
+
+
+def _proposed(grant: Grant) -> ProposedGrant:
+    return ProposedGrant(organisation_id=grant.organisation_id, holder_id=grant.holder_id, grant=grant)
+
+
+def _either(reading: Reading, grant_id: str) -> Grant:
+    grant = reading.current(Grant, grant_id)
+    if grant is None and (proposed := reading.current(ProposedGrant, grant_id)) is not None:
+        grant = proposed.grant
+    return _found(grant, grant_id)
 
 
 def _revoke(writing: Writing, grant: Grant, action: str, reason: str) -> Grant:

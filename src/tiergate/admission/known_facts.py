@@ -79,13 +79,17 @@ class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     """Everything known about who holds a credential.
 
     :param credential_bound: presented together with a second proof (sign-in, client certificate) that belongs to it.
+    :param second_proof: of a key that has one on file and came without it: `missing`, or `other` where another came.
     :param credential_live: not revoked.
     :param employer_id: the employer of record of the person; the organisation's own id for its own staff, None where
         nobody has said.
     :param organisation_verdicts: by rule pack; ``employer_verdicts`` likewise, not read where the employer is the
         organisation.
+    :param ownership_wanted: by rule pack, what would settle a verdict on the organisation that is not known, in words
+        that name no other party; no gate reads it.
     :param person_classes: by rule pack; of the person, or of the person who answers for a workload.
     :param purposes: by code.
+    :param revoked: by programme, the last revoked grant of a holder who has no other.
     :param retention: the most that may be kept of this organisation's exchanges.
     """
 
@@ -103,6 +107,9 @@ class Standing(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     purposes: dict[str, PurposeFact] = {}
     grants: tuple[GrantFact, ...] = ()
     retention: Retention | None = None
+    ownership_wanted: dict[str, tuple[str, ...]] = {}
+    second_proof: Literal["missing", "other"] | None = None
+    revoked: dict[str, str] = {}
 
 
 class ModelFact(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -5,7 +5,7 @@
     apply -> applied -> sponsored -> reviewed -> active <-> suspended
                   (two different reviewers)        |           |
        refused <- any of the first three           +-> ended <-+
-       refused -> applied (re-apply)      refused, suspended, ended -> active (appeal, see `appeals`)
+       refused -> applied (re-apply)      refused, suspended, ended -> as before that step (appeal, see `appeals`)
 
 A programme without sponsors goes from applied to reviewed. Neither the applicant, nor the person whom the membership
 is for, nor the sponsor reviews; one refusal refuses, because an appeal to two others can undo it. Where a change is
@@ -19,7 +19,7 @@ not possible, `StateError` says what the state is, with one of these codes:
 | `sponsor_not_independent` | the applicant, or somebody of the applicant's organisation, sponsors |
 | `sponsor_not_member` | the sponsor's organisation is no active member |
 | `sponsor_limit` | the sponsor has vouched for as many as the programme allows |
-| `reviewer_not_independent` | the applicant, the member or the sponsor reviews or resumes |
+| `reviewer_not_independent` | applicant, member or sponsor reviews or resumes, or reviews whose refusal was undone |
 | `second_reviewer_needed` | the second approval comes from the first reviewer |
 | `requirements_missing` | the second approval comes before every requirement has evidence |
 """
@@ -50,6 +50,7 @@ TRANSITIONS: Final[dict[str, tuple[State, ...]]] = {
     "reinstate": (State.REFUSED, State.SUSPENDED, State.ENDED),
 }
 """From which states each change is possible."""
+_STOPPED_BY: Final = {State.REFUSED: "review", State.SUSPENDED: "suspend", State.ENDED: "end"}
 
 
 class Memberships:
@@ -190,7 +191,8 @@ class Memberships:
         with self._changes.writing(author, now_us) as writing:
             membership, _ = _open(writing, membership_id, "resume")
             _need_independent(membership, author, "resume")
-            return _put(writing, membership, "resume", reason, **_in_force(now_us))
+            active = {"state": State.ACTIVE, "since_us": now_us, "decided_by": None}
+            return _put(writing, membership, "resume", reason, code=None, reason=None, missing=(), **active)
 
     def end(self, membership_id: str, *, author: str, code: str, reason: str, now_us: int) -> Membership:
         """End a membership, or withdraw an application. Who was a member applies anew."""
@@ -244,32 +246,27 @@ def membership_in(writing: Writing, membership_id: str) -> Membership:
     return _found(writing.current(Membership, membership_id), membership_id)
 
 
-def reinstate(writing: Writing, membership_id: str, reviewers: Sequence[str], reason: str) -> Membership:
-    """Undo a refusal, suspension or end in an open change, as two reviewers of an appeal decided.
+def reinstate(writing: Writing, membership_id: str, reason: str) -> Membership:
+    """Undo a refusal, suspension or end in an open change, as an appeal decided: it is again what it was before.
 
-    An application that was refused before anybody sponsored it goes back to waiting for a sponsor.
+    An application goes on from there, with the evidence and approvals that it had; whoever refused it does not review
+    it again. Nothing becomes active that was not.
     """
-    membership, programme = _open(writing, membership_id, "reinstate")
-    changed = _in_force(writing.now_us)
-    if membership.state is State.REFUSED:
-        changed["approvals"] = tuple(reviewers)
-        if lacks_sponsor(membership, programme):
-            changed |= {"state": State.APPLIED, "approvals": ()}
-    else:
-        others = _of(
-            writing.every(Membership, organisation_id=membership.organisation_id),
-            membership.programme_id,
-            membership.person_id,
-        )
-        if others is not None and others.membership_id != membership_id:
-            raise StateError(f"`{others.membership_id}` took this membership's place", code="membership_exists")
-    return _put(writing, membership, "reinstate", reason, **changed)
-
-
-def _in_force(now_us: int) -> dict[str, Any]:
-    return {
-        "state": State.ACTIVE, "since_us": now_us, "code": None, "reason": None, "missing": (), "decided_by": None
-    }  # fmt: skip
+    membership, _ = _open(writing, membership_id, "reinstate")
+    others = _of(
+        writing.every(Membership, organisation_id=membership.organisation_id),
+        membership.programme_id,
+        membership.person_id,
+    )
+    if others is not None and others.membership_id != membership_id:
+        raise StateError(f"`{others.membership_id}` took this membership's place", code="membership_exists")
+    possible = TRANSITIONS[_STOPPED_BY[membership.state]]
+    before = next(one for one in writing.states(Membership, membership_id) if one.state in possible)
+    stopped = {name: getattr(before, name) for name in ("state", "code", "reason", "missing", "decided_by")}
+    overruled = membership.overruled
+    if membership.state is State.REFUSED and membership.decided_by is not None:
+        overruled = (*overruled, membership.decided_by)
+    return _put(writing, membership, "reinstate", reason, since_us=writing.now_us, overruled=overruled, **stopped)
 
 
 def _open(writing: Writing, membership_id: str, change: str) -> tuple[Membership, Programme]:
@@ -321,6 +318,11 @@ def _need_independent(membership: Membership, who: str, what: str) -> None:
     if same(who, membership.applicant, membership.person_id, membership.sponsor):
         raise StateError(
             f"`{who}` applied, is the member or sponsored, and cannot {what}: somebody else must",
+            code="reviewer_not_independent",
+        )
+    if what == "review" and same(who, *membership.overruled):
+        raise StateError(
+            f"`{who}` refused this application, and an appeal undid that: somebody else must review",
             code="reviewer_not_independent",
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from tiergate.parties.fact_rows import shown_id
@@ -52,7 +54,7 @@ class OwnershipFacts:
 
     ``ids`` (n,) are content-free. ``listings``: entities by the name of the list they are on; a list that is not
     there was never imported, which is not the same as an empty one. ``people`` (n,): natural persons, who have no
-    headquarters. ``reference`` names the facts, so that a verdict can be made again.
+    headquarters. ``reference`` is a digest that names the facts, so that a verdict can be made again.
     """
 
     graph: StakeGraph
@@ -101,5 +103,11 @@ def facts_of(snapshot: Snapshot) -> OwnershipFacts:
         Places.of(snapshot.size, zip(number, table["headquarters"].to_pylist(), strict=True)),
         Places.of(snapshot.size, zip(number, table["incorporated_in"].to_pylist(), strict=True)),
         people,
-        f"facts@{snapshot.version}/{snapshot.valid_us}/{snapshot.recorded_us}",
+        _reference(snapshot),
     )
+
+
+def _reference(snapshot: Snapshot) -> str:
+    """The same for the same imports as long as no fact of theirs begins or ends: no clock goes in."""
+    told = msgspec.json.encode((snapshot.imports, snapshot.until_us), order="deterministic")
+    return f"facts@{snapshot.version}/{hashlib.sha256(told).hexdigest()[:32]}"

@@ -87,7 +87,7 @@ class StatementError(InputError):
 
 
 def sign(statement: Statement, key: Ed25519PrivateKey) -> SignedStatement:
-    """The statement, signed. For issuers; Tiergate holds no issuer's key."""
+    """The statement, signed. For issuers; a gateway holds no issuer's key."""
     return SignedStatement(statement=statement, signature=_base64(key.sign(statement.to_sign())))
 
 

@@ -15,10 +15,12 @@ import msgspec
 import numpy as np
 
 from tiergate.admission.activations import Action, ActivePack, day_of
+from tiergate.admission.binding import verdict_on
 from tiergate.admission.eligibility import Eligibility, Outcome, PackVerdicts, judge
 from tiergate.admission.ownership_facts import OwnershipFacts
 from tiergate.admission.person_classes import SignedStatement, TrustedIssuer, person_class
 from tiergate.admission.rule_packs import RulePack, Standing
+from tiergate.admission.wanted_facts import MOST_SETTLED, wanted_facts
 from tiergate.errors import InputError
 
 
@@ -38,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ``before`` and ``after`` are outcomes under all active packs together; ``pack_before`` and ``pack_after`` under
     the changed pack alone. ``flips``: the outcome changes. ``reason``: why the pack says so, a code; for a person who
     is judged by an organisation, with that organisation's part (`employer:ownership`). ``proof`` names one of the
-    preview's proofs.
+    preview's proofs. ``would_settle``: what to obtain where the pack does not know, of the first `MOST_SETTLED`.
     """
 
     kind: str
@@ -51,12 +53,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     proof: str | None
     notes: tuple[str, ...]
+    would_settle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Preview:
     """Answer of `preview`. ``counts``: by kind, how many have which outcome before and after, `clear->deny`.
-    ``proofs``: documents by reference."""
+    ``proofs``: documents by reference. ``not_known``: organisations among the rows whom the pack does not know."""
 
     pack: str
     action: Action
@@ -66,6 +69,7 @@ class Preview:
     counts: dict[str, dict[str, int]]
     rows: list[Row]
     proofs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    not_known: int = 0
 
     @property
     def flips(self) -> int:
@@ -83,6 +87,7 @@ class Preview:
             "facts": self.facts,
             "flips": self.flips,
             "counts": self.counts,
+            "not_known": self.not_known,
             "rows": [msgspec.to_builtins(row) for row in self.rows],
             "proofs": self.proofs,
         }
@@ -106,15 +111,18 @@ def preview(
     *,
     confirmed: bool = False,
     organisations: Iterable[str] | None = None,
+    also: Iterable[str] = (),
     persons: Iterable[Person] = (),
     issuers: Mapping[str, TrustedIssuer] | None = None,
+    signatures_checked: bool = False,
 ) -> Preview:
     """What changes at ``at_us`` (microseconds since the epoch) if ``change`` is activated or deactivated.
 
     :param active: the packs that bind then; another version of ``change`` among them is replaced. Packs that gate no
         model that ``change`` gates are left out.
     :param confirmed: whether an unconfirmed period of ``change`` is taken as confirmed.
-    :param organisations: ids of those to look at; all of ``facts`` when None.
+    :param organisations: ids of those to look at; all of ``facts`` and ``also`` when None.
+    :param signatures_checked: statements fitted the keys of ``issuers`` when they were taken on file.
 
     Raises InputError where a pack that is not active is deactivated.
     """
@@ -123,8 +131,8 @@ def preview(
         raise InputError(f"`{change.name}` is not active then: nothing would change")
     after = [one for one in before if one.pack.id != change.id]
     after += [ActivePack(change, confirmed)] if action == "activate" else []
-    world = _World(facts, at_us, issuers or {}, [*before, *after])
-    names = sorted(set(facts.ids if organisations is None else organisations))
+    world = _World(facts, at_us, issuers or {}, [*before, *after], signatures_checked)
+    names = sorted({*facts.ids, *also} if organisations is None else set(organisations))
     counts: dict[str, Counter[str]] = {"organisations": Counter(), "persons": Counter()}
     rows = [
         world.row(change.id, "organisation", name, world.organisation(name, before), world.organisation(name, after))
@@ -136,6 +144,8 @@ def preview(
         rows.append(world.row(change.id, "person", person.subject, *said))
     shown = [row for row in rows if row is not None]
     shown.sort(key=lambda row: (not row.flips, row.kind, row.id))
+    changed = [one for one in (after if action == "activate" else before) if one.pack.name == change.name]
+    shown, not_known = _with_facts_wanted(shown, world.verdicts(changed))
     used = {row.proof for row in shown}
     return Preview(
         change.name,
@@ -146,6 +156,7 @@ def preview(
         {kind: dict(sorted(counted.items())) for kind, counted in counts.items()},
         shown,
         {name: document for name, document in sorted(world.proofs.items()) if name in used},
+        not_known,
     )
 
 
@@ -164,9 +175,14 @@ class _World:
     """Packs judged on one set of facts, each once."""
 
     def __init__(
-        self, facts: OwnershipFacts, at_us: int, issuers: Mapping[str, TrustedIssuer], packs: list[ActivePack]
+        self,
+        facts: OwnershipFacts,
+        at_us: int,
+        issuers: Mapping[str, TrustedIssuer],
+        packs: list[ActivePack],
+        signatures_checked: bool,
     ) -> None:
-        self.facts, self.at_us, self.issuers = facts, at_us, issuers
+        self.facts, self.at_us, self.issuers, self.checked = facts, at_us, issuers, signatures_checked
         self.day: date = day_of(at_us)
         self.judged: dict[tuple[str, bool], PackVerdicts] = {}
         for one in packs:
@@ -239,6 +255,7 @@ class _World:
             employer=person.employer,
             issuers=self.issuers,
             now_us=self.at_us,
+            signature_checked=self.checked,
         )
         unknown = Outcome[pack.unknown.upper()]
         if found.value == "eligible":
@@ -282,6 +299,19 @@ def _concerned(
         if number is None or changed[number]:
             concerned.append(name)
     return concerned
+
+
+def _with_facts_wanted(rows: list[Row], verdicts: Sequence[PackVerdicts]) -> tuple[list[Row], int]:
+    """The rows, with what would settle organisations of whom the changed pack does not know; how many those are."""
+    rows, not_known = list(rows), 0
+    for judged in verdicts:
+        for at, row in enumerate(rows):
+            if row.kind == "organisation" and verdict_on(judged, row.id) == "not_known":
+                not_known += 1
+                if not_known <= MOST_SETTLED:
+                    texts = tuple(one.text for one in wanted_facts(judged, row.id))
+                    rows[at] = msgspec.structs.replace(row, would_settle=texts)
+    return rows, not_known
 
 
 def _worst(said: Sequence[_Said]) -> Outcome:

@@ -70,7 +70,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Programme(msgspec.Struct, frozen=True, kw_only=True, tag="programme", forbid_unknown_fields=True):
     """A programme. ``terms`` are in order of publication; ``pool_micro_usd`` is what its credit lines are carved from;
-    ``appeal_days`` is how long an appeal may take; ``source`` says what it is modelled on, with date."""
+    ``appeal_days`` is how long an appeal may take; ``grant_approvals`` how many people give a grant, 1 or 2: 2 for the
+    classified tier where it is not said; ``source`` says what it is modelled on, with date."""
 
     programme_id: str
     name: str
@@ -83,7 +84,13 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True, tag="programme", forb
     terms: tuple[Terms, ...] = ()
     pool_micro_usd: int = 0
     appeal_days: int = 5
+    grant_approvals: int | None = None
     source: str = ""
+
+    @property
+    def two_give_a_grant(self) -> bool:
+        """Whether a grant waits for a second person."""
+        return (self.grant_approvals or (2 if self.tier == "classified" else 1)) == 2
 
     def terms_at(self, now_us: int) -> Terms | None:
         """The terms that a new member accepts at ``now_us``."""
@@ -203,6 +210,8 @@ def _check(programme: Programme) -> None:
         raise InputError(f"the programme `{programme.programme_id}` needs a model and a purpose at least")
     if not 0 <= programme.pool_micro_usd <= _MOST_MICRO_USD:
         raise InputError("the pool is a whole number of micro-dollars, 0 or more")
+    if programme.grant_approvals not in (None, 1, 2):
+        raise InputError("a grant is given by 1 or 2 people: `grant_approvals`")
     if programme.appeal_days < 1:
         raise InputError("an appeal needs a day at least")
     for terms in programme.terms:

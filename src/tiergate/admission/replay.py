@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tiergate.admission.engine import Engine, Outcome, Reason
-from tiergate.admission.explain import about
+from tiergate.admission.explain import about, would_settle
 from tiergate.admission.facts import closest_grant, unchanged_between
 from tiergate.admission.kept_policies import Engines
 from tiergate.admission.known_facts import ModelFact, RequestFact, Standing
@@ -102,16 +102,23 @@ def reasons_of(kept: Kept, engines: Engines) -> list[Reason]:
     """The gates that a decision failed, in words: those of its own policies if they are kept, else of today's, without
     codes that these have not. ``about`` is empty where the facts are not kept."""
     gates = (engines.of(kept.record.policy) or engines.today).by_code
-    value = _facts_of(kept)
-    facts = None if value is None else read_facts(value, kept.record.time_us)
+    facts = facts_of_record(kept)
 
-    def failed_for(code: str) -> tuple[str, ...]:
+    def reason(code: str) -> Reason:
         if facts is None:
-            return ()
-        grant = closest_grant(facts.standing, facts.model, facts.request)
-        return about(code, facts.standing, facts.model, facts.request, grant)
+            return Reason(gate=gates[code], about=())
+        standing, model = facts.standing, facts.model
+        grant = closest_grant(standing, model, facts.request)
+        of = about(code, standing, model, facts.request, grant)
+        return Reason(gate=gates[code], about=of, would_settle=would_settle(code, standing, model))
 
-    return [Reason(gate=gates[code], about=failed_for(code)) for code in kept.record.reasons if code in gates]
+    return [reason(code) for code in kept.record.reasons if code in gates]
+
+
+def facts_of_record(kept: Kept) -> Facts | None:
+    """What the policies judged, None where it is not kept. Raises `ProofError` for what is no facts."""
+    value = _facts_of(kept)
+    return None if value is None else read_facts(value, kept.record.time_us)
 
 
 class _Answer(NamedTuple):

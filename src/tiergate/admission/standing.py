@@ -44,8 +44,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, tag="membership", fo
 
     ``person_id`` is None where the organisation is the member. ``applicant``, ``sponsor`` and ``approvals`` are people.
     ``met`` maps codes of requirements to the SHA-256 of their evidence. ``code``, ``reason``, ``missing`` and
-    ``decided_by`` belong to the suspension, refusal or end that it is in. ``round`` counts applications. Times are
-    microseconds since the epoch, UTC.
+    ``decided_by`` belong to the suspension, refusal or end that it is in. ``overruled``: whose refusals of this
+    application an appeal undid. ``round`` counts applications. Times are microseconds since the epoch, UTC.
     """
 
     membership_id: str
@@ -64,6 +64,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, tag="membership", fo
     sponsor_organisation_id: str | None = None
     met: dict[str, str] = {}
     approvals: tuple[str, ...] = ()
+    overruled: tuple[str, ...] = ()
     decided_by: str | None = None
     code: str | None = None
     reason: str | None = None

@@ -35,6 +35,7 @@ from tiergate.admission.programmes import Programme
 from tiergate.admission.purposes import Purpose
 from tiergate.admission.rule_packs import RulePack
 from tiergate.admission.standing import Membership, State
+from tiergate.admission.wanted_facts import Told
 from tiergate.errors import InputError, SettingsError
 from tiergate.parties.registry import Credential
 
@@ -69,6 +70,7 @@ class Standings:
         self._packs = packs
         self._kept: Mapping[tuple[str, int], RulePack] | None = None
         self._complaint: str | None = None
+        self._told = Told()
         self._state: _State | None = None
 
     def version(self, now_us: int) -> tuple[int, ...]:
@@ -114,7 +116,10 @@ class Standings:
         state.bind(binding)
         barred = {organisation: {name: verdict_on(one, organisation) for name, one in verdicts.items()}
                   for organisation in state.organisations}  # fmt: skip
-        changed = state.renew(barred, now_us)
+        wanted = {organisation: {name: self._told.of(verdicts[name], organisation)
+                                 for name, verdict in barred[organisation].items() if verdict == "not_known"}
+                  for organisation in sorted(barred)}  # fmt: skip
+        changed = state.renew(barred, wanted, now_us)
         self._state = state
         made = None if whole else changed
         return Known(models, dict(state.standings), dict(state.proofs), made, last, self._complaint)
@@ -161,11 +166,13 @@ class _State:
         self._purposes: dict[str, Purpose] = {}
         self._purposes_of: defaultdict[str, dict[str, Purpose]] = defaultdict(dict)
         self._grants: defaultdict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
+        self._revoked: defaultdict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
         self._holders: dict[tuple[str, str], Holder] = {}
         self._statements: defaultdict[str, dict[str, HeldStatement]] = defaultdict(dict)
         self._held_issuers: dict[str, HeldIssuer] = {}
         self._issuers: dict[str, TrustedIssuer] = {}
         self._barred: dict[str, dict[str, Verdict3]] = {}
+        self._wanted: dict[str, dict[str, tuple[str, ...]]] = {}
         self._shared: dict[str, tuple[dict[str, PurposeFact], dict[str | None, tuple[MembershipFact, ...]]]] = {}
         self._classed: dict[str, tuple[str, dict[str, ClassFact]]] = {}
         self._stale: set[str] = set()
@@ -204,6 +211,7 @@ class _State:
                     held[one.grant_id] = one
                 else:
                     held.pop(one.grant_id, None)
+                    self._revoked[one.holder_kind.value, one.holder_id][one.membership_id] = one
                 persons = one.holder_kind is HolderKind.PERSON
                 self._stale |= (self._of_person if persons else self._of_workload)[one.holder_id]
             elif isinstance(one, Membership):
@@ -220,11 +228,13 @@ class _State:
                 self._issuers = trusted(list(self._held_issuers.values()))
                 self._classed, self._all_stale = {}, True
 
-    def renew(self, barred: dict[str, dict[str, Verdict3]], now_us: int) -> set[str]:
+    def renew(
+        self, barred: dict[str, dict[str, Verdict3]], wanted: dict[str, dict[str, tuple[str, ...]]], now_us: int
+    ) -> set[str]:
         """Make standings anew where they may have changed; returns those that did."""
         for organisation, said in barred.items():
-            if self._barred.get(organisation) != said:
-                self._barred[organisation] = said
+            if (self._barred.get(organisation), self._wanted.get(organisation)) != (said, wanted[organisation]):
+                self._barred[organisation], self._wanted[organisation] = said, wanted[organisation]
                 self._stale |= self._of_organisation[organisation] | self._of_employer[organisation]
         if self.due and self.due[0] <= now_us:
             # A time at which some fact changes by itself.
@@ -258,12 +268,14 @@ class _State:
                 credential_live=live,
                 organisation_id=organisation,
                 organisation_verdicts=self._barred.get(organisation or "", {}),
+                ownership_wanted=self._wanted.get(organisation or "", {}),
             )
         self._index(name, holder)
         # An account stands with one organisation; a holder of another must not borrow its membership.
         agreed = credential.organization_id in (None, holder.organisation_id)
         organisation = holder.organisation_id if agreed else None
         purposes, memberships = self._of(organisation, now_us)
+        grants = self._granted(holder, organisation, now_us)
         return Standing(
             credential_id=name,
             credential_bound=False,
@@ -277,8 +289,10 @@ class _State:
             employer_verdicts=self._barred.get(holder.employer_id or "", {}),
             person_classes=self._classes(holder, now_us),
             purposes=purposes,
-            grants=self._granted(holder, organisation, now_us),
+            grants=grants,
             retention=holder.retention,
+            ownership_wanted=self._wanted.get(organisation or "", {}),
+            revoked=self._ended(holder, organisation, {one.programme for one in grants}),
         )
 
     def _index(self, name: str, holder: Holder) -> None:
@@ -338,11 +352,19 @@ class _State:
                 made[code] = made[ids[0]]
         return made
 
+    def _ended(self, holder: Holder, organisation: str | None, held: set[str]) -> dict[str, str]:
+        """The revoked grant of each programme from which the holder has none now."""
+        ended = {}
+        for one in self._revoked.get(_of_holder(holder), {}).values():
+            membership = self._memberships.get(one.organisation_id, {}).get(one.membership_id)
+            if one.organisation_id == organisation and membership is not None and membership.programme_id not in held:
+                ended[membership.programme_id] = one.grant_id
+        return ended
+
     def _granted(self, holder: Holder, organisation: str | None, now_us: int) -> tuple[GrantFact, ...]:
-        kind, who = ("workload", holder.workload_id) if holder.workload_id else ("person", holder.person_id)
         return tuple(
             fact
-            for one in self._grants.get((kind, who or ""), {}).values()
+            for one in self._grants.get(_of_holder(holder), {}).values()
             if one.organisation_id == organisation and (fact := self._grant(one, holder, now_us)) is not None
         )
 
@@ -403,3 +425,7 @@ class _State:
             if said.value is not None and said.expires_at is not None and said.issuer is not None:
                 made[pack.name] = ClassFact(value=said.value, issuer=said.issuer, expires_at_us=said.expires_at)
         return made
+
+
+def _of_holder(holder: Holder) -> tuple[str, str]:
+    return ("workload", holder.workload_id) if holder.workload_id else ("person", holder.person_id or "")

@@ -8,6 +8,7 @@ import msgspec
 
 from tiergate.admission.appeals import Against, Appeal, Outcome, notice
 from tiergate.admission.changes import same
+from tiergate.admission.deciders import deciders
 from tiergate.api.decisions import decision_of
 from tiergate.api.members import Given, Id, membership_of
 from tiergate.api.operations import Call, Operation
@@ -43,10 +44,16 @@ class AppealView(msgspec.Struct, frozen=True, kw_only=True):
 
 def file(call: Call) -> AppealView:
     asked: NewAppeal = call.body
+    decided_by: tuple[str, ...] = ()
     if asked.against is Against.MEMBERSHIP:
         membership_of(call, asked.subject_id)
     else:
-        decision_of(call, asked.subject_id)
+        kept = decision_of(call, asked.subject_id)
+        if kept.record.outcome == "ALLOW":
+            raise ProblemError(
+                409, "nothing_to_appeal", f"`{asked.subject_id}` allowed the request", "appeal what refused one"
+            )
+        decided_by = deciders(call.services.engine, kept)
     appeal = call.services.appeals.file(
         asked.against,
         asked.subject_id,
@@ -54,6 +61,7 @@ def file(call: Call) -> AppealView:
         grounds=asked.grounds,
         now_us=call.now_us,
         evidence=asked.evidence,
+        decided_by=decided_by,
     )
     return _view(call, appeal)
 

@@ -62,7 +62,9 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_grants(call: Call) -> Page[Grant]:
-    return page(call.services.grants.every(call.operator.organisation_id), lambda one: one.grant_id, call.query)
+    grants, organisation = call.services.grants, call.operator.organisation_id
+    held = [*grants.every(organisation), *grants.proposed(organisation)]
+    return page(held, lambda one: one.grant_id, call.query)
 
 
 def get_grant(call: Call) -> Grant:
@@ -79,6 +81,12 @@ def give(call: Call) -> Grant:
         holder = _known_person(call, membership.organisation_id, holder)
     terms = msgspec.structs.asdict(asked) | {"holder_id": holder}
     return call.services.grants.give(terms.pop("membership_id"), **terms, author=call.operator.name, now_us=call.now_us)
+
+
+def approve(call: Call) -> Grant:
+    grant = _grant(call)
+    call.require_passkey()
+    return call.services.grants.approve(grant.grant_id, author=call.operator.name, now_us=call.now_us)
 
 
 def revoke(call: Call) -> Grant:
@@ -132,10 +140,12 @@ def _operation(method: str, path: str, name: str, summary: str, permission: Perm
 _ONE: Final = "/v1/grants/{grant_id}"
 
 OPERATIONS: Final = (
-    _operation("GET", "/v1/grants", "list_grants", "Grants, ended ones too", Permission.READ,
+    _operation("GET", "/v1/grants", "list_grants", "Grants, those that ended or wait too", Permission.READ,
                handler=list_grants, query=PageQuery, gives=Page[Grant]),
-    _operation("POST", "/v1/grants", "grant", "Give a grant", Permission.GRANT,
+    _operation("POST", "/v1/grants", "grant", "Give a grant, or propose it where two must", Permission.GRANT,
                handler=give, takes=NewGrant, gives=Grant, status=201, step_up="for a programme of the classified tier"),
+    _operation("POST", f"{_ONE}/approval", "approve_grant", "Approve a grant that another person proposed",
+               Permission.GRANT, handler=approve, gives=Grant, step_up="always"),
     _operation("GET", _ONE, "get_grant", "A grant", Permission.READ, handler=get_grant, gives=Grant),
     _operation("POST", f"{_ONE}/revocation", "revoke", "Revoke a grant for good", Permission.REVOKE,
                handler=revoke, takes=Revocation, gives=Grant),

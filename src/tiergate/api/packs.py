@@ -9,6 +9,7 @@ import msgspec
 
 from tiergate.admission.activations import Activation as Recorded
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.on_file import on_file
 from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
 from tiergate.admission.preview import Row
 from tiergate.admission.preview import preview as previewed
@@ -50,7 +51,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is concerned by a change, those who flip first, at most `MOST_ROWS`; ``rows_in_all`` says how many are."""
+    """Who is concerned by a change, of parties, holders of keys and their organisations: those who flip first, at most
+    `MOST_ROWS`; ``rows_in_all`` says how many are, ``not_known`` of how many organisations the pack does not know."""
 
     pack: str
     action: str
@@ -60,6 +62,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, dict[str, int]]
     rows: list[Row]
     rows_in_all: int
+    not_known: int
 
 
 class PackChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +82,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def list_packs(call: Call) -> Page[PackView]:
     day = day_of(call.now_us)
-    known, store = load_packs(call.services.settings.packs), ActivationStore(call.services.engine)
+    store = ActivationStore(call.services.engine)
+    known = store.with_kept(load_packs(call.services.settings.packs))
     active = {one.pack.name for one in store.active(known, day)}
     views = [
         PackView(
@@ -103,7 +107,19 @@ def preview(call: Call) -> Tried:
     day = asked.day or today
     at_us = call.now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
     active = ActivationStore(call.services.engine).active(known, day)
-    shown = previewed(pack, asked.action, active, _facts(call, at_us), at_us, confirmed=asked.confirmed)
+    held = on_file(call.services.engine)
+    shown = previewed(
+        pack,
+        asked.action,
+        active,
+        _facts(call, at_us),
+        at_us,
+        confirmed=asked.confirmed,
+        also=held.organisations,
+        persons=held.persons,
+        issuers=held.issuers,
+        signatures_checked=True,
+    )
     return Tried(
         pack=shown.pack,
         action=shown.action,
@@ -113,6 +129,7 @@ def preview(call: Call) -> Tried:
         counts=shown.counts,
         rows=shown.rows[:MOST_ROWS],
         rows_in_all=len(shown.rows),
+        not_known=shown.not_known,
     )
 
 
@@ -176,7 +193,7 @@ def confirm(call: Call) -> Recorded:
 
 
 def _pack(call: Call, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
-    known = load_packs(call.services.settings.packs)
+    known = ActivationStore(call.services.engine).with_kept(load_packs(call.services.settings.packs))
     try:
         return known, find_pack(known, name)
     except InputError:

@@ -222,7 +222,8 @@ def _deprovision(call: Call, person: Person) -> None:
     services, now_us, author = call.services, call.now_us, call.operator.name
     services.grants.deprovision(Party.PERSON, person.person_id, author=author, now_us=now_us, reason=GONE)
     # A user name is another organisation's to give, too: by name, only this organisation's grants end.
-    for grant in services.grants.every(person.organisation_id):
+    whose = person.organisation_id
+    for grant in (*services.grants.every(whose), *services.grants.proposed(whose)):
         by_name = grant.holder_kind is HolderKind.PERSON and _is(person, grant.holder_id)
         if by_name and grant.revoked_at_us is None:
             services.grants.revoke(grant.grant_id, author=author, reason=GONE, now_us=now_us)

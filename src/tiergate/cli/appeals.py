@@ -15,6 +15,7 @@ from tiergate.errors import InputError
 
 if TYPE_CHECKING:
     from tiergate.admission.appeals import Appeal
+    from tiergate.ledger.decision_reader import Kept
 
 app = typer.Typer(help="File and decide appeals.", rich_markup_mode=None, add_completion=False)
 
@@ -40,7 +41,8 @@ def file(
     grounds: Annotated[str, typer.Option(metavar="TEXT", help="What is wrong with the decision.")],
     evidence: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Evidence, or its SHA-256.")] = None,
     decided_by: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Who made the decision; known for memberships.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who else had a part in the decision; added to those on file."),
     ] = None,
     data: Data = Path("data"),
     author: Author = None,
@@ -53,31 +55,34 @@ def file(
       tiergate appeal file membership mem_3f9a51c0de7b2846 --grounds "the review is attached" --evidence review.pdf
     """
     from tiergate.admission.appeals import Against, Appeals
+    from tiergate.admission.deciders import deciders
 
-    if against is Kind.DECISION:
-        _need_refusal(data, subject)
+    refusal = _refusal(data, subject) if against is Kind.DECISION else None
     with deployment(data) as opened:
+        known = deciders(opened.engine, refusal) if refusal is not None else ()
         filed = Appeals(opened.engine).file(
             Against(against.value),
             subject,
             filed_by=who(author),
             grounds=grounds,
             evidence=[digest(one) for one in evidence or ()],
-            decided_by=decided_by or (),
+            decided_by=sorted({*known, *(decided_by or ())}),
             now_us=now(),
         )
     show(filed, as_json, _line)
 
 
-def _need_refusal(data: Path, decision_id: str) -> None:
-    """Raises `InputError` for a decision that is in no log, or that refused nobody."""
+def _refusal(data: Path, decision_id: str) -> Kept:
+    """A decision on record. Raises `InputError` for one that is in no log, or that refused nobody."""
     from tiergate.ledger.decision_logs import find_decision
     from tiergate.ledger.decision_reader import DecisionReader
 
     place, index = find_decision(data, decision_id)
     with closing(DecisionReader(place.folder)) as reader:
-        if reader.record(index).outcome == "ALLOW":
+        kept = reader.checked(index)
+        if kept.record.outcome == "ALLOW":
             raise InputError(f"the decision `{decision_id}` allowed the request: there is nothing to appeal")
+        return kept
 
 
 @app.command("decide")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tiergate.cli import issuing
 from tiergate.cli.options import Author, Data, Json, Reason, deployment, now, show, who
 from tiergate.cli.terminal import counted, note, say, say_json
 from tiergate.errors import InputError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tiergate.admission.person_classes import TrustedIssuer
 
 app = typer.Typer(help="Signed classes of people, trusted issuers.", rich_markup_mode=None, add_completion=False)
+app.command("person")(issuing.person)
+app.command("key")(issuing.key)
+app.command("sign")(issuing.sign)
 
 
 def _line(one: TrustedIssuer) -> str:
@@ -37,6 +41,7 @@ def submit(
     Example:
       tiergate classes submit statements.jsonl --data data
     """
+    from tiergate.admission.activations import ActivationStore
     from tiergate.admission.holders import PersonClasses
     from tiergate.admission.person_classes import StatementError, read_statement
     from tiergate.admission.rule_packs import load_packs
@@ -51,7 +56,7 @@ def submit(
             except StatementError as error:
                 raise StatementError(error.code, f"`{file}`, line {number}: {error}") from error
     with deployment(data) as opened:
-        known = load_packs(packs)
+        known = ActivationStore(opened.engine).with_kept(load_packs(packs))
         new = PersonClasses(opened.engine).submit(statements, known, author=who(author), now_us=now())
     if as_json:
         say_json({"statements": len(statements), "new": new})

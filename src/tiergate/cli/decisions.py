@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tiergate.cli import explain, replay
+from tiergate.cli import explain, finding, replay
 from tiergate.cli.decision_options import Data, DecisionId, Json, Key, log_folder, own_key, public_key
 from tiergate.cli.terminal import counted, note, progress, say, say_json
 from tiergate.cli.verify import read_file, read_public_key
@@ -16,10 +16,11 @@ from tiergate.clock import SystemClock
 from tiergate.errors import InputError, LedgerError, ProofError
 
 app = typer.Typer(
-    help="Explain and replay decisions; verify, prove and erase.", rich_markup_mode=None, add_completion=False
+    help="Find, explain and replay decisions; verify, prove and erase.", rich_markup_mode=None, add_completion=False
 )
 app.command("explain")(explain.explain)
 app.command("replay")(replay.replay)
+app.command("list")(finding.list_)
 
 
 @app.command("log")

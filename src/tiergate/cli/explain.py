@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tiergate.cli.decision_options import Data, DecisionId, Json, Key, public_key
 from tiergate.cli.terminal import moment, note, say, say_json
+from tiergate.clock import SystemClock
 
 if TYPE_CHECKING:
     from tiergate.admission.engine import Reason
     from tiergate.ledger.decision_reader import Kept
 
 
-def explain(decision_id: DecisionId, data: Data = Path("data"), key: Key = None, as_json: Json = False) -> None:
+def explain(
+    decision_id: DecisionId,
+    data: Data = Path("data"),
+    key: Key = None,
+    packs: Annotated[
+        Path | None, typer.Option(metavar="DIR", envvar="TIERGATE_PACKS", help="Folder of rule packs of your own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Explain a decision: every gate that failed, what is missing, what would change it, who decides an appeal.
+
+    Where an ownership was not known it says what would settle it by the facts of today, with the parties in the chain.
 
     \b
     Example:
@@ -33,10 +46,41 @@ def explain(decision_id: DecisionId, data: Data = Path("data"), key: Key = None,
         today = Engine()
         reasons = reasons_of(kept, Engines(place.folder, today))
         overturned = _overturned(data, decision_id)
+        settling = _settling(data, packs, kept, {reason.code for reason in reasons})
         if as_json:
-            say_json(_as_json(decision_id, kept, reasons, today.digest, overturned))
+            settled = {"would_settle_today": settling}
+            say_json(_as_json(decision_id, kept, reasons, today.digest, overturned) | settled)
         else:
-            _say(decision_id, kept, reasons, today.digest, overturned)
+            _say(decision_id, kept, reasons, today.digest, overturned, settling)
+
+
+def _settling(data: Path, packs: Path | None, kept: Kept, codes: set[str]) -> dict[str, list[str]]:
+    """By gate of an ownership that was not known: what to obtain, by the facts and packs of today."""
+    from tiergate.admission.activations import ActivationStore, day_of
+    from tiergate.admission.binding import Ownership, binding_on
+    from tiergate.admission.models import Models
+    from tiergate.admission.replay import facts_of_record
+    from tiergate.admission.standings import PARTIES
+    from tiergate.admission.wanted_facts import wanted_facts
+    from tiergate.database import open_database
+
+    facts = facts_of_record(kept) if codes & {"ownership_not_known", "employer_not_known"} else None
+    if facts is None or not all((data / name).is_file() for name in ("control.sqlite", PARTIES)):
+        return {}
+    now_us = SystemClock().now_us()
+    engine = open_database(data / "control.sqlite")
+    try:
+        binding = binding_on(ActivationStore(engine), packs, day_of(now_us))
+    finally:
+        engine.dispose()
+    asked = binding.ownership_packs(Models({facts.model.model: facts.model}))
+    verdicts = Ownership(data / PARTIES).judge(asked, binding.day, now_us)
+    parties = {"ownership_not_known": facts.standing.organisation_id, "employer_not_known": facts.standing.employer_id}
+    return {
+        code: [f"{name}: {one.text}" for name in sorted(verdicts) for one in wanted_facts(verdicts[name], party)]
+        for code, party in parties.items()
+        if code in codes and party is not None
+    }
 
 
 def _overturned(data: Path, decision_id: str) -> bool | None:
@@ -54,7 +98,9 @@ def _overturned(data: Path, decision_id: str) -> bool | None:
         engine.dispose()
 
 
-def _as_json(decision_id: str, kept: Kept, reasons: list[Reason], today: str, overturned: bool | None) -> object:
+def _as_json(
+    decision_id: str, kept: Kept, reasons: list[Reason], today: str, overturned: bool | None
+) -> dict[str, object]:
     import msgspec
 
     from tiergate.ledger.decision_records import FACTS
@@ -65,7 +111,10 @@ def _as_json(decision_id: str, kept: Kept, reasons: list[Reason], today: str, ov
         "decision_id": decision_id,
         "record": msgspec.to_builtins(kept.record),
         "signed": kept.signed,
-        "reasons": [msgspec.to_builtins(one.gate) | {"about": list(one.about)} for one in reasons],
+        "reasons": [
+            msgspec.to_builtins(one.gate) | {"about": list(one.about), "would_settle": list(one.would_settle)}
+            for one in reasons
+        ],
         "personal": personal,
         "facts": None if facts is None else msgspec.json.decode(facts),
         "policy_today": today,
@@ -73,7 +122,14 @@ def _as_json(decision_id: str, kept: Kept, reasons: list[Reason], today: str, ov
     }
 
 
-def _say(decision_id: str, kept: Kept, reasons: list[Reason], today: str, overturned: bool | None) -> None:
+def _say(
+    decision_id: str,
+    kept: Kept,
+    reasons: list[Reason],
+    today: str,
+    overturned: bool | None,
+    settling: dict[str, list[str]],
+) -> None:
     import msgspec
 
     from tiergate.ledger.decision_records import FACTS
@@ -89,6 +145,10 @@ def _say(decision_id: str, kept: Kept, reasons: list[Reason], today: str, overtu
         if gate.missing:
             say(f"  missing: {gate.missing}")
         say(f"  would change it: {gate.change}")
+        for text in reason.would_settle:
+            say(f"  would settle it, as the caller was told: {text}")
+        for text in settling.get(gate.code, ()):
+            say(f"  would settle it today, {text}")
         say(f"  who decides an appeal: {gate.appeal}")
     known = {reason.code for reason in reasons}
     for code in record.reasons:

@@ -34,7 +34,8 @@ class Whose(StrEnum):
 
 
 def _line(one: Grant, now_us: int) -> str:
-    state = "revoked" if one.revoked_at_us is not None else "expired" if one.to_us <= now_us else "live"
+    ended = "revoked" if one.revoked_at_us is not None else "expired" if one.to_us <= now_us else None
+    state = ended or ("pending" if one.pending else "live")
     what = f"{one.organisation_id}/{one.holder_id}  {one.project}  {one.model}  {one.surface}"
     return f"{one.grant_id}  {state:<7}  until {moment(one.to_us)}  {what}"
 
@@ -54,7 +55,9 @@ def give(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Give a grant, from now on. The classified tier needs one on the surface chat, with a credit line.
+    """Give a grant, from now on, or propose it where the programme wants two people to give it.
+
+    The classified tier needs one on the surface chat, with a credit line, and by default two people.
 
     \b
     Example:
@@ -82,8 +85,31 @@ def give(
     show(made, as_json, lambda one: _line(one, now_us))
     if surface is not Way.CHAT:
         note(f"the gateway serves the surface `chat` only: it refuses this grant, which is for `{surface}`")
+    if made.pending:
+        note(f"it waits for a second person: tiergate grant approve {made.grant_id} --author NAME")
     if line is None:
         note("no credit line pays for it: on the classified tier the gateway refuses it as `credit_not_known`")
+
+
+@app.command("approve")
+def approve(
+    grant: Annotated[str, typer.Argument(metavar="GRANT", help="Id of the grant that waits.")],
+    data: Data = Path("data"),
+    author: Author = None,
+    as_json: Json = False,
+) -> None:
+    """Approve a grant that another person proposed.
+
+    \b
+    Example:
+      tiergate grant approve gra_3f9a51c0de7b2846 --author rita
+    """
+    from tiergate.admission.grants import Grants
+
+    now_us = now()
+    with deployment(data) as opened:
+        given = Grants(opened.engine).approve(grant, author=who(author), now_us=now_us)
+    show(given, as_json, lambda one: _line(one, now_us))
 
 
 @app.command("revoke")
@@ -94,7 +120,7 @@ def revoke(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Revoke a grant for good.
+    """Revoke a grant for good, or withdraw one that waits.
 
     \b
     Example:
@@ -145,7 +171,7 @@ def list_(
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """List grants, ended ones too.
+    """List grants, those that ended or wait for approval too.
 
     \b
     Example:
@@ -155,6 +181,7 @@ def list_(
 
     now_us = now()
     with deployment(data) as opened:
-        held = Grants(opened.engine).every(organisation)
+        store = Grants(opened.engine)
+        held = [*store.every(organisation), *store.proposed(organisation)]
     show(held, as_json, lambda one: _line(one, now_us))
     note(counted(len(held), "grant"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.options import Author, Data, Json, Reason, deployment, note_no_party, now, show, who
+from tiergate.cli.options import Author, Data, Json, NoParty, Reason, deployment, need_parties, now, show, who
 from tiergate.cli.terminal import counted, note
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def set_(
     ] = None,
     keeps: Annotated[Kept | None, typer.Option(help="The most that may be kept of the exchanges.")] = None,
     credential: Credential = False,
+    no_party: NoParty = False,
     reason: Reason = "",
     data: Data = Path("data"),
     author: Author = None,
@@ -72,10 +73,10 @@ def set_(
         proof=None if certificate is None else Proof(kind="client_certificate", digest=certificate),
         retention=None if keeps is None else keeps.value,
     )
+    need_parties(data, organisation, employer, anyway=no_party)
     with deployment(data) as opened:
         made = Holders(opened.engine).set(holder, author=who(author), now_us=now(), reason=reason)
     show(made, as_json, _line)
-    note_no_party(data, organisation, employer)
 
 
 @app.command("show")

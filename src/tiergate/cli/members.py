@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.options import Author, Code, Data, Json, Reason, deployment, digest, note_no_party, now, show, who
+from tiergate.cli.options import (
+    Author,
+    Code,
+    Data,
+    Json,
+    NoParty,
+    Reason,
+    deployment,
+    digest,
+    need_parties,
+    now,
+    show,
+    who,
+)
 from tiergate.cli.terminal import counted, moment, note, say, say_json
 from tiergate.errors import InputError
 
@@ -58,6 +71,7 @@ def apply(
     statement: Annotated[str, typer.Option(metavar="TEXT", help="What for.")] = "",
     terms: Annotated[str | None, typer.Option(metavar="VERSION", help="Version of the terms that is accepted.")] = None,
     met: Met = None,
+    no_party: NoParty = False,
     data: Data = Path("data"),
     author: Author = None,
     as_json: Json = False,
@@ -70,6 +84,7 @@ def apply(
     """
     from tiergate.admission.memberships import Memberships
 
+    need_parties(data, organisation, anyway=no_party)
     with deployment(data) as opened:
         store = Memberships(opened.engine)
         changed = store.apply(
@@ -83,7 +98,6 @@ def apply(
             now_us=now(),
         )
         _one(store, changed, as_json)
-    note_no_party(data, organisation)
 
 
 @app.command("meet")

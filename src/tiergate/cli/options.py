@@ -25,6 +25,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Author = Annotated[str | None, typer.Option(metavar="NAME", help="Who does this; your login name if not given.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, in words that the member can read.")]
 Code = Annotated[str, typer.Option(metavar="CODE", help="Why, in one word for programs.")]
+NoParty = Annotated[
+    bool, typer.Option("--no-party", help="Also an organisation of which the facts of parties know nothing.")
+]
 Until = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Day it ends, UTC; 90 days if not given.")
 ]
@@ -85,8 +88,10 @@ def show(value: Any, as_json: bool, line: Callable[[Any], str]) -> None:
             say(line(one))
 
 
-def note_no_party(data: Path, *organisations: str | None) -> None:
-    """Say which of these ids names no party, where there are facts of parties: rule packs then know nothing of it."""
+def need_parties(data: Path, *organisations: str | None, anyway: bool) -> None:
+    """Raises `InputError` for an id that names no party, where there are facts of parties: rule packs of ownership
+    would not know it, and would refuse it. ``anyway`` makes it a note."""
+    from tiergate.admission.models import FILE, read_models
     from tiergate.cli.parties import DATABASE
     from tiergate.database import open_database
     from tiergate.parties.fact_rows import read_id
@@ -94,6 +99,12 @@ def note_no_party(data: Path, *organisations: str | None) -> None:
 
     path = data / DATABASE
     if not path.is_file():
+        asked = {pack for model in read_models(data / FILE).by_name.values() for pack in model.organisation_packs}
+        if asked:
+            note(
+                f"`{data / FILE}` asks {', '.join(sorted(asked))}, and there are no facts of parties: nobody passes "
+                "until `tiergate parties import` brings some in; an organisation's id is then its party's `pty_...`"
+            )
         return
     named = {one: read_id(one) for one in dict.fromkeys(organisations) if one is not None}
     engine = open_database(path)
@@ -102,5 +113,12 @@ def note_no_party(data: Path, *organisations: str | None) -> None:
     finally:
         engine.dispose()
     for one, party in named.items():
-        if party not in told:
-            note(f"`{one}` is no party of `{path}`: rule packs will not know it; see `tiergate parties show`")
+        if party in told:
+            continue
+        if not anyway:
+            raise InputError(
+                f"`{one}` is no party of `{path}`, so rule packs of ownership would not know it and refuse it: give "
+                "the `pty_...` of `tiergate parties show NAME`, or bring in a record of it first; --no-party sets it "
+                "all the same"
+            )
+        note(f"`{one}` is no party of `{path}`: rule packs will not know it")

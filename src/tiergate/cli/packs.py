@@ -57,6 +57,7 @@ def list_(data: Data = Path("data"), packs: Packs = None, on: On = None, as_json
     known = load_packs(packs)
     day = _day(on)
     with _activations(data) as store:
+        known = store.with_kept(known) if store else known
         governing = store.governing(day) if store else {}
         epoch = store.epoch() if store else 0
         if store:
@@ -114,31 +115,41 @@ def preview(
         bool, typer.Option("--confirmed", help="As if the rule were confirmed where that is open.")
     ] = False,
     organisations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ids of parties to look at, one a line; all by default.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Ids of parties to look at, one a line; by default all, and who is on file."),
     ] = None,
     persons: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="People with access and their statements, JSONL.")
+        Path | None,
+        typer.Option(metavar="FILE", help="People with access and their statements, JSONL; by default those on file."),
     ] = None,
-    issuers: Annotated[Path | None, typer.Option(metavar="FILE", help="Trusted issuers, TOML.")] = None,
+    issuers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trusted issuers, TOML; by default those on file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show who would be served or not if a pack were activated or deactivated. Nothing is changed.
+
+    Looked at are all parties of the facts, and the holders of keys with the statements that are on file of them.
 
     \b
     Example:
       tiergate packs preview bis_affiliates --on 2026-11-10 --confirmed --data data
     """
+    from tiergate.admission.on_file import on_file
     from tiergate.admission.person_classes import read_issuers
     from tiergate.admission.preview import preview as made
     from tiergate.admission.rule_packs import find_pack, load_packs
 
     known = load_packs(packs)
-    one = find_pack(known, pack)
     day = _day(on)
     now_us = SystemClock().now_us()
     at_us = now_us if day == _day(None) else _start_us(day)
     with _activations(data) as store:
+        known = store.with_kept(known) if store else known
+        one = find_pack(known, pack)
         active = store.active(known, day) if store else []
+        held = on_file(store.engine) if store else None
+    people = _persons(persons) if persons else held.persons if held else []
     shown = made(
         one,
         change.value,
@@ -147,15 +158,20 @@ def preview(
         at_us,
         confirmed=confirmed,
         organisations=_lines(organisations) if organisations else None,
-        persons=_persons(persons) if persons else (),
-        issuers=read_issuers(_there(issuers)) if issuers else None,
+        also=held.organisations if held else (),
+        persons=people,
+        issuers=read_issuers(_there(issuers)) if issuers else held.issuers if held else None,
+        signatures_checked=persons is None and issuers is None,
     )
     if as_json:
         say_json(shown.document())
     else:
         _say_preview(shown)
-    if one.kind == "person" and persons is None:
-        note("nobody was looked at: this pack is about persons; give those with access with --persons")
+    if one.kind == "person" and not people:
+        note(
+            "nobody was looked at: this pack is about persons, and no holder of a key is on file; name those with "
+            "`tiergate holders set`, or give those with access with --persons"
+        )
 
 
 @app.command("activate")
@@ -217,10 +233,10 @@ def _record(
 
     if len(by) != 2:
         raise InputError("a pack is activated or deactivated by two people: give `--by` twice")
-    one = find_pack(load_packs(packs), pack)
     day = _day(on)
     with _activations(data, needed=True) as store:
         assert store is not None
+        one = find_pack(store.with_kept(load_packs(packs)), pack)
         now_us = SystemClock().now_us()
         row = store.record(
             one, change.value, day=day, names=(by[0], by[1]), reason=why, now_us=now_us, confirmation=confirm
@@ -235,11 +251,6 @@ def _record(
     said = standing(one, day)
     if change is Change.ACTIVATE and said not in (Standing.IN_FORCE, Standing.UNCONFIRMED):
         note(f"by its own text `{one.name}` is {said.value} on that day and bars nobody until that changes")
-    if change is Change.ACTIVATE and packs is not None and (one.id, one.version) not in load_packs():
-        note(
-            f"`{one.name}` is in `{packs}` alone: gateways and commands need `--packs {packs}` or "
-            f"TIERGATE_PACKS={packs}; a gateway that runs without closes its classified tier after 5 s"
-        )
     if change is Change.ACTIVATE and _binds_no_model(one, data):
         note(f"`{data / 'models.toml'}` lists no model that `{one.name}` applies to: it binds nobody until it does")
 
@@ -353,13 +364,23 @@ def _say_pack(pack: RulePack) -> None:
 
 
 def _say_preview(shown: Preview) -> None:
+    from tiergate.admission.wanted_facts import MOST_SETTLED
+
     say(shown.table())
     for kind, counts in shown.counts.items():
         if counts:
             say(f"{kind}: {', '.join(f'{change} {count:,}' for change, count in counts.items())}")
     for row in shown.rows:
+        for text in row.would_settle:
+            say(f"{row.id} would be settled by {text}")
+    for row in shown.rows:
         for one in row.notes:
             note(f"{row.id}: {one}")
+    if shown.not_known > MOST_SETTLED:
+        note(
+            f"what would settle it was looked for at {MOST_SETTLED} of {shown.not_known:,} organisations that are not "
+            "known: name those that you want with --organisations"
+        )
     note(f"{counted(shown.flips, 'outcome')} would change at {moment(shown.at_us)}; by its text {shown.standing}")
 
 

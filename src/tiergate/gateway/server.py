@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from tiergate.admission.activations import ActivationStore
 from tiergate.admission.binding import unknown_names
 from tiergate.admission.credits import Credits
 from tiergate.admission.epochs import POLL_S, STALE_AFTER_S, EpochFeed, Reading
@@ -222,7 +223,7 @@ async def _serve(
     if told is not None:
         told(tiers_said(snapshot.models))
         programmes = {one.programme_id for one in Programmes(engine).every()}
-        packs = load_packs(settings.packs) if snapshot.listed.by_name else {}
+        packs = ActivationStore(engine).with_kept(load_packs(settings.packs)) if snapshot.listed.by_name else {}
         for line in unknown_names(snapshot.listed, packs, programmes):
             told(f"{FILE}: {line}")
     if ready is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -57,7 +57,7 @@ class TierGate:
         engine = Engine()
         self._cache = DecisionCache(engine)
         self._feed = feed
-        self._bound: dict[str, tuple[Standing, Standing]] = {}
+        self._bound: dict[tuple[str, str], tuple[Standing, Standing]] = {}
         self._gates = engine.by_code | {NOT_LISTED.code: NOT_LISTED}
 
     def decide(
@@ -100,8 +100,10 @@ class TierGate:
         """
         name = credential.credential_id
         standing = snapshot.standings.get(name) or _nothing_known(credential)
-        if _belongs(certificate, snapshot.proofs.get(name)):
-            standing = self._with_proof(standing)
+        proof = snapshot.proofs.get(name)
+        if proof is not None:
+            belongs = _belongs(certificate, proof)
+            standing = self._with_proof(standing, "bound" if belongs else "missing" if certificate is None else "other")
         epoch = snapshot.epochs.get(name, 0)
         claims = {kind: value for kind in _CLAIMS if (value := _claim(headers, kind)) is not None}
         purpose = claims.get("purpose")
@@ -119,14 +121,15 @@ class TierGate:
         decision = self._cache.decide(standing, model, request, epoch, snapshot.models.offers)
         return Ruling(decision, standing, model, JudgedRequest(request, claims), snapshot.facts_epoch)
 
-    def _with_proof(self, standing: Standing) -> Standing:
-        """The standing with the second proof that came along: the same object each time, for the cache."""
-        held = self._bound.get(standing.credential_id)
+    def _with_proof(self, standing: Standing, came: Literal["bound", "missing", "other"]) -> Standing:
+        """The standing with what came for a second proof: the same object each time, for the cache."""
+        key = standing.credential_id, came
+        held = self._bound.get(key)
         if held is None or held[0] is not standing:
             if len(self._bound) >= CAPACITY:
                 self._bound.clear()
-            held = standing, msgspec.structs.replace(standing, credential_bound=True)
-            self._bound[standing.credential_id] = held
+            changed = {"credential_bound": True} if came == "bound" else {"second_proof": came}
+            held = self._bound[key] = standing, msgspec.structs.replace(standing, **changed)
         return held[1]
 
     def gate(self, code: str) -> Gate | None:
@@ -155,6 +158,7 @@ def details_of(decision: TierDecision, public_url: str) -> dict[str, Any]:
                 "about": reason.about,
                 "missing": reason.gate.missing,
                 "change": reason.gate.change,
+                "would_settle": reason.would_settle,
                 "appeal": reason.gate.appeal,
                 "link": f"{public_url}/decisions/{reason.code}",
             }
