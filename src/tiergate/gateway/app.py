@@ -243,7 +243,7 @@ class Gateway:
 
         if model.tier != "classified":
             return judge(None).decision, None
-        admitted = await self._classified.decide(judge, asked, body, call.exchange_id)
+        admitted = await self._classified.decide(judge, asked, body, call.exchange_id, call.started_us)
         call.headers.append((b"x-tiergate-decision-id", admitted.decision_id.encode()))
         return admitted.decision, admitted.charge
 
