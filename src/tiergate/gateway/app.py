@@ -288,7 +288,7 @@ class Gateway:
             )  # fmt: skip
             return made is None or made.allowed
 
-        await self._listing.answer(scope, dialect, may, send)
+        await self._listing.answer(scope, dialect, holder, may, send)
 
     async def _notice(self, scope: Scope, verdict_id: str, send: Send) -> None:
         verdict = self.snapshot.notices.get(verdict_id)

@@ -47,6 +47,7 @@ from tiergate.settings import Settings
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
 FALLBACK: Final = b"x-tiergate-fallback"
+LIMITS_NOT_KNOWN: Final = "limits cannot be looked up right now, so the request is refused"
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
 
@@ -161,7 +162,7 @@ class Call:
         """
         self._charge = charge
         try:
-            if not self.surface.recorded or await self._admitted(ways.models, body, send):
+            if await self._admitted(ways.models if self.surface.recorded else (), body, send):
                 await self._ask(ways, headers, gone, send)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
@@ -181,8 +182,7 @@ class Call:
                 payer_of(exchange), models, demand_of(self._asked, body), exchange.started_at
             )
         except LedgerError:
-            message = "limits cannot be looked up right now, so the request is refused"
-            await self.refuse(send, 503, "limits_not_known", message, {}, (b"retry-after", b"1"))
+            await self.refuse(send, 503, "limits_not_known", LIMITS_NOT_KNOWN, {}, (b"retry-after", b"1"))
             return False
         if isinstance(admitted, Refusal):
             headers = as_raw(admitted.headers())
@@ -190,8 +190,11 @@ class Call:
                 send, admitted.status, admitted.code, admitted.message, admitted.details(), *headers
             )  # fmt: skip
             return False
-        self._ticket = admitted
         self.headers += limit_headers(self.surface.dialect, admitted, self._services.clock.now_us())
+        if models:
+            self._ticket = admitted
+        else:
+            admitted.release()  # no model answers, so there is nothing to settle
         return True
 
     async def _ask(self, ways: Ways, headers: RawHeaders, gone: asyncio.Future[None], send: Send) -> None:
