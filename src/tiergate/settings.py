@@ -37,6 +37,9 @@ class Settings(BaseSettings):
 
     upstream_url: str | None = Field(None, description="API that answers where no file has routes, with /v1.")
     upstream_dialect: Dialect = Field("openai", description="Whose API the upstream speaks: `openai`, `anthropic`.")
+    upstream_stream_usage: bool = Field(
+        True, description="Ask for the usage of streams by stream_options; an upstream that refuses it: estimated."
+    )
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")

@@ -36,6 +36,11 @@ class FaultyUpstream(ThreadingHTTPServer):
         self.times: Counter[str] = Counter()
         self.address = f"http://127.0.0.1:{self.server_port}"
 
+    @property
+    def questions(self) -> list[str]:
+        """The last messages that came, oldest first."""
+        return [str(asked["messages"][-1]["content"]) for asked in self.asked]
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Callers that hang up are what it is for."""
 
@@ -59,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append(asked)
-        question = str(asked["messages"][-1]["content"])
+        question = self.server.questions[-1]
         self.server.times[question] += 1
         fault = question.partition(" ")[0]
         if fault == "busy" or (fault == "busy-once" and self.server.times[question] == 1):

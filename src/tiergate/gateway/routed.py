@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tiergate.errors import InputError
-from tiergate.gateway.dialects.bodies import with_one_model
+from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import Asked
 from tiergate.gateway.dialects.surfaces import Surface
 from tiergate.gateway.metered import demand_of
@@ -115,6 +115,8 @@ class Routing:
             adapter = surface.adapters[one.upstream.dialect]
             named = msgspec.structs.replace(asked, model=one.upstream_model)
             sent = adapter.request(with_one_model(body, named, surface.fields), named)
+            if not one.upstream.stream_usage:
+                sent = without_stream_options(sent)
             return Way(upstreams[one.upstream.name][1], adapter, sent, one.name)
 
         return RoutedWays(route, way)
