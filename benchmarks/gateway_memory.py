@@ -60,7 +60,7 @@ def request(door: Door, kind: str, number: int, keys: list[str], others: int) ->
     body: dict[str, Any] = {
         "model": f"model-{name % 20_000}",
         "messages": [{"role": "user", "content": f"What is tin, number {number}? " * 8}],
-        "user": f"user-{name // 50}",
+        "user": f"user-{name // 25_000}",
     }
     if kind in ("stream", "left"):
         body |= {"stream": True, "max_tokens": 12, "seed": 20 if kind == "left" else 0}
@@ -136,6 +136,7 @@ async def measured(folder: Path, rounds: list[range], others: int, **settings: s
             await ask_all(Door(said, (), ""), keys, numbers, others, ended)
             await asyncio.sleep(1)  # what is under way ends
             found.append(await asyncio.to_thread(process.memory_mb))
+            print(f"{ended.total():,} requests, {found[-1]:.0f} MB", file=sys.stderr, flush=True)
         server.close()
     return found, ended
 
