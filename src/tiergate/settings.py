@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tiergate.errors import SettingsError
 from tiergate.records.schema import Retention
 
 Dialect = Literal["openai", "anthropic"]
@@ -112,3 +115,17 @@ class Settings(BaseSettings):
         for network in value:
             ipaddress.ip_network(network)
         return value
+
+
+def refuse_unknown(kind: type[BaseSettings], environment: Mapping[str, str], *, others: str = "") -> None:
+    """Refuse variables of the prefix of ``kind`` that are no setting: one that is misspelt, or was renamed, would be
+    passed over. Those that begin with ``others`` are somebody else's. Raises `SettingsError`."""
+    prefix = str(kind.model_config["env_prefix"])
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    for name in sorted(environment):
+        said = name.upper()
+        if not said.startswith(prefix) or said in known or (others and said.startswith(others)):
+            continue
+        close = difflib.get_close_matches(said, known, 1, cutoff=0.8)
+        hint = f"did you mean `{close[0]}`?" if close else f"leave `{prefix}` to settings"
+        raise SettingsError(f"there is no setting `{name}`: {hint}")
