@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -395,7 +396,7 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
 def test_a_wrong_setting_is_a_sentence_and_exit_code_2(settings: dict[str, str], said: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tiergate", "serve"],
-        env=settings,
+        env=settings | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         cwd=tmp_path,
         capture_output=True,
         text=True,
