@@ -117,14 +117,17 @@ class Settings(BaseSettings):
         return value
 
 
-def refuse_unknown(kind: type[BaseSettings], environment: Mapping[str, str], *, others: str = "") -> None:
+def refuse_unknown(kind: type[BaseSettings], environment: Mapping[str, str], *others: str) -> None:
     """Refuse variables of the prefix of ``kind`` that are no setting: one that is misspelt, or was renamed, would be
-    passed over. Those that begin with ``others`` are somebody else's. Raises `SettingsError`."""
+    passed over. ``others`` are variables that are read elsewhere, by name, or by a prefix with `_` at its end. Raises
+    `SettingsError`."""
     prefix = str(kind.model_config["env_prefix"])
     known = {f"{prefix}{name}".upper() for name in kind.model_fields}
     for name in sorted(environment):
         said = name.upper()
-        if not said.startswith(prefix) or said in known or (others and said.startswith(others)):
+        if not said.startswith(prefix) or said in known or said in others:
+            continue
+        if any(other.endswith("_") and said.startswith(other) for other in others):
             continue
         close = difflib.get_close_matches(said, known, 1, cutoff=0.8)
         hint = f"did you mean `{close[0]}`?" if close else f"leave `{prefix}` to settings"

@@ -384,7 +384,7 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_PORT": "70000"}, "`port`"),
         ({"TIERGATE_UPSTRAEM_URL": "http://x/v1"}, "did you mean `TIERGATE_UPSTREAM_URL`?"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "tiergate_xyz": "1"}, "leave `TIERGATE_` to settings"),
-        ({"TIERGATE_CONTROL_PORT": "1"}, "`upstream_url`"),
+        ({"TIERGATE_CONTROL_PORT": "1", "TIERGATE_LOG": "text"}, "`upstream_url`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_MAX_BODY_BYTES": "0"}, "`max_body_bytes`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": '["10.0.0.0/99"]'}, "`trusted_proxies`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": "10.0.0.1, x"}, "trusted_proxies"),

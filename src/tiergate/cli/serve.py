@@ -34,7 +34,7 @@ def serve(
     from tiergate.gateway.server import serve as run_gateway
     from tiergate.settings import Settings, refuse_unknown
 
-    refuse_unknown(Settings, os.environ, others="TIERGATE_CONTROL_")
+    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK")
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
         "packs": packs,
