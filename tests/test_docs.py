@@ -263,3 +263,10 @@ def test_the_page_on_routing_has_every_field_header_and_code_and_its_example_is_
     assert len(codes) > 10
     assert [name for name in (*fields, *codes) if f"`{name}`" not in page] == []
     assert [name for name in headers if name not in page] == []
+
+
+def test_what_holds_an_outcome_of_a_fault_is_there() -> None:
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if f"def {name}(" not in written] == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tiergate.errors import SettingsError
 from tiergate.records.schema import Retention
 
 Dialect = Literal["openai", "anthropic"]
@@ -37,6 +40,9 @@ class Settings(BaseSettings):
 
     upstream_url: str | None = Field(None, description="API that answers where no file has routes, with /v1.")
     upstream_dialect: Dialect = Field("openai", description="Whose API the upstream speaks: `openai`, `anthropic`.")
+    upstream_stream_usage: bool = Field(
+        True, description="Ask for the usage of streams by stream_options; an upstream that refuses it: estimated."
+    )
     upstream_api_key: SecretStr | None = Field(None, description="Key for the upstream; callers never see it.")
     provider: str | None = Field(None, description="Name of the upstream in the exchange log.")
     connect_timeout_s: float = Field(10.0, gt=0, description="Longest wait for a connection to the upstream.")
@@ -109,3 +115,20 @@ class Settings(BaseSettings):
         for network in value:
             ipaddress.ip_network(network)
         return value
+
+
+def refuse_unknown(kind: type[BaseSettings], environment: Mapping[str, str], *others: str) -> None:
+    """Refuse variables of the prefix of ``kind`` that are no setting: one that is misspelt, or was renamed, would be
+    passed over. ``others`` are variables that are read elsewhere, by name, or by a prefix with `_` at its end. Raises
+    `SettingsError`."""
+    prefix = str(kind.model_config["env_prefix"])
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    for name in sorted(environment):
+        said = name.upper()
+        if not said.startswith(prefix) or said in known or said in others:
+            continue
+        if any(other.endswith("_") and said.startswith(other) for other in others):
+            continue
+        close = difflib.get_close_matches(said, known, 1, cutoff=0.8)
+        hint = f"did you mean `{close[0]}`?" if close else f"leave `{prefix}` to settings"
+        raise SettingsError(f"there is no setting `{name}`: {hint}")

@@ -39,7 +39,8 @@ def listening(app: Any, listener: socket.socket) -> Iterator[None]:
 
 
 def loopback() -> tuple[socket.socket, str]:
-    listener = socket.socket()
+    # asyncio turns Nagle's algorithm off only for what says that it is TCP; with it each answer may wait 40 ms.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     return listener, f"http://localhost:{listener.getsockname()[1]}"

@@ -69,6 +69,24 @@ def test_a_token_that_is_revoked_expired_or_mistyped_opens_nothing(control: Cont
     assert refused.json()["what_to_do"] == "send `Authorization: Bearer tgo_...`, or sign in"
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["' OR '1'='1' --", "tgo_' OR 1=1 --", "tgo_%", "*", "tgo_\\' UNION SELECT token_hash FROM operator_tokens --"],
+)
+def test_no_token_is_a_query(control: Control, token: str) -> None:
+    control.operator(Role.ADMINISTRATOR)
+    assert control.with_token(token).get("/v1/operators").status_code == 401
+    for path in (f"/v1/memberships/{token}", f"/v1/grants/{token}"):
+        assert control.client(Role.AUDITOR).get(path).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["host", "x-forwarded-host", "x-original-url", "x-rewrite-url", "forwarded"])
+@pytest.mark.parametrize("value", ["/healthz", "localhost", "127.0.0.1", "host=localhost", "evil.example/healthz?"])
+def test_no_header_says_another_path_or_that_somebody_is_known(control: Control, name: str, value: str) -> None:
+    refused = control.with_token(None).get("/v1/operators", headers={name: value})
+    assert refused.status_code == 401, refused.text
+
+
 def test_an_operator_who_ended_opens_nothing(control: Control) -> None:
     operator_id, secret = control.operator(Role.AUDITOR)
     assert control.services.operators.end(operator_id, NOW)

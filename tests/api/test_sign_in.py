@@ -202,6 +202,21 @@ def test_a_person_is_known_by_subject_and_an_address_that_changes_hands_opens_no
     assert sign_in(control, control.with_token(None)).json()["code"] == "no_operator"
 
 
+def test_a_subject_of_another_provider_is_somebody_else(control: Control, provider: Provider) -> None:
+    assert sign_in(control, control.with_token(None)).status_code == 200
+    listener, address = loopback()
+    other = Provider(issuer=address, claims={"email": "eve@example.com"})
+    with (
+        listening(other.app(), listener),
+        running(control.services.settings.data, oidc_issuer=address, oidc_client_id="control") as moved,
+    ):
+        eve = moved.with_token(None)
+        assert sign_in(moved, eve).json()["code"] == "no_operator"
+        assert eve.get("/v1/session").status_code == 401
+    # What was learnt of the first provider's keys and people holds for it alone, and still does.
+    assert sign_in(control, control.with_token(None)).status_code == 200
+
+
 def test_an_answer_counts_once_in_its_own_browser_and_not_too_late(control: Control, provider: Provider) -> None:
     def begun(browser: httpx2.Client) -> str:
         there = browser.get("/v1/sign-in").headers["location"]

@@ -14,8 +14,10 @@ import openai
 import pytest
 from benchmarks.gateway_crash import Server, gateway, issue_keys, mock_upstream, serving
 
+from tiergate.admission.models import FILE as MODELS
 from tiergate.clock import HOUR, SystemClock
 from tiergate.database import open_database
+from tiergate.gateway.routing.reload import FILE as ROUTES
 from tiergate.ledger.log import read_log
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
 from tiergate.parties.registry import Registry
@@ -163,3 +165,28 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Deployed]]:
     """Starts a gateway of the test's own: `start(upstream, **settings)`."""
     with ExitStack() as stack:
         yield lambda upstream, **settings: stack.enter_context(deployed(tmp_path, upstream, **settings))
+
+
+Start = Callable[..., Deployed]
+
+
+@pytest.fixture(scope="module")
+def start_routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts a gateway by a file of routes, without an upstream in its settings: `start(routes, models.toml)`."""
+    with ExitStack() as stack:
+
+        def start(text: str, models: str = "", accounts: int = 40) -> Deployed:
+            folder = tmp_path_factory.mktemp("routed")
+            data, output = folder / "data", folder / "gateway.out"
+            keys = issue_keys(data, accounts)
+            (data / ROUTES).write_text(text)
+            if models:
+                (data / MODELS).write_text(models)
+            engine = open_database(data / "control.sqlite")
+            stack.callback(engine.dispose)
+            arguments = ["-m", "tiergate", "serve", "--data", str(data), "--port", "0"]
+            server = stack.enter_context(serving(arguments, output, {"SOUND_KEY": "sk-inside"}))
+            registry = Registry(engine, load_or_create_pepper(data / "pepper"))
+            return Deployed(server, data, output, registry, VerdictStore(engine), keys)
+
+        yield start

@@ -122,7 +122,12 @@ def test_unknown_fields_reach_the_upstream_and_the_callers_key_does_not(
     assert (b"authorization:" in head, b"openai-beta" in head) == (dialect == "openai",) * 2
 
 
-@pytest.mark.parametrize("key", ["tg_wrong", "sk-upstream-must-stay-inside", "ключ".encode().decode("latin-1")])
+INJECTIONS = ("' OR '1'='1' --", "tg_' OR 1=1 --", "tg_%", "*", "tg_\\' UNION SELECT token_hash FROM credentials --")
+
+
+@pytest.mark.parametrize(
+    "key", ["tg_wrong", "sk-upstream-must-stay-inside", "ключ".encode().decode("latin-1"), *INJECTIONS]
+)
 def test_a_wrong_key_is_refused_in_openais_words(plain: Deployed, key: str) -> None:
     connection = HTTPConnection("127.0.0.1", plain.port)
     connection.request("POST", "/v1/chat/completions", "{}", {"Authorization": f"Bearer {key}".encode("latin-1")})

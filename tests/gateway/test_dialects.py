@@ -132,7 +132,8 @@ def chat(*messages: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_what_is_read_of_a_chat_completion_request() -> None:
-    parts = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "two"}]
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    parts = [{"type": "text", "text": "one"}, image, image, {"type": "text", "text": "two"}]
     tools = [{"type": "function", "function": {"name": "f"}}, {"type": "custom"}, {"custom": {"name": "g"}}]
     asked = openai_chat.read_request(
         chat(
@@ -150,7 +151,8 @@ def test_what_is_read_of_a_chat_completion_request() -> None:
     )
     assert (asked.system_text, asked.prompt_text, asked.tool_names) == ("be brief", "one\ntwo\n42", ["f", "g"])
     assert (asked.max_tokens, asked.answers, asked.end_user, asked.message_count) == (9, 2, "end-1", 4)
-    assert (asked.needs_tools, asked.needs_vision, asked.needs_structure) == (True, True, True)
+    assert (asked.needs_tools, asked.needs_structure) == (True, True)
+    assert asked.images == [len(json.dumps(image["image_url"]))] * 2
 
 
 def test_results_of_tools_that_were_answered_before_are_no_prompt() -> None:
@@ -233,7 +235,7 @@ def test_what_is_read_of_a_request_for_a_message() -> None:
     assert (asked.system_text, asked.prompt_text) == ("be brief\nbe kind", "one\nT\ndoc\n42\nS\nfound")
     assert (asked.tool_names, asked.tool_models) == (["f", "a"], ["wiser"])
     assert (asked.max_tokens, asked.end_user, asked.message_count) == (9, "end-1", 4)
-    assert (asked.needs_tools, asked.needs_vision, asked.needs_structure) == (True, True, True)
+    assert (asked.needs_tools, asked.images, asked.needs_structure) == (True, [len('"AAAA"')], True)
     body = b'{"model": "m", "system": "s", "messages": [{"role": "user", "content": "hm"}]}'
     plain = anthropic_messages.read_count_request(body)
     assert (plain.prompt_text, plain.system_text, plain.answers) == ("hm", "s", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -117,6 +118,28 @@ def test_odd_requests_get_an_answer_and_the_next_one_is_recorded(plain: Deployed
     assert len(plain.rows(odd.account_id)) == (status == 200)
     customer.ask()
     assert len(plain.rows(customer.account_id)) == 1
+
+
+TARGETS = [
+    "/v1/models", "//v1/models", "/healthz/../v1/models", "/v1/./models", "/%76%31/models", "/V1/models", "/v1/models/",
+    "/v1/models;/healthz", "/v1/models%00/healthz", "/v1/models?/healthz", "/verdicts/../v1/models",
+    "http://localhost/v1/models", "http://localhost/healthz/../v1/models", "*",
+]  # fmt: skip
+SAYING = ["Host: localhost", "X-Forwarded-Host: localhost", "X-Original-URL: /healthz", "X-Rewrite-URL: /healthz",
+          "X-Forwarded-For: 127.0.0.1", "X-HTTP-Method-Override: GET"]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_spelling_of_a_path_or_host_goes_past_the_key(plain: Deployed, method: str) -> None:
+    for target in TARGETS:
+        for header in SAYING:
+            host = "" if header.startswith("Host") else "Host: tiergate\r\n"
+            asked = f"{method} {target} HTTP/1.1\r\n{host}{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", plain.port), GIVE_UP_S) as connection:
+                connection.sendall(asked.encode())
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert answer.split(b" ", 2)[1] in (b"400", b"401", b"404"), (target, header, answer)
+            assert b"model-small" not in answer
 
 
 @pytest.mark.parametrize("header", [b"X-Session-Id: a\r\n b", b"X-Session-Id: a\nb: c", b"X-\rSession: 1", b": none"])
@@ -359,6 +382,9 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
         ({"TIERGATE_UPSTREAM_URL": "file:///etc/passwd"}, "http or https"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_ROUTES": "absent.yaml"}, "there is no `absent.yaml`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_PORT": "70000"}, "`port`"),
+        ({"TIERGATE_UPSTRAEM_URL": "http://x/v1"}, "did you mean `TIERGATE_UPSTREAM_URL`?"),
+        ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "tiergate_xyz": "1"}, "leave `TIERGATE_` to settings"),
+        ({"TIERGATE_CONTROL_PORT": "1", "TIERGATE_LOG": "text"}, "`upstream_url`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_MAX_BODY_BYTES": "0"}, "`max_body_bytes`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": '["10.0.0.0/99"]'}, "`trusted_proxies`"),
         ({"TIERGATE_UPSTREAM_URL": "http://x/v1", "TIERGATE_TRUSTED_PROXIES": "10.0.0.1, x"}, "trusted_proxies"),
@@ -370,7 +396,7 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
 def test_a_wrong_setting_is_a_sentence_and_exit_code_2(settings: dict[str, str], said: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tiergate", "serve"],
-        env=settings,
+        env=settings | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         cwd=tmp_path,
         capture_output=True,
         text=True,

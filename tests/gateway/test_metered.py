@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 from benchmarks.gateway_crash import gateway, serving
@@ -135,6 +136,33 @@ def test_no_surface_goes_past_a_limit(priced: Deployed) -> None:
     assert [(status, code) for status, code, _ in told] == [(429, "requests_limited")] * 4
     assert all(1 <= int(headers["retry-after"]) <= 60 for _, _, headers in told)
     assert priced.rows("acct-201")[-1]["status"] == 429
+
+
+def test_what_no_model_answers_counts_as_a_request_and_needs_no_money(upstream: str, tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    database = open_database(folder / "data" / "control.sqlite")
+    for subject, measure, amount in (
+        ("acct-201", "usd/day", 0), ("acct-201", "tokens/minute", 0), ("acct-202", "requests/minute", 4)
+    ):  # fmt: skip
+        limit = Limit(scope="account", subject=subject, measure=measure, amount=amount)  # type: ignore[arg-type]
+        LimitStore(database).put(limit, author="ann", now_us=now_us())
+    database.dispose()
+    with deployed(folder, upstream, upstream_dialect="anthropic") as started:
+        ways: list[Callable[[anthropic.Anthropic], Any]] = [
+            lambda client: client.messages.count_tokens(
+                model="model-small", messages=[{"role": "user", "content": "x"}]
+            ),
+            lambda client: client.models.list(),
+            lambda client: client.models.retrieve("model-small"),
+        ]
+        for number in (201, 202):
+            client = anthropic.Anthropic(base_url=started.address, api_key=started.keys[number], max_retries=0)
+            allowed = 1 if number == 201 else 4
+            for at in range(allowed):
+                ways[at % 3](client)
+            for way in ways:
+                with pytest.raises(anthropic.RateLimitError, match="requests"):
+                    way(client)
 
 
 def test_a_budget_holds_across_two_gateways_and_spend_is_the_sum_of_exchanges(

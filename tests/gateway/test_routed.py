@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from benchmarks.gateway_crash import issue_keys, serving
 
-from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed
+from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed, Start
 from tests.gateway.sdk_callers import Chat, Messages, Responses, SdkCaller
-from tiergate.admission.models import FILE as MODELS
-from tiergate.database import open_database
 from tiergate.gateway.routing.reload import FILE as ROUTES
-from tiergate.ledger.verdicts import VerdictStore
-from tiergate.parties.registry import Registry
-from tiergate.parties.tokens import load_or_create_pepper
 
 NOBODY = "http://127.0.0.1:9"
 """A port that nobody listens on."""
@@ -46,30 +40,6 @@ groups:
   dead: {{candidates: [gone], max_attempts: 1}}
   text: {{candidates: [wise]}}
 """
-
-Start = Callable[..., Deployed]
-
-
-@pytest.fixture(scope="module")
-def start_routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts a gateway by a file of routes, without an upstream in its settings."""
-    with ExitStack() as stack:
-
-        def start(text: str, models: str = "", accounts: int = 40) -> Deployed:
-            folder = tmp_path_factory.mktemp("routed")
-            data, output = folder / "data", folder / "gateway.out"
-            keys = issue_keys(data, accounts)
-            (data / ROUTES).write_text(text)
-            if models:
-                (data / MODELS).write_text(models)
-            engine = open_database(data / "control.sqlite")
-            stack.callback(engine.dispose)
-            arguments = ["-m", "tiergate", "serve", "--data", str(data), "--port", "0"]
-            server = stack.enter_context(serving(arguments, output, {"SOUND_KEY": "sk-inside"}))
-            registry = Registry(engine, load_or_create_pepper(data / "pepper"))
-            return Deployed(server, data, output, registry, VerdictStore(engine), keys)
-
-        yield start
 
 
 @pytest.fixture(scope="module")

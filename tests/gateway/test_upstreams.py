@@ -221,6 +221,32 @@ def test_a_name_for_a_metadata_service_is_not_asked() -> None:
     run(test())
 
 
+async def hello_once(raw: Raw) -> None:
+    await raw.request()
+    await raw.send(HELLO.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"))
+
+
+def test_a_name_that_leads_inside_the_second_time_is_not_asked() -> None:
+    """DNS rebinding: what was checked once is no reason to trust what the name leads to later."""
+    found = ["127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254"]
+
+    async def test() -> None:
+        async with serving(hello_once, host="api.example.com") as (upstream, server):
+            loop = asyncio.get_running_loop()
+
+            async def look_up(host: str, port: int, **_: Any) -> list[Any]:
+                assert host == "api.example.com"
+                return [(0, 0, 0, "", (found.pop(0), port))]
+
+            loop.getaddrinfo = look_up  # type: ignore[method-assign, assignment]
+            assert await ask(upstream) == b"hello"
+            for _ in range(2):
+                assert "not asked" in await fails(upstream)
+            assert (server.taken, found) == (1, [])
+
+    asyncio.run(asyncio.wait_for(test(), 4 * GIVE_UP_S))
+
+
 async def silent(raw: Raw) -> None:
     await raw.until_closed()
 

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from tiergate.api import account, appeals, decisions, grants, members, packs, scim
 from tiergate.api.openapi import PATH, document
@@ -50,11 +50,13 @@ def control_app(services: Services) -> Starlette:
 async def _no_such_way(request: Request, error: HTTPException) -> Response:
     where = f"{request.method} {request.url.path[:200]}"
     if error.status_code == 405:
-        problem = ProblemError(405, "method_not_allowed", f"there is no {where} here", f"see {PATH}")
-    else:
-        problem = ProblemError(404, "not_found", f"there is no {where} here", f"see {PATH}")
-    problem.headers.update(error.headers or {})
-    return response(problem)
+        # Starlette names the methods of the first route alone, and each operation is a route (RFC 9110, 15.5.6).
+        routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+        allow = ", ".join(sorted(method for route in routes for method in route.methods))
+        return response(
+            ProblemError(405, "method_not_allowed", f"there is no {where} here", f"see {PATH}", allow=allow)
+        )
+    return response(ProblemError(404, "not_found", f"there is no {where} here", f"see {PATH}"))
 
 
 async def _fault(_request: Request, _error: Exception) -> Response:

@@ -18,9 +18,10 @@ PATH: Final = "/openapi.json"
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document, as JSON. Schemas are JSON Schema 2020-12, which OpenAPI 3.1 takes as it is."""
-    kinds = [Problem]
+    kinds: list[Any] = []
     for operation in operations:
-        kinds += [kind for kind in (operation.takes, operation.query, _given(operation)) if kind is not None]
+        named = (operation.takes, operation.query, operation.refuses, _given(operation))
+        kinds += [kind for kind in named if kind is not None]
     unique = {repr(kind): kind for kind in kinds}
     schemas, components = msgspec.json.schema_components(unique.values(), ref_template="#/components/schemas/{name}")
     by_kind = dict(zip(unique, schemas, strict=True))
@@ -58,7 +59,7 @@ def _described(operation: Operation, schemas: dict[str, Any], components: dict[s
             str(operation.status): _answer(operation, schemas),
             "default": {
                 "description": "A refusal that says what to do",
-                "content": {KIND: {"schema": schemas[repr(Problem)]}},
+                "content": {_refusal_type(operation): {"schema": schemas[repr(operation.refuses)]}},
             },
         },
         "security": [{"token": []}, {"session": []}] if operation.needs_somebody else [],
@@ -82,6 +83,10 @@ def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if given is not None:
         answer["content"] = {operation.media_type: {"schema": schemas[repr(given)]}}
     return answer
+
+
+def _refusal_type(operation: Operation) -> str:
+    return KIND if operation.refuses is Problem else operation.media_type
 
 
 def _given(operation: Operation) -> Any:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from tiergate.api.idempotency import fingerprint
 from tiergate.api.operators import Operator, Permission
 from tiergate.api.passkeys import TICKET_HEADER, action_hash
-from tiergate.api.problems import ProblemError, from_error, response
+from tiergate.api.problems import Problem, ProblemError, from_error, response
 from tiergate.api.services import Services
 from tiergate.errors import TiergateError
 
@@ -36,7 +36,8 @@ class Operation:
     ``permission`` None lets anybody in who is ``known`` (an operator), and everybody where that is False. ``takes``
     and ``query`` are Structs of the body and the query; ``gives`` is what the handler returns, None for no body, a
     `Response` subclass where the handler builds the answer itself. ``step_up`` says when a passkey is asked for;
-    ``shown_once`` that the answer is a secret, never kept to be given again.
+    ``shown_once`` that the answer is a secret, never kept to be given again. ``refuse`` makes the answer of a refusal,
+    whose body is a ``refuses``.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Operation:
     shown_once: bool = False
     media_type: str = "application/json"
     refuse: Callable[[ProblemError], Response] = response
+    refuses: Any = Problem
 
     @property
     def described_path(self) -> str:

@@ -74,6 +74,15 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
     Resources: list[User]
 
 
+class ScimError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A refusal (RFC 7644, section 3.12). ``status`` is a text there."""
+
+    schemas: list[str]
+    status: str
+    detail: str
+    scimType: str | None = None  # noqa: N815
+
+
 class UsersQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which users are wanted. ``filter``: `userName eq "..."` and no other. ``startIndex`` counts from 1."""
 
@@ -112,9 +121,7 @@ class ServiceProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
 def refuse(error: ProblemError) -> Response:
     """An error as SCIM has it (RFC 7644, section 3.12)."""
     status = 400 if error.problem.status == 422 else error.problem.status
-    body: dict[str, Any] = {"schemas": [_ERROR], "status": str(status), "detail": error.problem.detail}
-    if status in _TYPES:
-        body["scimType"] = _TYPES[status]
+    body = ScimError(schemas=[_ERROR], status=str(status), detail=error.problem.detail, scimType=_TYPES.get(status))
     return Response(msgspec.json.encode(body), status, error.headers | {"cache-control": "no-store"}, KIND)
 
 
@@ -291,6 +298,7 @@ def _operation(method: str, path: str, name: str, summary: str, **more: Any) -> 
         permission=Permission.PROVISION,
         media_type=KIND,
         refuse=refuse,
+        refuses=ScimError,
         **more,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,9 @@ def control(
 
     from tiergate.api.server import serve_control
     from tiergate.api.settings import ControlSettings
+    from tiergate.settings import refuse_unknown
 
+    refuse_unknown(ControlSettings, os.environ)
     given: dict[str, Any] = {"data": data, "host": host, "port": port, "public_url": public_url}
     try:
         settings = ControlSettings(**{name: value for name, value in given.items() if value is not None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,8 +32,9 @@ def serve(
     from pydantic import ValidationError
 
     from tiergate.gateway.server import serve as run_gateway
-    from tiergate.settings import Settings
+    from tiergate.settings import Settings, refuse_unknown
 
+    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK")
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
         "packs": packs,

@@ -17,7 +17,7 @@ from tiergate.gateway.callers import CallerReader, presented_key
 from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.classified import ClassifiedTier
-from tiergate.gateway.dialects.bodies import with_one_model
+from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import UNREADABLE, Asked
 from tiergate.gateway.dialects.errors import error_body
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
@@ -140,6 +140,8 @@ class Gateway:
             if tiers_in_force or self._services.metering.meter.prices.in_force:
                 body = with_one_model(body, asked, surface.fields)
             upstream_body = adapter.request(body, asked)
+            if not self._settings.upstream_stream_usage:
+                upstream_body = without_stream_options(upstream_body)
         except InputError as error:
             await call.fail(send, 400, "invalid_request", str(error))
             return
@@ -243,7 +245,7 @@ class Gateway:
 
         if model.tier != "classified":
             return judge(None).decision, None
-        admitted = await self._classified.decide(judge, asked, body, call.exchange_id)
+        admitted = await self._classified.decide(judge, asked, body, call.exchange_id, call.started_us)
         call.headers.append((b"x-tiergate-decision-id", admitted.decision_id.encode()))
         return admitted.decision, admitted.charge
 
@@ -288,7 +290,7 @@ class Gateway:
             )  # fmt: skip
             return made is None or made.allowed
 
-        await self._listing.answer(scope, dialect, may, send)
+        await self._listing.answer(scope, dialect, holder, may, send)
 
     async def _notice(self, scope: Scope, verdict_id: str, send: Send) -> None:
         verdict = self.snapshot.notices.get(verdict_id)

@@ -47,6 +47,7 @@ from tiergate.settings import Settings
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
 FALLBACK: Final = b"x-tiergate-fallback"
+LIMITS_NOT_KNOWN: Final = "limits cannot be looked up right now, so the request is refused"
 CLIENT_GONE: Final = 499
 """Status recorded when the caller hung up before the answer (nginx's number; no standard has one)."""
 
@@ -161,7 +162,7 @@ class Call:
         """
         self._charge = charge
         try:
-            if not self.surface.recorded or await self._admitted(ways.models, body, send):
+            if await self._admitted(ways.models if self.surface.recorded else (), body, send):
                 await self._ask(ways, headers, gone, send)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
@@ -181,8 +182,7 @@ class Call:
                 payer_of(exchange), models, demand_of(self._asked, body), exchange.started_at
             )
         except LedgerError:
-            message = "limits cannot be looked up right now, so the request is refused"
-            await self.refuse(send, 503, "limits_not_known", message, {}, (b"retry-after", b"1"))
+            await self.refuse(send, 503, "limits_not_known", LIMITS_NOT_KNOWN, {}, (b"retry-after", b"1"))
             return False
         if isinstance(admitted, Refusal):
             headers = as_raw(admitted.headers())
@@ -190,8 +190,11 @@ class Call:
                 send, admitted.status, admitted.code, admitted.message, admitted.details(), *headers
             )  # fmt: skip
             return False
-        self._ticket = admitted
         self.headers += limit_headers(self.surface.dialect, admitted, self._services.clock.now_us())
+        if models:
+            self._ticket = admitted
+        else:
+            admitted.release()  # no model answers, so there is nothing to settle
         return True
 
     async def _ask(self, ways: Ways, headers: RawHeaders, gone: asyncio.Future[None], send: Send) -> None:
@@ -254,7 +257,7 @@ class Call:
             ways.answered(status)
             ways.ended(said.usage.output_tokens if said.usage else None)
             seen = seen_whole(self._asked, said.usage, said.text, body)
-        await self._record_answer(
+        cost = await self._record_answer(
             status,
             way,
             said.usage,
@@ -263,7 +266,7 @@ class Call:
             response_model=said.model,
             response_text=said.text if self._keep_text else None,
         )
-        await self._settle(status, said.usage)
+        await self._settle(status, cost, said.usage)
         headers = returned_headers(answer)
         if passed is not body:
             headers = [JSON_TYPE, *(header for header in headers if header[0] != b"content-type")]
@@ -309,17 +312,17 @@ class Call:
             raise ClientGoneError
         await send({"type": "http.response.body", "body": rest, "more_body": False})
 
-    async def _settle(self, status: int, usage: Usage | None, tokens_seen: int = 0) -> None:
+    async def _settle(self, status: int, cost: int | None, usage: Usage | None, tokens_seen: int = 0) -> None:
         """Charge an answer before it is whole in the caller's hands. An error of the upstream's costs nothing."""
         if self._charge is not None and self.surface.recorded and status < 400:
-            await self._charge.settle(usage, tokens_seen)
+            await self._charge.settle(cost, usage, tokens_seen)
 
     async def _record_stream(
         self, status: int, way: Way, stream: EventStream, finish: str | None, begun: Metered | None
     ) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
-            await self._record_answer(
+            cost = await self._record_answer(
                 status,
                 way,
                 stream.usage,
@@ -331,7 +334,7 @@ class Call:
             )
             # What a stream says of its use on the way is not yet all: whoever hangs up must not pay for less.
             usage = None if finish == "client_disconnected" else stream.usage
-            await self._settle(status, usage, stream.pieces)
+            await self._settle(status, cost, usage, stream.pieces)
         except LedgerError as error:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
@@ -339,21 +342,24 @@ class Call:
     async def _record_answer(
         self, status: int, way: Way, usage: Usage | None, seen: Seen | None, begun: Metered | None = None,
         **fields: Any,
-    ) -> None:  # fmt: skip
+    ) -> int | None:  # fmt: skip
         """Record an answer with what it used and cost, which is settled before and taken back where the record fails.
+        The cost in micro-dollars; None where nothing is priced, and of an error.
 
         :param seen: what passed of it, None for an error; ``begun``: what its beginning is on record with.
         """
         ticket = self._ticket
         if ticket is None or seen is None:
             await self.record(status, **fields, **_tokens(usage))
-            return
-        columns = ticket.settle(seen, way.model).columns()
+            return None
+        charge = ticket.settle(seen, way.model)
+        columns = charge.columns()
         try:
             await self.record(status, **fields, **columns)
         except LedgerError:
             ticket.void((begun.cost_micro_usd if begun is not None else None) or 0)
             raise
+        return charge.cost_micro_usd
 
 
 def _tokens(usage: Usage | None) -> dict[str, int | None]:

@@ -20,58 +20,62 @@ from tiergate.admission.credits import Credits
 from tiergate.admission.known_facts import GrantFact, ModelFact, Standing
 from tiergate.clock import Clock
 from tiergate.errors import LedgerError, StateError, TiergateError
-from tiergate.gateway.dialects.common import Asked, Usage
+from tiergate.gateway.dialects.common import Usage
+from tiergate.gateway.metering.prices import PriceTable, Tariff
+from tiergate.gateway.metering.usage import Demand
+from tiergate.gateway.metering.usage import Usage as Used
 
 R = TypeVar("R")
 INPUT_PRICE: Final = 15_000_000
 OUTPUT_PRICE: Final = 75_000_000
-"""Micro-dollars for a million tokens where `models.toml` states none: above what the dearest public models cost."""
-
-OUTPUT_TOKENS: Final = 4_096
-"""Tokens of an answer to set credit aside for, where the request sets no limit."""
+"""Micro-dollars for a million tokens where nobody states a price: above what the dearest public models cost."""
 
 Work = Callable[[sa.Connection], object]
 _log = logging.getLogger(__name__)
 
 
-def estimate(model: ModelFact, asked: Asked, body_bytes: int) -> int:
-    """What a request may cost, in micro-dollars: no text has more tokens than bytes.
-
-    Of two limits the larger counts, and one below 1 is none: upstreams differ in what they make of either.
-    """
-    output = max((limit if limit > 0 else OUTPUT_TOKENS for limit in asked.limits), default=OUTPUT_TOKENS)
-    return min(max(1, cost(model, body_bytes, output * asked.answers)), MOST_MICRO_USD)
-
-
-def cost(model: ModelFact, input_tokens: int, output_tokens: int) -> int:
-    """Micro-dollars, rounded up."""
+def tariff_of(prices: PriceTable, model: ModelFact, at_us: int) -> Tariff:
+    """What a model costs: as exchanges are priced, else by half a price in `models.toml`, else dearly."""
+    stated = prices.at(model.model, at_us)
+    if stated is not None:
+        return stated
     into = INPUT_PRICE if model.input_price is None else model.input_price
     out = OUTPUT_PRICE if model.output_price is None else model.output_price
-    return -(-(input_tokens * into + output_tokens * out) // 1_000_000)
+    return Tariff(input=into, cached_input=into, cache_write=into, output=out, reasoning=out, from_us=0)
+
+
+def estimate(tariff: Tariff, demand: Demand) -> int:
+    """What a request may cost, in micro-dollars."""
+    return min(max(1, tariff.bound(demand)), MOST_MICRO_USD)
 
 
 class Charge:
     """Credit that is set aside for one request. Closed once, whatever comes after."""
 
-    def __init__(self, till: Till, reservation_id: str, model: ModelFact, micro_usd: int) -> None:
+    def __init__(self, till: Till, reservation_id: str, tariff: Tariff, micro_usd: int) -> None:
         self._till = till
         self._reservation_id = reservation_id
-        self._model = model
+        self._tariff = tariff
         self._micro_usd = micro_usd
         self._closed = False
 
-    async def settle(self, usage: Usage | None, tokens_seen: int = 0) -> None:
-        """Charge an answer. One whose use the upstream does not say costs what was set aside, or ``tokens_seen`` of
-        output where that is more.
+    async def settle(self, cost: int | None, usage: Usage | None = None, tokens_seen: int = 0) -> None:
+        """Charge an answer.
+
+        :param cost: what its exchange costs, in micro-dollars. None where nothing is priced: then it costs its usage,
+            and one whose use the upstream does not say what was set aside, or ``tokens_seen`` of output where that is
+            more.
 
         Raises `LedgerError` when it cannot be written; the reservation then runs out by itself.
         """
         if self._closed:
             return
         self._closed = True
-        due = max(self._micro_usd, cost(self._model, 0, tokens_seen))
-        if usage is not None and usage.input_tokens is not None and usage.output_tokens is not None:
-            due = cost(self._model, max(0, usage.input_tokens), max(0, usage.output_tokens))
+        due = cost
+        if due is None:
+            due = max(self._micro_usd, self._cost(0, tokens_seen))
+            if usage is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+                due = self._cost(max(0, usage.input_tokens), max(0, usage.output_tokens))
         try:
             await self._till.settle(self._reservation_id, min(due, MOST_MICRO_USD))
         except StateError as error:
@@ -86,6 +90,9 @@ class Charge:
             await self._till.release(self._reservation_id)
         except TiergateError as error:
             _log.error("credit is given back when its time is up: %s", error)
+
+    def _cost(self, input_tokens: int, output_tokens: int) -> int:
+        return self._tariff.cost(Used(input_tokens=input_tokens, output_tokens=output_tokens))
 
 
 class Till:
@@ -114,7 +121,7 @@ class Till:
         return not balance.closed and balance.available >= micro_usd
 
     async def reserve(
-        self, grant: GrantFact, standing: Standing, model: ModelFact, purpose: str, micro_usd: int
+        self, grant: GrantFact, standing: Standing, tariff: Tariff, purpose: str, micro_usd: int
     ) -> Charge | bool | None:
         """Set credit aside; False where the line has too little left, None where that is not known."""
         line, member = grant.credit_line, standing.workload_id or standing.person_id
@@ -133,7 +140,7 @@ class Till:
         except Exception as error:
             _log.error("credit cannot be set aside: %s", error)
             return None
-        return Charge(self, made.reservation_id, model, micro_usd)
+        return Charge(self, made.reservation_id, tariff, micro_usd)
 
     async def settle(self, reservation_id: str, micro_usd: int) -> None:
         """Charge ``micro_usd``. Raises `LedgerError` when it cannot be written."""

@@ -12,9 +12,11 @@ from typing import NamedTuple
 from tiergate.admission.engine import TierDecision
 from tiergate.admission.facts import closest_grant
 from tiergate.errors import LedgerError
-from tiergate.gateway.charging import Charge, Till, estimate
+from tiergate.gateway.charging import Charge, Till, estimate, tariff_of
 from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.dialects.common import Asked
+from tiergate.gateway.metered import demand_of
+from tiergate.gateway.metering.prices import PriceTable
 from tiergate.gateway.tiers import Ruling
 
 
@@ -27,25 +29,28 @@ class Admitted(NamedTuple):
 
 
 class ClassifiedTier:
-    """Decides requests to classified models."""
+    """Decides requests to classified models. ``prices``: those in force."""
 
-    def __init__(self, till: Till, writer: DecisionWriter) -> None:
+    def __init__(self, till: Till, writer: DecisionWriter, prices: Callable[[], PriceTable]) -> None:
         self._till = till
         self._writer = writer
+        self._prices = prices
 
     async def decide(
-        self, judge: Callable[[bool | None], Ruling], asked: Asked, body: bytes, exchange_id: str
+        self, judge: Callable[[bool | None], Ruling], asked: Asked, body: bytes, exchange_id: str, started_us: int
     ) -> Admitted:
-        """Decide one request. ``judge`` gives the ruling of this moment, for whether credit covers the request.
+        """Decide one request. ``judge`` gives the ruling of this moment, for whether credit covers the request;
+        ``started_us`` is when its exchange began, whose prices hold.
 
         Raises `LedgerError` when the decision cannot be recorded: then nothing may be answered.
         """
         ruling = judge(True)
         charge: Charge | bool | None = None
-        micro_usd = estimate(ruling.model, asked, len(body))
+        tariff = tariff_of(self._prices(), ruling.model, started_us)
+        micro_usd = estimate(tariff, demand_of(asked, body))
         grant = closest_grant(ruling.standing, ruling.model, ruling.request.fact)
         if ruling.decision.allowed and grant is not None:
-            charge = await self._till.reserve(grant, ruling.standing, ruling.model, grant.purposes[-1], micro_usd)
+            charge = await self._till.reserve(grant, ruling.standing, tariff, grant.purposes[-1], micro_usd)
             ruling = judge(True if isinstance(charge, Charge) else charge)
         elif not ruling.decision.allowed:
             ruling = judge(await self._till.covers(grant, micro_usd))

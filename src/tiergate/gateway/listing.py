@@ -8,13 +8,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from tiergate.errors import UpstreamError
-from tiergate.gateway.calls import Services
+from tiergate.errors import LedgerError, UpstreamError
+from tiergate.gateway.calls import LIMITS_NOT_KNOWN, Services
 from tiergate.gateway.dialects import model_lists
 from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR
-from tiergate.gateway.dialects.errors import translated_error
+from tiergate.gateway.dialects.errors import error_body, translated_error
+from tiergate.gateway.metered import as_raw
+from tiergate.gateway.metering.limits import Payer
+from tiergate.gateway.metering.refusals import Refusal
+from tiergate.gateway.metering.usage import Demand
 from tiergate.gateway.replies import Scope, Send, fail, reply
 from tiergate.gateway.upstreams.upstream import returned_headers
+from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
 
 PATH: Final = "/v1/models"
@@ -26,10 +31,16 @@ class Listing:
     def __init__(self, services: Services) -> None:
         self._upstream = services.upstream
         self._routing = services.routing
+        self._metering = services.metering
+        self._clock = services.clock
         self._speaks = services.settings.upstream_dialect
 
-    async def answer(self, scope: Scope, asker: Dialect, may: Callable[[str], bool], send: Send) -> None:
+    async def answer(
+        self, scope: Scope, asker: Dialect, credential: Credential, may: Callable[[str], bool], send: Send
+    ) -> None:
         """Answer one request. ``may``: whether the caller may use the model of a name."""
+        if not await self._admitted(asker, credential, send):
+            return
         name = scope["path"].removeprefix(PATH).removeprefix("/")
         # A name of dots alone would lead to another path of the upstream's.
         routed = self._routing.routes is not None
@@ -56,6 +67,21 @@ class Listing:
         elif asker != self._speaks:
             body = translated_error(asker, status, body)
         await reply(send, status, body, [header for header in headers if header[0] != b"content-type"])
+
+    async def _admitted(self, asker: Dialect, credential: Credential, send: Send) -> bool:
+        """Whether limits on requests let the caller look; it is answered where they do not."""
+        payer = Payer(credential.account_id, credential.credential_id, credential.organization_id)
+        try:
+            admitted = await self._metering.admit(payer, (), Demand(input_bytes=0), self._clock.now_us())
+        except LedgerError:
+            await fail(send, asker, 503, "limits_not_known", LIMITS_NOT_KNOWN, [(b"retry-after", b"1")])
+            return False
+        if isinstance(admitted, Refusal):
+            body = error_body(asker, admitted.status, admitted.code, admitted.message, **admitted.details())
+            await reply(send, admitted.status, body, as_raw(admitted.headers()))
+            return False
+        admitted.release()
+        return True
 
     async def _of_routes(self, name: str, asker: Dialect, may: Callable[[str], bool], query: str, send: Send) -> None:
         """The groups and models of the file of which the caller may use one."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from tiergate.gateway.dialects.common import Asked, Usage
 from tiergate.gateway.dialects.sse import EventStream
 from tiergate.gateway.metering.limits import Payer
@@ -11,6 +14,9 @@ from tiergate.gateway.metering.usage import OUTPUT_TOKENS, Demand, Seen
 from tiergate.gateway.replies import RawHeaders
 from tiergate.records.schema import Exchange
 from tiergate.settings import Dialect
+
+_CALLED: Final = re.compile(rb'"(tool_calls|tool_use|function_call)"\s*[,}]')
+"""What says in an answer's body that it calls a tool: as a value, in each API."""
 
 
 def payer_of(exchange: Exchange) -> Payer:
@@ -26,10 +32,12 @@ def demand_of(asked: Asked, body: bytes) -> Demand:
 
     Of two limits the larger counts, and one below 1 is none: upstreams differ in what they make of either.
     """
+    image_bytes = min(sum(asked.images), len(body))
     return Demand(
-        input_bytes=len(body),
-        input_chars=0 if body.isascii() else len(body.decode("utf-8", "replace")),
-        images=int(asked.needs_vision),
+        input_bytes=len(body) - image_bytes,
+        input_chars=0 if body.isascii() else len(body.decode("utf-8", "replace")) - image_bytes,
+        images=len(asked.images),
+        image_bytes=image_bytes,
         max_output_tokens=max((limit if limit > 0 else OUTPUT_TOKENS for limit in asked.limits), default=None),
         choices=asked.answers,
     )
@@ -41,8 +49,9 @@ def seen_whole(asked: Asked, usage: Usage | None, text: str | None, body: bytes)
     said = text or ""
     size, chars = len(said.encode("utf-8", "replace")), len(said)
     if usage.input_tokens is None or usage.output_tokens is None:
-        # Only the first choice's text is read, and none of calls of tools.
-        size, chars = (size * asked.answers, chars * asked.answers) if said else (len(body), 0)
+        # Only the first choice's text is read, and none of calls of tools: with those, the whole body counts as text.
+        whole = not said or _CALLED.search(body) is not None
+        size, chars = (len(body), 0) if whole else (size * asked.answers, chars * asked.answers)
     elif asked.answers > 1:
         size = chars = 0
     if asked.answers == 0:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
 
 import msgspec
 
 from tiergate.errors import InputError
-from tiergate.gateway.dialects.bodies import with_one_model
+from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import Asked
 from tiergate.gateway.dialects.surfaces import Surface
 from tiergate.gateway.metered import demand_of
@@ -30,9 +29,6 @@ from tiergate.gateway.upstreams.upstream import Upstream
 from tiergate.gateway.ways import Way
 from tiergate.parties.registry import Credential
 from tiergate.settings import Settings
-
-BYTES_A_TOKEN: Final = 4
-"""Of text, where an image in the body makes its size say nothing."""
 
 
 class Routing:
@@ -78,9 +74,6 @@ class Routing:
         tools, asked = asked.tool_models, msgspec.structs.replace(asked, tool_models=[])
         body = with_one_model(body, asked, surface.fields)
         input_tokens = self._estimator.asked(group.candidates[0].name, demand_of(asked, body))
-        if asked.needs_vision:
-            text = len(asked.system_text or "") + len(asked.prompt_text or "")
-            input_tokens = text // BYTES_A_TOKEN
         required = of_request(
             tools=asked.needs_tools, vision=asked.needs_vision, structured_output=asked.needs_structure,
             stream=asked.stream, input_tokens=input_tokens, max_tokens=asked.max_tokens,
@@ -115,6 +108,8 @@ class Routing:
             adapter = surface.adapters[one.upstream.dialect]
             named = msgspec.structs.replace(asked, model=one.upstream_model)
             sent = adapter.request(with_one_model(body, named, surface.fields), named)
+            if not one.upstream.stream_usage:
+                sent = without_stream_options(sent)
             return Way(upstreams[one.upstream.name][1], adapter, sent, one.name)
 
         return RoutedWays(route, way)

@@ -143,7 +143,7 @@ async def _serve(
         "decisions_not_recorded": lambda: writer.failure,
     }
     readiness = Readiness(time.monotonic, failures)
-    classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer)
+    classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer, lambda: metering.meter.prices)
     gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified, readiness)
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:

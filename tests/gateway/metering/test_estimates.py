@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiergate.gateway.dialects.common import Asked
+from tiergate.gateway.dialects.openai_chat import read_request
+from tiergate.gateway.metered import demand_of, seen_whole
+from tiergate.gateway.metering import estimates
 from tiergate.gateway.metering.estimates import Estimator
-from tiergate.gateway.metering.usage import MOST_TOKENS, Demand, Seen
+from tiergate.gateway.metering.usage import IMAGE_TOKENS, LIKELY_IMAGE_TOKENS, MOST_TOKENS, Demand, Seen
 
 maybe = st.none() | st.integers(-(2**63), 2**63 - 1)
 sizes = st.integers(0, 10**7)
@@ -63,6 +70,40 @@ def test_the_ratio_of_a_model_is_learnt_from_what_its_upstream_counted() -> None
     assert abs(usage.input_tokens - 1_000) <= 10
     assert abs(usage.output_tokens - 10_000) <= 400
     assert estimator.usage("another", DEMAND, cut).output_tokens == 22_501, "each model has a ratio of its own"
+
+
+def test_images_count_by_number_and_not_as_text() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [image, image]}]}).encode()
+    demand = demand_of(read_request(body), body)
+    assert (demand.images, demand.input_bytes < 300) == (2, True)
+    estimated = Estimator().asked("m", demand)
+    assert 2 * LIKELY_IMAGE_TOKENS < estimated < 2 * LIKELY_IMAGE_TOKENS + 200
+    assert demand.most_input == len(body)
+    by_address = body.replace(b"A" * 100_000, b"")
+    assert demand_of(read_request(by_address), by_address).most_input >= 2 * IMAGE_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        (b'{"choices":[{"message":{"content":"tin","tool_calls":[]},"finish_reason":"stop"}]}', 3),
+        (b'{"choices":[{"message":{"content":"tin"},"finish_reason":"tool_calls"}]}', None),
+        (b'{"content":[{"type":"text","text":"tin"},{"type":"tool_use", "input":{}}]}', None),
+        (b'{"output":[{"type":"function_call"}]}', None),
+    ],
+)
+def test_a_whole_answer_that_calls_tools_counts_by_its_body(body: bytes, size: int | None) -> None:
+    seen = seen_whole(Asked(model="m"), None, "tin", body)
+    assert seen.text_bytes == (len(body) if size is None else size)
+
+
+def test_what_is_known_of_models_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "MOST_MODELS", 5)
+    estimator = Estimator()
+    for number in range(50):
+        estimator.foresee(f"made up {number}", DEMAND)
+    assert len(estimator._models) <= 5
 
 
 def test_scripts_are_told_apart_and_a_model_s_answers_foreseen() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tiergate.clock import DAY, SECOND
+from tiergate.gateway.metering import meter
 from tiergate.gateway.metering.accounts import Account, Share
 from tiergate.gateway.metering.limits import Limit, Limits, Measure, Payer, Scope
 from tiergate.gateway.metering.meter import Meter, Ticket
@@ -264,3 +265,32 @@ def test_what_began_in_a_window_is_paid_by_it_whenever_it_ends(window: Measure) 
     desk.move(end=True)
     assert [share.used for _, share in sorted(desk.own.items())] == [200, 10]
     assert [share.held for share in desk.own.values()] == [0, 0]
+
+
+def test_what_is_known_of_payers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "MOST_PLANS", 5)
+    desk = Desk(("end_user", "*", "requests/minute", 1_000))
+    for number in range(50):
+        ticket = desk.ask(payer=Payer("acct", "key_1", "acme", None, f"user-{number}"))
+        assert isinstance(ticket, Ticket)
+        ticket.release()
+    assert len(desk.meter._plans) <= 5
+    for _ in range(40):
+        desk.move(tick=True)
+    assert len(desk.meter._leases) == 0
+
+
+def test_a_request_that_no_model_answers_counts_as_one_and_needs_nothing_else() -> None:
+    desk = Desk(
+        ("key", "key_1", "requests/minute", 2), ("key", "key_1", "usd/day", 0), ("key", "key_1", "tokens/minute", 0)
+    )
+    for _ in range(2):
+        ticket = desk.meter.admit(PAYER, (), DEMAND, NOW)
+        while ticket is None:
+            desk.move()
+            ticket = desk.meter.admit(PAYER, (), DEMAND, NOW)
+        assert isinstance(ticket, Ticket)
+        ticket.release()
+    refused = desk.meter.admit(PAYER, (), DEMAND, NOW)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "requests_limited"

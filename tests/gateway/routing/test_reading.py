@@ -99,10 +99,20 @@ def test_every_fault_of_a_file_is_said_at_once() -> None:
     assert str(caught.value).count("line ") == 7
 
 
-def test_a_list_of_prices_must_not_be_empty() -> None:
-    text = TEXT.replace("prices: [{from: 2026-01-01, input: 0, output: 0}]", "prices: []")
-    with pytest.raises(InputError, match="a model without a price is refused"):
+@pytest.mark.parametrize("prices", ["prices: []", "free: false", "origin: US"])
+def test_a_model_has_prices_or_is_said_to_be_free(prices: str) -> None:
+    text = TEXT.replace("prices: [{from: 2026-01-01, input: 0, output: 0}]", prices)
+    with pytest.raises(InputError, match=r"`models\.own` has no price, so every request would be refused"):
         parsed(text)
+
+
+def test_what_is_free_is_said_to_be_and_has_no_price_beside() -> None:
+    text = TEXT.replace("prices: [{from: 2026-01-01, input: 0, output: 0}]", "free: true")
+    (price,) = parsed(text).candidates["own"].prices
+    assert (price.from_us, price.input, price.output) == (0, 0, 0)
+    both = TEXT.replace("prices: [{from: 2026-01-01, input: 0", "free: true\n    prices: [{from: 2026-01-01, input: 0")
+    with pytest.raises(InputError, match=r"`models\.own` is free and has prices"):
+        parsed(both)
 
 
 def test_a_billion_laughs_are_refused_at_the_first() -> None:

@@ -44,9 +44,11 @@ class _Block(msgspec.Struct):
     def is_result(self) -> bool:
         return self.type is not None and self.type.endswith("tool_result")
 
-    def has_image(self) -> bool:
-        inner = self.content if isinstance(self.content, list) else []
-        return self.type == "image" or any(block.has_image() for block in inner)
+    def images(self) -> Iterator[int]:
+        if self.type == "image":
+            yield len(self.source.data) if isinstance(self.source, _Source) else 0
+        for block in self.content if isinstance(self.content, list) else ():
+            yield from block.images()
 
 
 _Content = str | list[_Block] | _Block | None
@@ -168,7 +170,7 @@ def read_request(body: bytes) -> Asked:
         tool_names=[tool.name for tool in tools if tool.name] or None,
         tool_models=[tool.model for tool in tools if tool.model is not None],
         needs_tools=bool(tools),
-        needs_vision=any(b.has_image() for m in messages if isinstance(m.content, list) for b in m.content),
+        images=[size for m in messages if isinstance(m.content, list) for b in m.content for size in b.images()],
         needs_structure=request.output_format is not None or bool(config and config.format),
     )
 

@@ -50,3 +50,12 @@ def with_stream_usage(body: bytes) -> bytes:
     options = {} if given == _NULL else _decode_fields(given)
     fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options | {"include_usage": _TRUE}))
     return msgspec.json.encode(fields)
+
+
+def without_stream_options(body: bytes) -> bytes:
+    """The request for an upstream that refuses `stream_options`: what its stream used is estimated then."""
+    if b'"stream_options"' not in body:
+        return body
+    return msgspec.json.encode(
+        {name: value for name, value in _decode_fields(body).items() if name != "stream_options"}
+    )

@@ -24,7 +24,8 @@ class Asked(msgspec.Struct, kw_only=True):
     many are asked for, 0 where no tokens are written. ``prompt_text``: the last words of the user's
     own, then the results of tools since the model last spoke. ``show_usage``: the caller wants a stream's usage.
     ``tool_models``: models that tools are to ask. ``cache_key``: the caller's own name for a beginning that an
-    upstream may have cached; ``continues``: the answer that this goes on from.
+    upstream may have cached; ``continues``: the answer that this goes on from. ``images``: of each, the bytes that it
+    takes in the body.
     """
 
     model: str
@@ -42,13 +43,18 @@ class Asked(msgspec.Struct, kw_only=True):
     cache_key: str | None = None
     continues: str | None = None
     needs_tools: bool = False
-    needs_vision: bool = False
+    images: list[int] = []
     needs_structure: bool = False
 
     @property
     def max_tokens(self) -> int | None:
         """The limit on the tokens of an answer, the largest that is given."""
         return max(self.limits, default=None)
+
+    @property
+    def needs_vision(self) -> bool:
+        """Whether there are images."""
+        return bool(self.images)
 
 
 class Usage(msgspec.Struct, kw_only=True):

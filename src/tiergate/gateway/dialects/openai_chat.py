@@ -21,6 +21,7 @@ DONE: Final = b"[DONE]"
 class _Part(msgspec.Struct):
     type: str | None = None
     text: Any = None
+    image_url: msgspec.Raw = msgspec.Raw()
 
 
 class _Message(msgspec.Struct):
@@ -31,9 +32,6 @@ class _Message(msgspec.Struct):
         if isinstance(self.content, list):
             return joined(part.text for part in self.content if isinstance(part.text, str))
         return self.content
-
-    def has_image(self) -> bool:
-        return isinstance(self.content, list) and any(part.type == "image_url" for part in self.content)
 
 
 class _Named(msgspec.Struct):
@@ -147,9 +145,13 @@ def read_request(body: bytes) -> Asked:
         tool_models=[tool.model for tool in tools if tool.model is not None],
         cache_key=request.prompt_cache_key if isinstance(request.prompt_cache_key, str) else None,
         needs_tools=bool(named),
-        needs_vision=any(
-            part.type == "image_url" for m in messages if isinstance(m.content, list) for part in m.content
-        ),
+        images=[
+            len(part.image_url)
+            for m in messages
+            if isinstance(m.content, list)
+            for part in m.content
+            if part.type == "image_url"
+        ],
         needs_structure=format_type not in (None, "text"),
     )
 

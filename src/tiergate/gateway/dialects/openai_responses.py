@@ -22,6 +22,7 @@ _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", 
 class _Part(msgspec.Struct):
     type: str | None = None
     text: Any = None
+    image_url: msgspec.Raw = msgspec.Raw()
 
 
 _Content = str | list[_Part] | _Part | None
@@ -35,9 +36,11 @@ class _Item(msgspec.Struct):
     content: _Content = None
     output: _Content = None
 
-    def has_image(self) -> bool:
-        parts = [*_parts(self.content), *_parts(self.output)]
-        return any(part.type in ("input_image", "computer_screenshot") for part in parts)
+    def images(self) -> Iterator[int]:
+        for content in (self.content, self.output):
+            for part in _parts(content):
+                if part.type in ("input_image", "computer_screenshot"):
+                    yield len(part.image_url)
 
 
 def _parts(content: _Content) -> list[_Part]:
@@ -173,7 +176,7 @@ def read_request(body: bytes) -> Asked:
         cache_key=request.prompt_cache_key if isinstance(request.prompt_cache_key, str) else None,
         continues=request.previous_response_id if isinstance(request.previous_response_id, str) else None,
         needs_tools=bool(tools),
-        needs_vision=any(item.has_image() for item in items),
+        images=[size for item in items for size in item.images()],
         needs_structure=format_type not in (None, "text"),
     )
 

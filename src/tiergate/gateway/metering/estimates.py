@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tiergate.gateway.metering.usage import IMAGE_TOKENS, Demand, Seen, Usage, counted
+from tiergate.gateway.metering.usage import LIKELY_IMAGE_TOKENS, Demand, Seen, Usage, counted
 
 PLAIN: Final = 0.25
 WIDE: Final = 0.4
@@ -74,7 +74,7 @@ class Estimator:
     def asked(self, model: str, demand: Demand) -> int:
         """Tokens of a request."""
         ratio = self._of(model).asked[_is_wide(demand.input_bytes, demand.input_chars)]
-        return min(ratio.tokens(demand.input_bytes), demand.input_bytes) + demand.images * IMAGE_TOKENS
+        return min(ratio.tokens(demand.input_bytes), demand.input_bytes) + demand.images * LIKELY_IMAGE_TOKENS
 
     def said(self, model: str, seen: Seen) -> int:
         """Tokens of an answer's text: one an event at least, as nobody streams less than a token."""

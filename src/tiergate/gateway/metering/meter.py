@@ -143,6 +143,7 @@ class Meter:
         again after that.
 
         :param models: names, as prices know them, of all models that may answer; the dearest is what is set aside for.
+            Empty where no model answers: such a request counts as one, and uses no tokens and no money.
         :param at_us: when the exchange began, as it is recorded; prices and windows go by it.
         """
         limits = self._limits
@@ -165,12 +166,12 @@ class Meter:
                 tariffs += (tariff,)
                 if plan.money:
                     bound = max(bound, tariff.bound(demand))
-        if plan.tokens:
+        if plan.tokens and models:
             tokens = self.estimator.foresee(models[0], demand)
         for lease in plan.money if bound else ():
             if lease.left < bound:
                 return self._ask(plan, bound, tokens)
-        for lease in plan.tokens:
+        for lease in plan.tokens if tokens else ():
             if lease.left < tokens:
                 return self._ask(plan, bound, tokens)
         for lease in plan.requests:
@@ -266,7 +267,8 @@ class Meter:
     def _ask(self, plan: _Plan, bound: int, tokens: int) -> Refusal | None:
         """The refusal by the first limit that cannot be met, else None, and what is short will be asked for."""
         now_us = self._now_us()
-        needs = [(lease, bound) for lease in plan.money if bound] + [(lease, tokens) for lease in plan.tokens]
+        needs = [(lease, bound) for lease in plan.money if bound]
+        needs += [(lease, tokens) for lease in plan.tokens if tokens]
         needs += [(lease, 1) for lease in plan.requests]
         short = [(lease, need) for lease, need in needs if lease.left < need]
         for lease, need in short:

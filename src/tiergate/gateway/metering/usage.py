@@ -10,8 +10,11 @@ OUTPUT_TOKENS: Final = 4_096
 """Tokens of an answer to set aside for, where neither the request nor the model sets a limit."""
 
 IMAGE_TOKENS: Final = 3_072
-"""Tokens to set aside for an image that the request names without carrying it. Assumed; what it costs is what the
-upstream says."""
+"""Tokens to set aside for an image at least. Assumed; what it costs is what the upstream says."""
+
+LIKELY_IMAGE_TOKENS: Final = 1_600
+"""Tokens of an image that nobody counted: the most that Claude Opus 4 and GPT-4o count for one that they shrink (1,600
+and 1,105; their vendors' guides to vision)."""
 
 MOST_TOKENS: Final = 10**8
 """No exchange has so many: an upstream that says so is not believed."""
@@ -35,9 +38,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a request may need.
 
-    :ivar input_bytes: bytes of the body; no text has more tokens than bytes.
+    :ivar input_bytes: bytes of the body without its images; no text has more tokens than bytes.
     :ivar input_chars: characters of it, where that is fewer; it tells scripts apart. 0: as many as bytes.
-    :ivar images: images that are named, by address or file, and not carried.
+    :ivar images: how many images there are, in results of tools too.
+    :ivar image_bytes: bytes that they take in the body, much where they travel in it.
     :ivar max_output_tokens: limit of one answer, by the request or the model.
     :ivar choices: answers asked for, 0 where no tokens are written.
     """
@@ -45,13 +49,14 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     input_bytes: int
     input_chars: int = 0
     images: int = 0
+    image_bytes: int = 0
     max_output_tokens: int | None = None
     choices: int = 1
 
     @property
     def most_input(self) -> int:
         """Tokens at most."""
-        return self.input_bytes + self.images * IMAGE_TOKENS
+        return self.input_bytes + max(self.image_bytes, self.images * IMAGE_TOKENS)
 
     @property
     def most_output(self) -> int:

@@ -35,7 +35,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """One API under one key, which the environment variable ``key_env`` holds. ``private``: whether its addresses may
-    be those of a private network."""
+    be those of a private network; ``stream_usage``: whether it may be sent `stream_options`."""
 
     name: str
     url: str
@@ -46,6 +46,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     concurrency: int
     retry_ratio: float
+    stream_usage: bool = True
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
 
 
+FREE: Final = Price(from_us=0, input=0, output=0)
+"""What costs nothing, because somebody said so."""
+
+
 def price_at(prices: Sequence[Price], now_us: int) -> Price | None:
     """The price in force; ``prices`` ascend by `from_us`. None before the first."""
     for price in reversed(prices):

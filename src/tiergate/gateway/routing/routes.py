@@ -18,10 +18,10 @@ from tiergate.admission.known_facts import TIER_RANK
 from tiergate.admission.models import Models
 from tiergate.errors import InputError
 from tiergate.gateway.routing.candidates import Candidate, Group, Upstream
-from tiergate.gateway.routing.prices import Price
+from tiergate.gateway.routing.prices import FREE, Price
 from tiergate.gateway.routing.reading import Faults, Node, UnreadableError, read_tree
 from tiergate.gateway.routing.requirements import Requirements
-from tiergate.gateway.routing.rows import GroupRow, ModelRow, PoliciesRow, PriceRow, Sections, UpstreamRow, sections
+from tiergate.gateway.routing.rows import GroupRow, ModelRow, PoliciesRow, Sections, UpstreamRow, sections
 from tiergate.gateway.routing.urls import url_fault
 
 MOST_CANDIDATES: Final = 64
@@ -115,6 +115,7 @@ class _Joiner:
             name=name, url=row.url.rstrip("/"), dialect=row.dialect, private=row.private,
             key_env=row.key_env, key=self._key(name, row.key_env),
             timeouts=row.timeouts, concurrency=row.concurrency, retry_ratio=row.retry_ratio,
+            stream_usage=row.stream_usage,
         )  # fmt: skip
 
     def _key(self, name: str, variable: str | None) -> SecretStr | None:
@@ -141,7 +142,7 @@ class _Joiner:
             name=name,
             upstream=upstream,
             upstream_model=row.upstream_model or name,
-            prices=self._prices(name, row.prices),
+            prices=self._prices(name, row),
             context_tokens=row.context_tokens,
             output_tokens=row.output_tokens,
             capabilities=row.capabilities,
@@ -151,9 +152,15 @@ class _Joiner:
             tier=listed.tier if listed else None,
         )
 
-    def _prices(self, name: str, rows: list[PriceRow]) -> tuple[Price, ...]:
+    def _prices(self, name: str, row: ModelRow) -> tuple[Price, ...]:
+        rows = row.prices
+        if row.free and rows:
+            self._add(f"`models.{name}` is free and has prices: leave one out", "models", name, "free")
+        if row.free:
+            return (FREE,)
         if not rows:
-            self._add(f"`models.{name}.prices` is empty: a model without a price is refused", "models", name, "prices")
+            text = f"`models.{name}` has no price, so every request would be refused: give `prices`, or `free: true`"
+            self._add(text, "models", name)
         days = [row.from_day for row in rows]
         if len(set(days)) < len(days):
             self._add(f"`models.{name}.prices` has two prices from one day", "models", name, "prices")

@@ -32,7 +32,8 @@ Weight = Annotated[int, msgspec.Meta(ge=1, le=10**6)]
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``key_env``: the environment variable that holds the key, never the key."""
+    """``key_env``: the environment variable that holds the key, never the key. ``stream_usage``: whether it may be
+    sent `stream_options`, to tell the usage of a stream."""
 
     url: str
     dialect: Dialect
@@ -41,6 +42,7 @@ class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Days | None = None
     private: bool = False
     timeouts: Timeouts = Timeouts()
+    stream_usage: bool = True
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
     retry_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2
 
@@ -57,11 +59,12 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, rename={"from_day": "f
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``region`` and ``retention_days`` are the upstream's where they are not given."""
+    """Either ``prices`` or ``free``. ``region`` and ``retention_days`` are the upstream's where they are not given."""
 
     upstream: str
     upstream_model: Name | None = None
-    prices: list[PriceRow]
+    prices: list[PriceRow] = []
+    free: bool = False
     context_tokens: Tokens
     output_tokens: Tokens | None = None
     capabilities: frozenset[Capability] = frozenset()
