@@ -58,7 +58,7 @@ class Answer:
 
     async def relay(self, take: Callable[[bytes], bool]) -> bool:
         """Give each piece to ``take`` as soon as it is there, until that returns False; whether it did, or the body
-        has ended.
+        has ended. What the connection or ``take`` failed with is raised after what came before it.
 
         No task is woken for a piece: that would double what an event of a stream costs.
         """
@@ -70,8 +70,6 @@ class Answer:
                 await self._news()
         finally:
             stopped, self._take = self._take is None, None
-        if self._error is not None:
-            raise self._error
         return stopped
 
     async def read(self) -> bytes:
