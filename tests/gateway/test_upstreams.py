@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.gateway.conftest import GIVE_UP_S
 from tiergate.errors import UpstreamError
+from tiergate.gateway.upstreams.answer import Answer
 from tiergate.gateway.upstreams.pool import Limits
 from tiergate.gateway.upstreams.upstream import Upstream
 
@@ -638,3 +639,27 @@ def test_an_upstream_that_speaks_no_tls() -> None:
             await wrong.close()
 
     run(test())
+
+
+def test_what_came_before_a_failure_is_dealt_with_before_it() -> None:
+    """The last event of a stream waits for its record while the connection is lost: it was the last all the same."""
+
+    async def relayed() -> list[bytes]:
+        answer, taken = Answer(asyncio.get_running_loop(), asyncio.Transport(), 1), list[bytes]()
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return piece != b"last"
+
+        def come() -> None:
+            answer.feed(b"first")
+            answer.feed(b"last")
+            answer.fail(UpstreamError("the upstream model broke off", status=502))
+
+        asyncio.get_running_loop().call_soon(come)
+        assert await answer.relay(take)
+        with pytest.raises(UpstreamError, match="broke off"):
+            await answer.relay(take)
+        return taken
+
+    assert asyncio.run(relayed()) == [b"first", b"last"]

@@ -1,6 +1,7 @@
 """The way of a request: key -> body -> admission -> upstream -> record -> answer. A raw ASGI application.
 
-It finds in the scope, besides what ASGI has there, ``gone``: a future that is done when the caller hangs up.
+It finds in the scope, besides what ASGI has there, ``gone``, a future that is done when the caller hangs up, and
+``pass_on``, which sends a piece of a streamed answer without waiting (`tiergate.gateway.serving.request`).
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class Gateway:
                 return
         assert self._services.upstream is not None
         way = OnlyWay(Way(self._services.upstream, adapter, upstream_body), asked.model)
-        await call.answer(way, scope["headers"], body, scope["gone"], send, charge)
+        await call.answer(way, scope, body, send, charge)
 
     async def _by_routes(
         self, call: Call, credential: Credential, asked: Asked, scope: Scope, body: bytes, code: str, send: Send
@@ -194,7 +195,7 @@ class Gateway:
                 offer = ways.offer() or (tier.fallback if routing.group(tier.fallback or "") else None)
                 await self._refuse_tier(call, msgspec.structs.replace(tier, fallback=offer), send)
                 return
-        await call.answer(ways, scope["headers"], body, scope["gone"], send, charge)
+        await call.answer(ways, scope, body, send, charge)
 
     def _barred(
         self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,

@@ -11,6 +11,7 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +33,7 @@ from tiergate.gateway.metering.refusals import Refusal
 from tiergate.gateway.metering.usage import Seen
 from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
-from tiergate.gateway.replies import ClientGoneError, RawHeaders, Send, fail, reply
+from tiergate.gateway.replies import ClientGoneError, Scope, Send, fail, reply
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.failures import Failure, Kind, retry_after_s
 from tiergate.gateway.routing.router import Refusal as RouteRefusal
@@ -150,20 +151,16 @@ class Call:
         body = error_body(self.surface.dialect, status, code, message, **details)
         await reply(send, status, body, [*self.headers, *more])
 
-    async def answer(
-        self, ways: Ways, headers: RawHeaders, body: bytes, gone: asyncio.Future[None], send: Send,
-        charge: Charge | None = None,
-    ) -> None:  # fmt: skip
+    async def answer(self, ways: Ways, scope: Scope, body: bytes, send: Send, charge: Charge | None = None) -> None:
         """Ask upstreams and pass the answer on, recording it whatever happens.
 
         :param body: the caller's.
-        :param gone: done when the caller hangs up.
         :param charge: what pays for it.
         """
         self._charge = charge
         try:
             if await self._admitted(ways.models if self.surface.recorded else (), body, send):
-                await self._ask(ways, headers, gone, send)
+                await self._ask(ways, scope, send)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
             await self.fail(send, 503, "not_recorded", message)
@@ -197,13 +194,16 @@ class Call:
             admitted.release()  # no model answers, so there is nothing to settle
         return True
 
-    async def _ask(self, ways: Ways, headers: RawHeaders, gone: asyncio.Future[None], send: Send) -> None:
+    async def _ask(self, ways: Ways, scope: Scope, send: Send) -> None:
+        gone: asyncio.Future[None] = scope["gone"]
         traced = self.trace.headers() if self.trace is not None else []
         while (way := ways.next()) is not None:
             if ways.wait_s > 0:
                 await asyncio.wait([gone], timeout=ways.wait_s)
             self._routed = ways.columns()
-            call = way.upstream.call("POST", way.adapter.path, headers, way.body, self._exchange.account_id, traced)
+            call = way.upstream.call(
+                "POST", way.adapter.path, scope["headers"], way.body, self._exchange.account_id, traced
+            )  # fmt: skip
             # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
             gone.add_done_callback(call.call_off)
             if gone.done():
@@ -215,7 +215,7 @@ class Call:
                         continue
                     self._offer(ways, answer.status)
                     if answer.content_type == "text/event-stream":
-                        await self._stream(ways, way, answer, gone, send)
+                        await self._stream(ways, way, answer, scope, send)
                     else:
                         await self._whole(ways, way, answer, send)
                     return
@@ -272,7 +272,7 @@ class Call:
             headers = [JSON_TYPE, *(header for header in headers if header[0] != b"content-type")]
         await reply(send, status, passed, [*headers, *self.headers], kind=None)
 
-    async def _stream(self, ways: Ways, way: Way, answer: Answer, gone: asyncio.Future[None], send: Send) -> None:
+    async def _stream(self, ways: Ways, way: Way, answer: Answer, scope: Scope, send: Send) -> None:
         status, begun = answer.status, None
         if status < 400:
             ways.answered(status)
@@ -283,24 +283,31 @@ class Call:
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         stream = way.adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
-        finish, recorded, told = None, False, status >= 400
+        finish, recorded, told, held = None, False, status >= 400, b""
+        pass_on: Callable[[bytes], bool] = scope["pass_on"]
+
+        def take(piece: bytes) -> bool:
+            """Pass a piece on; False where what follows has to wait: for the record, or for the caller."""
+            nonlocal told, held
+            passed = stream.feed(piece)
+            if not told and stream.pieces:
+                told = True
+                self._first_token_s = time.perf_counter() - self._began
+                ways.first_token()
+            if stream.done and not recorded:
+                held = passed
+                return False
+            return not passed or pass_on(passed)
+
         try:
-            while True:
-                piece = await answer.readany()
-                if not piece:
-                    break
-                passed = stream.feed(piece)
-                if not told and stream.pieces:
-                    told = True
-                    self._first_token_s = time.perf_counter() - self._began
-                    ways.first_token()
+            while await answer.relay(take):
                 if stream.done and not recorded:
                     await self._record_stream(status, way, stream, None, begun)
                     recorded = True
-                if passed:
-                    await send({"type": "http.response.body", "body": passed, "more_body": True})
+                await send({"type": "http.response.body", "body": held, "more_body": True})
+                held = b""
         except UpstreamError:
-            finish = "client_disconnected" if gone.done() else "upstream_broke_off"
+            finish = "client_disconnected" if scope["gone"].done() else "upstream_broke_off"
         rest = stream.end() if finish is None else b""
         if status < 400 and finish != "client_disconnected":
             output = stream.usage.output_tokens if stream.usage else None

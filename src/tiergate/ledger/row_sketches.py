@@ -118,7 +118,7 @@ class RowSketcher:
         """The words of texts, and what each asks for."""
         cut = [data[:TEXT_LIMIT_BYTES] for data in encoded]
         sizes = np.array([len(data) for data in cut], np.int64)
-        joined, starts = np.frombuffer(b"".join(cut), np.uint8), np.cumsum(sizes) - sizes
+        joined, starts = b"".join(cut), np.add.accumulate(sizes) - sizes
         bits = []
         for text, data, some in zip(texts, encoded, likely(joined, starts), strict=True):
             # What is looked at of a text of many bytes for each character can go on after it is cut.
@@ -137,14 +137,15 @@ class RowSketcher:
     def _found(self, content: U64) -> bytes:
         """The smallest hashes of content words."""
         found = _smallest(content, WORD_SAMPLE)
-        if found and found[-1] == _NOTHING:
+        if found and found[-1] == _MASK:
             found.pop()
         keyed = self._keyed
-        if len(keyed) > CONTENT_WORDS:
-            keyed = self._keyed = {}
-        for value in found:
-            if value not in keyed:
-                keyed[value] = self._keys([value])
+        try:
+            return b"".join([keyed[value] for value in found])
+        except KeyError:
+            if len(keyed) > CONTENT_WORDS:
+                keyed = self._keyed = {}
+            keyed |= {value: self._keys([value]) for value in found if value not in keyed}
         return b"".join([keyed[value] for value in found])
 
     def _span(self, masked: U64, domain: int) -> int:
@@ -156,14 +157,13 @@ class RowSketcher:
         return value ^ (value >> 31)
 
     def _keys(self, values: list[int]) -> bytes:
-        keyed = self._sketcher.keyed
-        return b"".join([keyed(value.to_bytes(8, "little")) for value in values])
+        return b"".join(self._sketcher.keyed_all([value.to_bytes(8, "little") for value in values]))
 
 
 def _smallest(values: U64, count: int) -> list[int]:
     """The ``count`` smallest distinct values, in order; ``values`` is sorted by it."""
     values.sort()
-    found = list(dict.fromkeys(values[: 2 * count].tolist()))
+    found = list(dict.fromkeys(values[: 3 * count].tolist()))
     if len(found) < count < len(values):
         found = list(dict.fromkeys(values.tolist()))
     return found[:count]

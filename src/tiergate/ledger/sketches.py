@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -118,6 +119,15 @@ class Sketcher:
         state.update(data)
         return state.digest()
 
+    def keyed_all(self, values: Iterable[bytes]) -> list[bytes]:
+        """`keyed` of each of ``values``, 8 bytes each."""
+        copy, digests = self._state.copy, []
+        for value in values:
+            state = copy()
+            state.update(value)
+            digests.append(state.digest())
+        return digests
+
     def _sketch_rows(self, rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
         system, prompt = _text(rows, "system_text"), _text(rows, "prompt_text")
         written = np.asarray(system.is_valid()) | np.asarray(prompt.is_valid())
@@ -190,13 +200,9 @@ class Sketcher:
 
     def _keyed(self, values: U64) -> I64:
         distinct, inverse = np.unique(values, return_inverse=True)
-        digests = bytearray()
-        copy = self._state.copy
-        for value in memoryview(distinct.astype("<u8").tobytes()).cast("Q"):
-            state = copy()
-            state.update(value.to_bytes(8, "little"))
-            digests += state.digest()
-        return np.frombuffer(bytes(digests), "<i8")[inverse].astype(np.int64)
+        words = memoryview(distinct.astype("<u8").tobytes()).cast("Q")
+        digests = b"".join(self.keyed_all(value.to_bytes(8, "little") for value in words))
+        return np.frombuffer(digests, "<i8")[inverse].astype(np.int64)
 
     def _keyed_whole(self, text: pa.StringArray) -> pa.Array:
         texts = text.to_pylist()
@@ -207,16 +213,18 @@ class Sketcher:
 
 def mix(values: U64) -> U64:
     """Spread every input bit over all output bits (finaliser of SplitMix64, Steele et al. 2014)."""
-    mixed = values ^ (values >> _SHIFTS[0])
+    shifted = values >> _SHIFTS[0]
+    mixed: U64 = values ^ shifted
     mixed *= _FACTORS[0]
-    mixed ^= mixed >> _SHIFTS[1]
+    mixed ^= np.right_shift(mixed, _SHIFTS[1], shifted)
     mixed *= _FACTORS[1]
-    mixed ^= mixed >> _SHIFTS[2]
+    mixed ^= np.right_shift(mixed, _SHIFTS[2], shifted)
     return mixed
 
 
-_SHIFTS: Final = (np.uint64(30), np.uint64(27), np.uint64(31))
-_FACTORS: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+# As arrays: numpy takes twice as long over its scalars, which shows where there are few values.
+_SHIFTS: Final = tuple(np.array(bits, np.uint64) for bits in (30, 27, 31))
+_FACTORS: Final = tuple(np.array(factor, np.uint64) for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 def _bottom(row: I64, value: U64, size: int) -> tuple[I64, U64]:

@@ -160,6 +160,10 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
+    @property
+    def keeps_up(self) -> bool:
+        return self._full is None
+
     async def writable(self) -> None:
         while self._full is not None:
             await self._full

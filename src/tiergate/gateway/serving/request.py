@@ -16,8 +16,12 @@ class Wire(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the caller has taken enough of what was written."""
+
     async def writable(self) -> None:
-        """Returns when the caller has taken enough of what was written."""
+        """Returns when it has."""
 
     def wait_for_body(self) -> None:
         """The application waits for more of the body from now on."""
@@ -40,7 +44,7 @@ class Request:
         self.gone: asyncio.Future[None] = self._loop.create_future()
         """Done when the caller has hung up. It is in the scope, so that no application needs a task to wait for it."""
         self.scope, self.keep = scope, keep
-        scope["gone"] = self.gone
+        scope["gone"], scope["pass_on"] = self.gone, self.pass_on
         self.complete = False
         """Whether the whole body has come."""
         self.status = 0
@@ -104,7 +108,7 @@ class Request:
             self._start(message["status"], message["headers"])
             return
         more = message.get("more_body", False)
-        data = self._head + self._framed(message.get("body", b""), more)
+        data = self._head + self._framed(message.get("body", b""), more=more)
         self._head = b""
         if data:
             self._wire.write(data)
@@ -113,6 +117,14 @@ class Request:
         else:
             self.answered = True
             self._wire.finish(self, whole=True)
+
+    def pass_on(self, piece: bytes) -> bool:
+        """Send a piece of a streamed answer without waiting; whether there may be more at once, or `send` is to wait
+        for the caller."""
+        if not (self.gone.done() or self.answered):
+            self._wire.write(self._head + self._framed(piece, more=True))
+            self._head = b""
+        return self._wire.keeps_up
 
     def give_up(self) -> None:
         """End an answer that the application did not end."""
@@ -154,7 +166,7 @@ class Request:
         lines.append(self._wire.date())
         self._head = b"".join(lines)
 
-    def _framed(self, body: bytes, more: bool) -> bytes:
+    def _framed(self, body: bytes, *, more: bool) -> bytes:
         if self._bodiless:
             return b""
         if self._missing is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tiergate.errors import UpstreamError
@@ -28,7 +28,9 @@ class Answer:
         self._pieces: list[bytes] = []
         self._size = 0
         self._ended = False
-        self._error: UpstreamError | None = None
+        self._error: Exception | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        """What gets each piece as it comes (`relay`)."""
         self._waiter: asyncio.Future[None] | None = None
 
     def header(self, name: bytes) -> bytes | None:
@@ -54,6 +56,22 @@ class Answer:
             await self._news()
         return self._taken()
 
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """Give each piece to ``take`` as soon as it is there, until that returns False; whether it did, or the body
+        has ended. What the connection or ``take`` failed with is raised after what came before it.
+
+        No task is woken for a piece: that would double what an event of a stream costs.
+        """
+        if self._pieces and not take(self._taken()):
+            return True
+        self._take = take
+        try:
+            while self._take is not None and not self._ended:
+                await self._news()
+        finally:
+            stopped, self._take = self._take is None, None
+        return stopped
+
     async def read(self) -> bytes:
         """The whole body. Raises `UpstreamError` when it is larger than answers may be."""
         while not self._ended and self._size <= self._largest:
@@ -70,6 +88,15 @@ class Answer:
         self._wake()
 
     def feed(self, piece: bytes) -> None:
+        if self._take is not None:
+            try:
+                if self._take(piece):
+                    return
+            except Exception as error:
+                self._error = error
+            self._take = None
+            self._wake()
+            return
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > BUFFERED and not self.paused:
