@@ -552,10 +552,16 @@ def test_a_call_that_is_called_off_ends_at_once(script: Script) -> None:
     async def test() -> None:
         async with serving(script) as (upstream, server):
             call = upstream.call("POST", "/x", [], b"{}")
-            asyncio.get_running_loop().call_later(0.1, call.call_off)
+
+            async def call_off_when_it_is_there() -> None:
+                await eventually(lambda: server.taken == 1)
+                call.call_off()
+
+            calling_off = asyncio.ensure_future(call_off_when_it_is_there())
             with pytest.raises(UpstreamError, match="called off"):
                 async with call as answer:
                     await answer.read()
+            await calling_off
             await eventually(lambda: server.closed == 1)
             before = upstream.call("POST", "/x", [], b"{}")
             before.call_off()
