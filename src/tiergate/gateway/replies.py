@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tiergate.admission.decision import Decision
 from tiergate.gateway.dialects.errors import error_body, refusal_body
@@ -16,6 +16,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
 JSON: Final = b"application/json"
+
+
+class Door(Protocol):
+    """An ASGI application, and how many requests it has under way."""
+
+    under_way: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class ClientGoneError(Exception):
