@@ -6,14 +6,12 @@ It finds in the scope, besides what ASGI has there, ``gone``, a future that is d
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import msgspec
 
 from tiergate.admission.decision import INVALID_KEY
 from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.admitting import Admission
-from tiergate.gateway.callers import CallerReader, presented_key
+from tiergate.gateway.callers import CallerReader, presented_key, spoken
 from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
@@ -21,13 +19,12 @@ from tiergate.gateway.dialects.common import UNREADABLE, Asked
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import PAGES, Notices
-from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, refuse, reply
+from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, read_body, refuse, reply
 from tiergate.gateway.telemetry.readiness import Readiness
 from tiergate.gateway.telemetry.trace_context import continued
 from tiergate.gateway.tiers import NOT_LISTED
 from tiergate.gateway.ways import OnlyWay, Way
 from tiergate.parties.registry import Credential
-from tiergate.settings import Dialect
 
 
 class Gateway:
@@ -80,7 +77,7 @@ class Gateway:
         if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return
-        body = await _read_body(receive, headers, self._settings.max_body_bytes)
+        body = await read_body(receive, headers, self._settings.max_body_bytes)
         if body is None:
             message = f"the request body is larger than {self._settings.max_body_bytes} bytes"
             await fail(send, dialect, 413, "request_too_large", message, [(b"connection", b"close")])
@@ -196,26 +193,3 @@ class Gateway:
             return made is None or made.allowed
 
         await self._listing.answer(scope, dialect, holder, may, send)
-
-
-def spoken(scope: Scope) -> Dialect:
-    """The dialect of who asks what both APIs have: every client of Anthropic's says its version."""
-    return "anthropic" if b"anthropic-version" in dict(scope["headers"]) else "openai"
-
-
-async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
-    """The whole body, or None when it is larger than ``limit``."""
-    with suppress(ValueError):
-        if int(headers.get(b"content-length", b"0")) > limit:
-            return None
-    pieces, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > limit:
-            return None
-        if not message.get("more_body"):
-            return b"".join(pieces)

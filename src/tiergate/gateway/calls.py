@@ -93,7 +93,7 @@ class Call:
         self.trace: TraceContext | None = None
         """The trace it belongs to, where exchanges are traced."""
         self._first_token_s: float | None = None
-        self._exchange = Exchange(
+        self.exchange = Exchange(
             exchange_id=self._id,
             started_at=started,
             account_id=credential.account_id,
@@ -122,8 +122,9 @@ class Call:
         """Record the exchange as it ended."""
         if not self.surface.recorded:
             return
-        fields |= self._routed | {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
-        exchange = msgspec.structs.replace(self._exchange, **fields)
+        latency_ms = round((time.perf_counter() - self._began) * 1000, 3)
+        columns = {"status": status, "latency_ms": latency_ms} | self._routed | fields
+        exchange = msgspec.structs.replace(self.exchange, **columns)
         try:
             await self._services.recorder.record(exchange)
         except LedgerError:
@@ -136,7 +137,7 @@ class Call:
         begun = self._ticket.begun(model) if self._ticket is not None and status < 400 else None
         if self.surface.recorded:
             columns = self._routed | (begun.columns() if begun is not None else {})
-            await self._services.recorder.begin(msgspec.structs.replace(self._exchange, **columns))
+            await self._services.recorder.begin(msgspec.structs.replace(self.exchange, **columns))
         return begun
 
     async def refuse_unrecorded(self, send: Send) -> None:
@@ -174,14 +175,23 @@ class Call:
             await self.fail(send, 503, "not_recorded", message)
         finally:
             ways.close()
-            if self._ticket is not None:
-                self._ticket.release()
+            self.release()
             if charge is not None:
                 await charge.release()
 
+    def release(self) -> None:
+        """Give back what limits still set aside for it."""
+        if self._ticket is not None:
+            self._ticket.release()
+
+    def forget_text(self) -> None:
+        """Drop what was asked, of which the beginning on record has the sketches."""
+        self._asked = msgspec.structs.replace(self._asked, system_text=None, prompt_text=None)
+        self.exchange = msgspec.structs.replace(self.exchange, system_text=None, prompt_text=None)
+
     async def admit(self, models: tuple[str, ...], body: bytes, send: Send) -> bool:
         """Whether limits and prices let the request through; it is answered where they do not."""
-        exchange = self._exchange
+        exchange = self.exchange
         try:
             admitted = await self._services.metering.admit(
                 payer_of(exchange), models, demand_of(self._asked, body), exchange.started_at
@@ -210,7 +220,7 @@ class Call:
                 await asyncio.wait([gone], timeout=ways.wait_s)
             self._routed = ways.columns()
             call = way.upstream.call(
-                "POST", way.adapter.path, scope["headers"], way.body, self._exchange.account_id, traced
+                "POST", way.adapter.path, scope["headers"], way.body, self.exchange.account_id, traced
             )  # fmt: skip
             # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
             gone.add_done_callback(call.call_off)

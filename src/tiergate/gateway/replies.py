@@ -1,9 +1,10 @@
-"""Sending whole answers over ASGI."""
+"""Whole bodies over ASGI: requests read, answers sent."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from tiergate.admission.decision import Decision
@@ -28,6 +29,24 @@ class Door(Protocol):
 
 class ClientGoneError(Exception):
     """The caller hung up, or must not get the rest: nothing more is sent."""
+
+
+async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
+    """The whole body, or None when it is larger than ``limit``."""
+    with suppress(ValueError):
+        if int(headers.get(b"content-length", b"0")) > limit:
+            return None
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            return None
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
 async def refuse(
