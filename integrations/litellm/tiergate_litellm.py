@@ -35,7 +35,7 @@ CALLS: Final = {
 }
 """By LiteLLM's name of a call: the path that Tiergate knows it by, and its operation in the exchange log."""
 
-PATHS: Final = frozenset({*(path for path, _ in CALLS.values()), "/v1/messages/count_tokens", "/v1/models"})
+PATHS: Final = frozenset({*(path for path, _ in CALLS.values()), "/v1/models"})
 FORWARDED: Final = (
     "authorization", "x-api-key", "anthropic-version", "user-agent", "x-session-id", "x-tiergate-project",
     "x-tiergate-purpose", "x-tiergate-asset",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +27,7 @@ from tiergate.gateway.dialects.bodies import refuse_other_models
 from tiergate.gateway.dialects.common import UNREADABLE
 from tiergate.gateway.dialects.openai_chat import FIELDS, read_request
 from tiergate.gateway.metering.limits import Limit, LimitStore
+from tiergate.ledger.verdicts import Action
 
 CHAT = "/v1/chat/completions"
 Answer = tuple[int, dict[str, str], bytes]
@@ -263,6 +266,21 @@ def test_limits_hold_and_are_told_alike(authorizer: Authorizing, channel: grpc.C
     assert by_http[0] == 429
     assert set(by_http[1]) - {"date", "connection", "content-length"} == set(answer[1])
     assert int(by_http[1]["retry-after"]) > 0
+
+
+def test_who_must_be_answered_without_reasoning_is_refused_as_answers_pass_elsewhere(authorizer: Authorizing) -> None:
+    person = authorizer.world.of("commodity")[7]
+    suspend(authorizer.world, person, Action.SUMMARISE, requests_per_minute=600.0)
+    give_up = time.monotonic() + GIVE_UP_S
+    while (answer := ask(authorizer.server.address, f"/authorize{CHAT}", asking(), key_of(person)))[0] == 200:
+        assert time.monotonic() < give_up
+    assert answer[0] == 403
+
+
+def test_a_port_for_grpc_that_is_taken_is_said_so(world: Any, authorizer: Authorizing) -> None:
+    command = [sys.executable, "-m", "tiergate", "authorize", "--data", str(world.data), "--port", "0"]
+    done = subprocess.run([*command, "--grpc-port", str(authorizer.grpc_port)], capture_output=True, text=True)
+    assert (done.returncode, "cannot listen for gRPC" in done.stderr) == (2, True), done.stderr
 
 
 @settings(max_examples=100)

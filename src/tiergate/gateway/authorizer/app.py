@@ -2,7 +2,7 @@
 
 A check is the caller's own request below `/authorize`: its method, path, headers and body. The answer is 200 where it
 may pass, with headers for the upstream, and else what to tell the caller. That is what Envoy's ext_authz asks over
-HTTP, and `nginx` and others by sub-requests.
+HTTP.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from tiergate.admission.decision import INVALID_KEY
+from tiergate.admission.decision import INVALID_KEY, Decision
 from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.admitting import Admission
 from tiergate.gateway.authorizer.passed import Passed, PassedRequests
@@ -27,6 +27,7 @@ from tiergate.gateway.metered import demand_of
 from tiergate.gateway.notices import PAGES, Notices
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Scope, Send, fail, read_body, refuse, reply
 from tiergate.gateway.telemetry.readiness import Readiness
+from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
 from tiergate.settings import AuthorizerSettings
 
@@ -43,6 +44,11 @@ _PRIVATE: Final = (
     b"x-tiergate-purpose", b"x-tiergate-asset",
 )  # fmt: skip
 """What the upstream need not see: the caller's key, and what was said to us alone."""
+
+_NOT_SUMMARISED: Final = (
+    "answers to this account come without reasoning while a case is reviewed, which cannot be done here; "
+    "the notice says why and how to appeal"
+)
 
 # A name of dots alone, or in escapes, could lead to another path of the upstream's.
 _LISTING: Final = re.compile(r"/v1/models(/(?!\.+(/|$))[\w.:@~+-]+)*")
@@ -148,6 +154,9 @@ class Authorizer:
             headers.get(b"x-tiergate-project"),
         )  # fmt: skip
         decision = self._admission.account(fresh)
+        verdict = self._admission.snapshot.verdict(fresh.account_id, self._services.clock.now_us())
+        if decision.allowed and verdict is not None and verdict.action is Action.SUMMARISE:
+            decision = Decision(False, 403, "answers_not_summarised", _NOT_SUMMARISED, verdict)
         if not decision.allowed:
             await self._admission.refuse_account(call, surface.dialect, decision, send)
             return
