@@ -153,9 +153,10 @@ class Authorizer:
             self._services, fresh, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
             headers.get(b"x-tiergate-project"),
         )  # fmt: skip
-        decision = self._admission.account(fresh)
         verdict = self._admission.snapshot.verdict(fresh.account_id, self._services.clock.now_us())
-        if decision.allowed and verdict is not None and verdict.action is Action.SUMMARISE:
+        summarised = verdict is not None and verdict.action is Action.SUMMARISE
+        decision = self._admission.account(fresh, spend=not summarised)
+        if decision.allowed and summarised:
             decision = Decision(False, 403, "answers_not_summarised", _NOT_SUMMARISED, verdict)
         if not decision.allowed:
             await self._admission.refuse_account(call, surface.dialect, decision, send)
