@@ -193,7 +193,7 @@ def test_the_classified_tier_needs_the_certificate_that_envoy_verified(
     holders.set(msgspec.structs.replace(held, proof=proof), author="ann", now_us=SystemClock().now_us())
     forged = HEADERS | {"x-tiergate-client-cert": certificates.fingerprint}
     status, told, said = through(address, person, asking(CLOSED), certificates, headers=forged)
-    assert (status, said["error"]["code"]) == (403, "credential_not_bound")
+    assert (status, said["error"]["code"]) == (403, "second_proof_missing")
     assert told["x-tiergate-fallback"]
     give_up = time.monotonic() + GIVE_UP_S
     while True:
