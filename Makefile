@@ -29,4 +29,4 @@ $(SETUP): .tools/bin/uv uv.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .tools demo
+	rm -rf .venv .tools .peers demo

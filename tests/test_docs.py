@@ -102,7 +102,8 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["detection", "admission", "gateway/dialects", "gateway/metering", "gateway/routing"]
+    "folder",
+    ["detection", "admission", "gateway/authorizer", "gateway/dialects", "gateway/metering", "gateway/routing"],
 )
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
@@ -112,6 +113,7 @@ def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> N
             "## Admission, fact by fact",
             "## Rules on who may be served",
         ),
+        "gateway/authorizer": ("## The decision for gateways of others",),
         "gateway/routing": ("## Routing, step by step",),
         "gateway/dialects": ("## Dialects: what each API says",),
         "gateway/metering": ("## Metering",),
@@ -173,6 +175,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/routing.md",
         "docs/gateway.md",
         "docs/metering.md",
+        "docs/external-gateways.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

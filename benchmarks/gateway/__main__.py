@@ -23,9 +23,9 @@ from typing import Final
 
 import numpy as np
 import uvloop
-from benchmarks.gateway.doors import MODEL, Opening, envoy, litellm, tiergate
+from benchmarks.gateway.doors import MODEL, Opening, authorizer, envoy, envoy_asking, litellm, tiergate
 from benchmarks.gateway.load import F64, Door, at_once, one_by_one, requests, streams
-from benchmarks.gateway.processes import Running, running
+from benchmarks.gateway.processes import Running, Together, running
 
 CONNECTIONS: Final = 32
 EVENTS: Final = 66
@@ -40,21 +40,24 @@ def percentiles(name: str, values_s: F64, unit: float) -> Figures:
     return {f"{name}_p{q}": float(np.percentile(values_s, q)) * unit for q in (50, 99)}
 
 
-def whole_answers(door: Door, process: Running | None, options: argparse.Namespace) -> Figures:
+def whole_answers(door: Door, process: Running | Together | None, options: argparse.Namespace) -> Figures:
     """One connection one request at a time, then 32 without pause."""
     asked = requests(door)
     uvloop.run(at_once(door, asked, 4, options.seconds / 5))
     found = percentiles("latency_us", uvloop.run(one_by_one(door, asked, options.requests)), 1e6)
     before = process.cpu_s() if process else 0.0
+    parts = process.parts if isinstance(process, Together) else {}
+    each = {name: part.cpu_s() for name, part in parts.items()}
     answered, took = uvloop.run(at_once(door, asked, CONNECTIONS, options.seconds))
     found["requests_per_s"] = answered / took
     if process:
         used = process.cpu_s() - before
         found |= {"cpu_us": used / answered * 1e6, "core_busy": used / took}
+        found |= {f"cpu_us_{name}": (part.cpu_s() - each[name]) / answered * 1e6 for name, part in parts.items()}
     return found
 
 
-def streamed_answers(door: Door, process: Running | None, options: argparse.Namespace) -> Figures:
+def streamed_answers(door: Door, process: Running | Together | None, options: argparse.Namespace) -> Figures:
     """32 streams at once of 66 events, 4 ms apart."""
     asked = requests(door, events=EVENTS, gap_ms=GAP_MS)
     uvloop.run(streams(door, asked, CONNECTIONS, 1))
@@ -67,7 +70,7 @@ def streamed_answers(door: Door, process: Running | None, options: argparse.Name
     return found
 
 
-def slow_streams(door: Door, process: Running | None, options: argparse.Namespace) -> Figures:
+def slow_streams(door: Door, process: Running | Together | None, options: argparse.Namespace) -> Figures:
     """Many streams at once, an event a second each."""
     asked = requests(door, events=SLOW_EVENTS, gap_ms=SLOW_GAP_MS)
     read = uvloop.run(streams(door, asked, options.slow, 1, spread_s=SPREAD_S))
@@ -77,16 +80,16 @@ def slow_streams(door: Door, process: Running | None, options: argparse.Namespac
     return found
 
 
-MEASURES: Final[list[Callable[[Door, Running | None, argparse.Namespace], Figures]]] = [
+MEASURES: Final[list[Callable[[Door, Running | Together | None, argparse.Namespace], Figures]]] = [
     whole_answers,
     streamed_answers,
     slow_streams,
 ]
 
 
-def measure(door: Door, process: Running | None, options: argparse.Namespace) -> Figures:
+def measure(door: Door, process: Running | Together | None, options: argparse.Namespace) -> Figures:
     found: Figures = {}
-    for one in MEASURES:
+    for one in MEASURES[:1] if door.checks else MEASURES:
         try:
             found |= one(door, process, options)
         except ConnectionError as error:
@@ -121,8 +124,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     doors: dict[str, Opening] = {"tiergate": tiergate, "tiergate+tiers": partial(tiergate, tiers=True)}
+    doors["authorizer"] = authorizer
     if options.peers:
         doors |= {"envoy": partial(envoy, peers=options.peers), "litellm": partial(litellm, peers=options.peers)}
+        doors["envoy+authorizer"] = partial(envoy_asking, peers=options.peers)
+        doors["envoy+authorizer-grpc"] = partial(envoy_asking, peers=options.peers, grpc=True)
     os.sched_setaffinity(0, {options.load_core})
     load_before = os.getloadavg()
     results: dict[str, Figures] = {}

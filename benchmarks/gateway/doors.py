@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.gateway.load import Door
-from benchmarks.gateway.processes import Running, running
+from benchmarks.gateway.processes import Running, Together, running
 from benchmarks.gateway_crash import gateway, issue_keys
 
 from tiergate.admission.models import FILE
@@ -37,7 +37,7 @@ SETTINGS: Final = {
 }
 """Sealing sooner than usual, so that it is in what is measured; room for as many streams as are asked for."""
 
-Opened = tuple[Door, Running]
+Opened = tuple[Door, Running | Together]
 Opening = Callable[[Path, str, int], AbstractContextManager[Opened]]
 """Opens a door in a folder, before an upstream's address, on a core."""
 
@@ -54,6 +54,27 @@ def tiergate(folder: Path, upstream: str, core: int, *, tiers: bool = False) -> 
     command = [sys.executable, *gateway(data, upstream)]
     with running(command, folder / "out", core, SETTINGS) as process:
         yield Door(process.said(r"http://127\.0\.0\.1:\d+"), (f"Authorization: Bearer {key}",), MODEL), process
+
+
+@contextmanager
+def authorizer(folder: Path, _upstream: str, core: int) -> Iterator[Opened]:
+    """The authorizer asked directly, over HTTP."""
+    with _authorizer(folder, core) as (process, key):
+        address = process.said(r"http://127\.0\.0\.1:\d+")
+        path = "/authorize/v1/chat/completions"
+        yield Door(address, (f"Authorization: Bearer {key}",), MODEL, path, checks=True), process
+
+
+@contextmanager
+def _authorizer(folder: Path, core: int) -> Iterator[tuple[Running, str]]:
+    folder.mkdir()
+    data = folder / "data"
+    (key,) = issue_keys(data, 1)
+    _watch(data)
+    command = [sys.executable, "-m", "tiergate", "authorize", "--data", str(data), "--port", "0", "--grpc-port", "0"]
+    with running(command, folder / "authorizer.out", core, SETTINGS) as process:
+        process.said("the authorizer listens")
+        yield process, key
 
 
 def _watch(data: Path) -> None:
@@ -89,8 +110,48 @@ def litellm(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[
 
 
 @contextmanager
-def envoy(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Opened]:
-    """Envoy as a plain proxy: one thread, no key, no record."""
+def envoy_asking(folder: Path, upstream: str, core: int, *, peers: Path, grpc: bool = False) -> Iterator[Opened]:
+    """Envoy that asks the authorizer by ext_authz, both on one core."""
+    with _authorizer(folder, core) as (process, key):
+        address = process.said(r"gRPC on 127\.0\.0\.1:\d+" if grpc else r"http://127\.0\.0\.1:\d+")
+        with envoy(folder / "envoy", upstream, core, peers=peers, asks=_asks(address, grpc=grpc)) as (door, proxy):
+            assert isinstance(proxy, Running)
+            parts = Together(envoy=proxy, authorizer=process)
+            yield door._replace(headers=(f"Authorization: Bearer {key}",)), parts
+
+
+Filter = tuple[dict[str, Any], dict[str, Any]]
+"""A filter of Envoy's, and the cluster that it asks."""
+
+
+def _asks(address: str, *, grpc: bool) -> Filter:
+    kind = {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"}
+    body = {"max_request_bytes": 32 << 20, "pack_as_bytes": grpc}
+    port = int(address.rpartition(":")[2])
+    socket_address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": socket_address}}]}
+    cluster: dict[str, Any] = {
+        "name": "tiergate", "type": "STATIC", "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": "tiergate", "endpoints": [endpoint]},
+    }  # fmt: skip
+    if grpc:
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        spoken = {"@type": f"type.googleapis.com/{options}", "explicit_http_config": {"http2_protocol_options": {}}}
+        cluster["typed_extension_protocol_options"] = {options: spoken}
+        asked: dict[str, Any] = {"grpc_service": {"envoy_grpc": {"cluster_name": "tiergate"}, "timeout": "5s"}}
+    else:
+        server = {"uri": "http://tiergate", "cluster": "tiergate", "timeout": "5s"}
+        upstream = {"allowed_upstream_headers": {"patterns": [{"prefix": "x-tiergate-"}]}}
+        asked = {
+            "http_service": {"server_uri": server, "path_prefix": "/authorize", "authorization_response": upstream}
+        }
+    config = kind | {"transport_api_version": "V3", "with_request_body": body} | asked
+    return {"name": "envoy.filters.http.ext_authz", "typed_config": config}, cluster
+
+
+@contextmanager
+def envoy(folder: Path, upstream: str, core: int, *, peers: Path, asks: Filter | None = None) -> Iterator[Opened]:
+    """Envoy as a plain proxy: one thread, no key, no record. ``asks``: what it asks before each request."""
     folder.mkdir()
     port, upstream_port = _free_port(), int(upstream.rpartition(":")[2])
     api = "type.googleapis.com/envoy.extensions.filters"
@@ -103,7 +164,7 @@ def envoy(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Op
     manager = {
         "@type": f"{api}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "in",
-        "http_filters": [router],
+        "http_filters": [router] if asks is None else [asks[0], router],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
@@ -116,8 +177,9 @@ def envoy(folder: Path, upstream: str, core: int, *, peers: Path) -> Iterator[Op
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {"cluster_name": "model", "endpoints": [endpoint]},
     }
+    clusters = [cluster] if asks is None else [cluster, asks[1]]
     config = {
-        "static_resources": {"listeners": [{"address": at(port), "filter_chains": [chain]}], "clusters": [cluster]}
+        "static_resources": {"listeners": [{"address": at(port), "filter_chains": [chain]}], "clusters": clusters}
     }
     (folder / "config.yaml").write_text(json.dumps(config))
     command = [str(peers / "bin" / "envoy"), "-c", str(folder / "config.yaml"), "--concurrency", "1"]

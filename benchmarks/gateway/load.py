@@ -22,12 +22,13 @@ F64 = npt.NDArray[np.float64]
 
 
 class Door(NamedTuple):
-    """Where to ask, with which headers, for which model."""
+    """Where to ask, with which headers, for which model. ``checks``: it answers whether one may, and not the model."""
 
     address: str
     headers: tuple[str, ...]
     model: str
     path: str = "/v1/chat/completions"
+    checks: bool = False
 
 
 def prompts(count: int, seed: int) -> list[str]:

@@ -70,6 +70,21 @@ class Running:
         return pids
 
 
+class Together:
+    """Processes that make up one door, by name."""
+
+    def __init__(self, **parts: Running) -> None:
+        self.parts = parts
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time of all."""
+        return sum(part.cpu_s() for part in self.parts.values())
+
+    def memory_mb(self) -> float:
+        """Resident memory of all, now."""
+        return sum(part.memory_mb() for part in self.parts.values())
+
+
 @contextmanager
 def running(
     command: list[str], output: Path, core: int, environment: Mapping[str, str] | None = None

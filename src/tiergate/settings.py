@@ -7,7 +7,7 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -115,6 +115,29 @@ class Settings(BaseSettings):
         for network in value:
             ipaddress.ip_network(network)
         return value
+
+
+class AuthorizerSettings(Settings):
+    """What `tiergate authorize` can be told besides."""
+
+    port: int = Field(8070, ge=0, le=65535, description="Port to listen on over HTTP; 0 takes a free one.")
+    grpc_port: int | None = Field(None, ge=0, le=65535, description="Port for Envoy's gRPC; none if not given.")
+    model_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="Header in which your gateway itself says the model, as x-ai-eg-model. Callers must not reach it.",
+    )
+    report_token: SecretStr | None = Field(
+        None,
+        min_length=20,
+        description="Secret of the gateway that reports what came of requests; at least 20 letters.",
+    )
+
+
+AUTHORIZER: Final = tuple(
+    f"TIERGATE_{name.upper()}" for name in AuthorizerSettings.model_fields.keys() - Settings.model_fields.keys()
+)
+"""Variables that are `tiergate authorize`'s alone: both may be started in one environment."""
 
 
 def refuse_unknown(kind: type[BaseSettings], environment: Mapping[str, str], *others: str) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from tiergate.cli import (
     appeals,
+    authorize,
     budgets,
     classes,
     control,
@@ -79,6 +80,7 @@ def _tiergate(
 
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("authorize")(authorize.authorize)
 app.command("control")(control.control)
 app.command("detect")(detect.detect)
 app.command("import")(importing.import_)

@@ -32,9 +32,9 @@ def serve(
     from pydantic import ValidationError
 
     from tiergate.gateway.server import serve as run_gateway
-    from tiergate.settings import Settings, refuse_unknown
+    from tiergate.settings import AUTHORIZER, Settings, refuse_unknown
 
-    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK")
+    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK", *AUTHORIZER)
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
         "packs": packs,

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from tiergate.admission.holders import fingerprint_of
-from tiergate.settings import Settings
+from tiergate.settings import Dialect, Settings
 
 Headers = dict[bytes, bytes]
 
@@ -74,6 +74,11 @@ def presented_key(headers: Headers) -> str | None:
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     return _text(headers, b"x-api-key")
+
+
+def spoken(scope: dict[str, Any]) -> Dialect:
+    """The dialect of who asks what both APIs have: every client of Anthropic's says its version."""
+    return "anthropic" if b"anthropic-version" in dict(scope["headers"]) else "openai"
 
 
 def _certificate(headers: list[tuple[bytes, bytes]]) -> str | None:

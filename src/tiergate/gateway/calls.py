@@ -93,7 +93,7 @@ class Call:
         self.trace: TraceContext | None = None
         """The trace it belongs to, where exchanges are traced."""
         self._first_token_s: float | None = None
-        self._exchange = Exchange(
+        self.exchange = Exchange(
             exchange_id=self._id,
             started_at=started,
             account_id=credential.account_id,
@@ -122,14 +122,23 @@ class Call:
         """Record the exchange as it ended."""
         if not self.surface.recorded:
             return
-        fields |= self._routed | {"status": status, "latency_ms": round((time.perf_counter() - self._began) * 1000, 3)}
-        exchange = msgspec.structs.replace(self._exchange, **fields)
+        latency_ms = round((time.perf_counter() - self._began) * 1000, 3)
+        columns = {"status": status, "latency_ms": latency_ms} | self._routed | fields
+        exchange = msgspec.structs.replace(self.exchange, **columns)
         try:
             await self._services.recorder.record(exchange)
         except LedgerError:
             self._services.watch.counters.unrecorded += 1
             raise
         self._services.watch.finished(exchange, self._first_token_s, self.trace)
+
+    async def begin(self, status: int, model: str | None = None) -> Metered | None:
+        """Record that an answer begins; returns what it is on record with."""
+        begun = self._ticket.begun(model) if self._ticket is not None and status < 400 else None
+        if self.surface.recorded:
+            columns = self._routed | (begun.columns() if begun is not None else {})
+            await self._services.recorder.begin(msgspec.structs.replace(self.exchange, **columns))
+        return begun
 
     async def refuse_unrecorded(self, send: Send) -> None:
         """Refuse what could not be written down first."""
@@ -159,21 +168,30 @@ class Call:
         """
         self._charge = charge
         try:
-            if await self._admitted(ways.models if self.surface.recorded else (), body, send):
+            if await self.admit(ways.models if self.surface.recorded else (), body, send):
                 await self._ask(ways, scope, send)
         except LedgerError:
             message = "the exchange could not be recorded, so its answer is withheld"
             await self.fail(send, 503, "not_recorded", message)
         finally:
             ways.close()
-            if self._ticket is not None:
-                self._ticket.release()
+            self.release()
             if charge is not None:
                 await charge.release()
 
-    async def _admitted(self, models: tuple[str, ...], body: bytes, send: Send) -> bool:
+    def release(self) -> None:
+        """Give back what limits still set aside for it."""
+        if self._ticket is not None:
+            self._ticket.release()
+
+    def forget_text(self) -> None:
+        """Drop what was asked, of which the beginning on record has the sketches."""
+        self._asked = msgspec.structs.replace(self._asked, system_text=None, prompt_text=None)
+        self.exchange = msgspec.structs.replace(self.exchange, system_text=None, prompt_text=None)
+
+    async def admit(self, models: tuple[str, ...], body: bytes, send: Send) -> bool:
         """Whether limits and prices let the request through; it is answered where they do not."""
-        exchange = self._exchange
+        exchange = self.exchange
         try:
             admitted = await self._services.metering.admit(
                 payer_of(exchange), models, demand_of(self._asked, body), exchange.started_at
@@ -202,7 +220,7 @@ class Call:
                 await asyncio.wait([gone], timeout=ways.wait_s)
             self._routed = ways.columns()
             call = way.upstream.call(
-                "POST", way.adapter.path, scope["headers"], way.body, self._exchange.account_id, traced
+                "POST", way.adapter.path, scope["headers"], way.body, self.exchange.account_id, traced
             )  # fmt: skip
             # Who hangs up ends the upstream's work too; what waits for its answer then meets an `UpstreamError`.
             gone.add_done_callback(call.call_off)
@@ -257,9 +275,9 @@ class Call:
             ways.answered(status)
             ways.ended(said.usage.output_tokens if said.usage else None)
             seen = seen_whole(self._asked, said.usage, said.text, body)
-        cost = await self._record_answer(
+        cost = await self.record_answer(
             status,
-            way,
+            way.model,
             said.usage,
             seen,
             finish_reason=said.finish_reason,
@@ -273,13 +291,10 @@ class Call:
         await reply(send, status, passed, [*headers, *self.headers], kind=None)
 
     async def _stream(self, ways: Ways, way: Way, answer: Answer, scope: Scope, send: Send) -> None:
-        status, begun = answer.status, None
+        status = answer.status
         if status < 400:
             ways.answered(status)
-            begun = self._ticket.begun(way.model) if self._ticket is not None else None
-        if self.surface.recorded:
-            columns = self._routed | (begun.columns() if begun is not None else {})
-            await self._services.recorder.begin(msgspec.structs.replace(self._exchange, **columns))
+        begun = await self.begin(status, way.model)
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         stream = way.adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
@@ -329,9 +344,9 @@ class Call:
     ) -> None:
         """Record a streamed answer, with ``finish`` where it did not end by itself."""
         try:
-            cost = await self._record_answer(
+            cost = await self.record_answer(
                 status,
-                way,
+                way.model,
                 stream.usage,
                 seen_in_stream(stream, complete=finish is None) if status < 400 else None,
                 begun,
@@ -346,8 +361,8 @@ class Call:
             # Too late for a 503: the end stays withheld, and the beginning is in the log.
             raise ClientGoneError from error
 
-    async def _record_answer(
-        self, status: int, way: Way, usage: Usage | None, seen: Seen | None, begun: Metered | None = None,
+    async def record_answer(
+        self, status: int, model: str | None, usage: Usage | None, seen: Seen | None, begun: Metered | None = None,
         **fields: Any,
     ) -> int | None:  # fmt: skip
         """Record an answer with what it used and cost, which is settled before and taken back where the record fails.
@@ -359,7 +374,7 @@ class Call:
         if ticket is None or seen is None:
             await self.record(status, **fields, **_tokens(usage))
             return None
-        charge = ticket.settle(seen, way.model)
+        charge = ticket.settle(seen, model)
         columns = charge.columns()
         try:
             await self.record(status, **fields, **columns)

@@ -9,8 +9,12 @@ from typing import Final
 import msgspec
 
 from tiergate.admission.engine import Gate
+from tiergate.clock import Clock
+from tiergate.gateway.admitting import Admission
+from tiergate.gateway.replies import Scope, Send, fail, reply
 from tiergate.ledger.verdicts import Action, Verdict
 
+PAGES: Final = ("/verdicts/", "/decisions/")
 _WHAT: Final = {
     Action.WATCH: "Nothing changes for you.",
     Action.VERIFY: "Requests are refused until the account has been verified.",
@@ -22,6 +26,37 @@ _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{t
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
 padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{margin:0}}</style>
 <h1>{title}</h1><dl>{rows}</dl></html>"""
+
+
+class Notices:
+    """Answers the links in refusals: `GET /verdicts/{id}` and `GET /decisions/{code}`."""
+
+    def __init__(self, admission: Admission, clock: Clock, appeal_contact: str) -> None:
+        self._admission, self._clock, self._appeal_contact = admission, clock, appeal_contact
+
+    async def answer(self, scope: Scope, send: Send) -> None:
+        """The page that a path of `PAGES` names, as JSON or for a browser."""
+        as_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+        _, kind, name = scope["path"].split("/", 2)
+        found = self._verdict(name, as_html) if kind == "verdicts" else self._gate(name, as_html)
+        if found is None:
+            await fail(
+                send, "openai", 404, "no_such_notice", f"no notice in force has the address {scope['path'][:200]}"
+            )
+            return
+        body, content_type = found
+        await reply(send, 200, body, kind=content_type)
+
+    def _verdict(self, verdict_id: str, as_html: bool) -> tuple[bytes, bytes] | None:
+        snapshot = self._admission.snapshot
+        verdict = snapshot.notices.get(verdict_id)
+        if verdict is None or snapshot.verdict(verdict.account_id, self._clock.now_us()) is None:
+            return None
+        return notice(verdict, self._appeal_contact, as_html=as_html)
+
+    def _gate(self, code: str, as_html: bool) -> tuple[bytes, bytes] | None:
+        gate = self._admission.tiers.gate(code)
+        return None if gate is None else gate_notice(gate, self._appeal_contact, as_html=as_html)
 
 
 def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:

@@ -1,10 +1,11 @@
-"""Sending whole answers over ASGI."""
+"""Whole bodies over ASGI: requests read, answers sent."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 from tiergate.admission.decision import Decision
 from tiergate.gateway.dialects.errors import error_body, refusal_body
@@ -18,8 +19,34 @@ RawHeaders = list[tuple[bytes, bytes]]
 JSON: Final = b"application/json"
 
 
+class Door(Protocol):
+    """An ASGI application, and how many requests it has under way."""
+
+    under_way: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
 class ClientGoneError(Exception):
     """The caller hung up, or must not get the rest: nothing more is sent."""
+
+
+async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
+    """The whole body, or None when it is larger than ``limit``."""
+    with suppress(ValueError):
+        if int(headers.get(b"content-length", b"0")) > limit:
+            return None
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            return None
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
 async def refuse(

@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
 from tiergate.database import open_database
 from tiergate.errors import InputError, SettingsError
+from tiergate.gateway.admitting import Admission
 from tiergate.gateway.app import Gateway
 from tiergate.gateway.calls import Services
 from tiergate.gateway.charging import Till
@@ -39,6 +40,7 @@ from tiergate.gateway.listing import PATH
 from tiergate.gateway.metering.prices import PriceTable, price_table
 from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.replies import Door
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.reload import FILE as ROUTES
 from tiergate.gateway.routing.reload import InForce
@@ -63,6 +65,8 @@ from tiergate.settings import Settings
 MOST_OBSERVERS = 64
 LOG_LOOKED_AT_S = 5.0
 """How often it is tried whether exchanges could be recorded."""
+Opening = Callable[[Services, Admission, Readiness], AbstractAsyncContextManager[Door]]
+"""Opens a door, and ends what belongs to it before the log is closed."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +74,31 @@ _log = logging.getLogger(__name__)
 def serve(
     settings: Settings, *, ready: Callable[[str], None] | None = None, told: Callable[[str], None] | None = None
 ) -> None:
+    """Run the gateway: see `run`.
+
+    Raises `SettingsError` when there is no upstream.
+    """
+    if settings.upstream_url is None and not _routes_path(settings).exists():
+        message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
+        raise SettingsError(f"{message}; see `tiergate serve --help`")
+    run(settings, _gateway, ready=ready, told=told)
+
+
+@asynccontextmanager
+async def _gateway(services: Services, admission: Admission, readiness: Readiness) -> AsyncIterator[Gateway]:
+    yield Gateway(services, admission, readiness)
+
+
+def run(
+    settings: Settings,
+    door: Opening,
+    *,
+    ready: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
 
+    :param door: makes the application of what a data folder has.
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
     :param told: called before that with a line on the tiers in force, and one for each name in `models.toml` of a rule
         pack or programme that does not exist; after it with the address of metrics.
@@ -83,9 +110,6 @@ def serve(
         raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
     if settings.routes is not None and not settings.routes.exists():
         raise SettingsError(f"`routes`: there is no `{settings.routes}`")
-    if settings.upstream_url is None and not _routes_path(settings).exists():
-        message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
-        raise SettingsError(f"{message}; see `tiergate serve --help`")
     check(settings)
     set_up(settings.log)
     with ExitStack() as open_:
@@ -93,13 +117,14 @@ def serve(
         metrics = None
         if settings.metrics_port is not None:
             metrics = open_.enter_context(_listen(settings.metrics_host, settings.metrics_port))
-        uvloop.run(_serve(settings, listener, metrics, ready, told))
+        uvloop.run(_serve(settings, listener, metrics, door, ready, told))
 
 
 async def _serve(
     settings: Settings,
     listener: socket.socket,
     metrics: socket.socket | None,
+    door: Opening,
     ready: Callable[[str], None] | None,
     told: Callable[[str], None] | None,
 ) -> None:
@@ -144,26 +169,26 @@ async def _serve(
     }
     readiness = Readiness(time.monotonic, failures)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer, lambda: metering.meter.prices)
-    gateway = Gateway(services, snapshot, settings.public_url or address, TierGate(feed), classified, readiness)
+    admission = Admission(snapshot, clock, settings.public_url or address, TierGate(feed), classified)
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
         """The routes in force, and the prices and names that go with them."""
-        now = await asyncio.to_thread(load_routes, path, forced, gateway.snapshot.models, os.environ)
-        if now.routes is not forced.routes or gateway.snapshot.models is not before.models:
+        now = await asyncio.to_thread(load_routes, path, forced, admission.snapshot.models, os.environ)
+        if now.routes is not forced.routes or admission.snapshot.models is not before.models:
             routing.use(now.routes)
-            metering.meter.replace(prices=_prices(gateway.snapshot, now))
-            watch.counters.models.know(_names(gateway.snapshot, now))
+            metering.meter.replace(prices=_prices(admission.snapshot, now))
+            watch.counters.models.know(_names(admission.snapshot, now))
         return now
 
     look_now = asyncio.Event()
 
     async def look(in_force: InForce, *, again: bool) -> tuple[InForce, Reading]:
         """Take over what changed, or with ``again`` what is there."""
-        before = gateway.snapshot
-        reading, gateway.snapshot = await asyncio.to_thread(fresh, before.reread() if again else before, again=again)
+        before = admission.snapshot
+        reading, admission.snapshot = await asyncio.to_thread(fresh, before.reread() if again else before, again=again)
         readiness.heard_s = reading.began_s
         in_force = await follow(before, msgspec.structs.replace(in_force, mark=-1) if again else in_force)
-        snapshot = gateway.snapshot
+        snapshot = admission.snapshot
         readiness.complaints = {
             path.name: in_force.complaint, FILE: snapshot.complaint, "rule packs": snapshot.packs_complaint
         }  # fmt: skip
@@ -182,7 +207,7 @@ async def _serve(
                     log_looked_at = time.monotonic()
                     await asyncio.to_thread(recorder.look)
                 in_force, reading = await look(in_force, again=again)
-                wrong = gateway.snapshot.complaint or gateway.snapshot.packs_complaint
+                wrong = admission.snapshot.complaint or admission.snapshot.packs_complaint
                 if wrong is not None:
                     raise InputError(wrong)
                 feed.in_force(reading)
@@ -200,14 +225,18 @@ async def _serve(
     patience = Patience(
         settings.head_timeout_s, settings.body_timeout_s, settings.keep_alive_s, settings.write_timeout_s
     )
+    doors = AsyncExitStack()
+    application = await doors.enter_async_context(door(services, admission, readiness))
     paths = frozenset((*SURFACES, PATH, "/healthz", "/readyz"))
-    server = HttpServer(gateway, listener, most=settings.max_connections, patience=patience, paths=paths)
+    server = HttpServer(application, listener, most=settings.max_connections, patience=patience, paths=paths)
     observer = None
     if metrics is not None:
         from tiergate.gateway.telemetry.exposition import Exposition, Parts
 
         only = None if upstream is None else (settings.provider or "upstream", upstream)
-        parts = Parts(watch, gateway, server, routing, only, recorder, metering, readiness, settings.data)
+        parts = Parts(
+            watch, application, admission, server, routing, only, recorder, metering, readiness, settings.data
+        )
         token = settings.metrics_token
         admin = Admin(Exposition(parts).text, readiness, token.get_secret_value() if token else None)
         observer = HttpServer(admin, metrics, most=MOST_OBSERVERS)
@@ -252,6 +281,7 @@ async def _serve(
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
             await refreshing
+        await doors.aclose()
         await classified.close()
         await metering.close()
         await recorder.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -26,16 +27,35 @@ def with_one_model(body: bytes, asked: Asked, read: Collection[str]) -> bytes:
 
     :param read: names of the fields that are read.
     """
-    fields = {name: value for name, value in _decode_fields(body).items() if name.casefold() != "model"}
+    fields = _decode_fields(body)
+    _refuse_other_models(fields, asked, read)
+    rest = {name: value for name, value in fields.items() if name.casefold() != "model"}
+    return msgspec.json.encode({"model": asked.model} | rest)
+
+
+def refuse_other_models(body: bytes, asked: Asked, read: Collection[str]) -> None:
+    """Raise `InputError` for a body that `with_one_model` refuses or would change in what it asks: for bodies that
+    reach the upstream as they are."""
+    fields = _decode_fields(body)
+    _refuse_other_models(fields, asked, read)
+    names: Iterable[str] = fields
+    # All escapes of the letters of `model` begin so. What has none, and says it once, is not read a second time.
+    if body.count(b'"model"') != 1 or b"\\u006" in body:
+        # The hook's last call is that of the outermost object.
+        names = json.loads(body, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    if [name for name in names if name.casefold() == "model"] != ["model"]:
+        raise InputError("say `model` once, and under that very name")
+
+
+def _refuse_other_models(fields: Collection[str], asked: Asked, read: Collection[str]) -> None:
     others = [name for name in fields if name.casefold() in _OTHER_MODELS]
     if others:
         raise InputError(f"`{others[0]}` would ask models that were not judged: leave it out")
     if others := [name for name in asked.tool_models if name != asked.model]:
         raise InputError(f"a tool would ask `{others[0][:200]}`, which was not judged: leave it out")
-    respelt = [name for name in fields if name not in read and name.casefold() in read]
+    respelt = [name for name in fields if name not in read and name.casefold() in read and name.casefold() != "model"]
     if respelt:
         raise InputError(f"write `{respelt[0]}` as `{respelt[0].casefold()}`, or leave it out")
-    return msgspec.json.encode({"model": asked.model} | fields)
 
 
 def with_stream_usage(body: bytes) -> bytes:

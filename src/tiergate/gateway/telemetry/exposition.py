@@ -17,9 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import tiergate
-from tiergate.gateway.app import Gateway
+from tiergate.gateway.admitting import Admission
 from tiergate.gateway.metering.worker import Metering
 from tiergate.gateway.recorder import Recorder
+from tiergate.gateway.replies import Door
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.breaker import State
 from tiergate.gateway.serving.server import HttpServer
@@ -46,7 +47,8 @@ class Parts(NamedTuple):
     """Where the states come from. ``upstream``: the one of the settings, with its name."""
 
     watch: Watch
-    gateway: Gateway
+    door: Door
+    admission: Admission
     server: HttpServer
     routing: Routing
     upstream: tuple[str, Upstream] | None
@@ -155,10 +157,10 @@ def _states(parts: Parts) -> Iterator[Metric]:
     yield dropped
     gauges = {
         "connections": ("Connections of callers.", len(parts.server.connections)),
-        "requests_under_way": ("Requests that are being answered.", parts.gateway.under_way),
+        "requests_under_way": ("Requests that are being answered.", parts.door.under_way),
         "facts_age_seconds": ("Age of what is known of keys, verdicts and grants.", readiness.facts_age_s),
-        "verdicts_in_force": ("Accounts under a verdict.", len(parts.gateway.snapshot.verdicts)),
-        "credentials": ("Keys that are known, revoked ones among them.", len(parts.gateway.snapshot.credentials)),
+        "verdicts_in_force": ("Accounts under a verdict.", len(parts.admission.snapshot.verdicts)),
+        "credentials": ("Keys that are known, revoked ones among them.", len(parts.admission.snapshot.credentials)),
         "log_waiting": ("Exchanges that are yet to be written.", recorder.waiting),
         "log_unsealed": ("Exchanges in the spool and in no segment.", recorder.unsealed),
         "log_seal_age_seconds": ("Time since all in the spool was sealed.", time.monotonic() - recorder.sealed_s),

@@ -1,0 +1,132 @@
+"""Who is let through: key, account, verdicts and tiers, for whichever door a request comes to.
+
+The gateway asks it before an upstream is asked; the authorizer, for gateways of others.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from tiergate.admission.decision import Decision, admit
+from tiergate.admission.engine import TierDecision
+from tiergate.clock import Clock
+from tiergate.errors import LedgerError
+from tiergate.gateway.calls import Call
+from tiergate.gateway.charging import Charge
+from tiergate.gateway.classified import ClassifiedTier
+from tiergate.gateway.dialects.common import Asked
+from tiergate.gateway.dialects.errors import error_body
+from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.replies import Send, refuse, reply
+from tiergate.gateway.routing.candidates import Candidate
+from tiergate.gateway.routing.requirements import Exclusion
+from tiergate.gateway.snapshot import Snapshot
+from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
+from tiergate.ledger.verdicts import Action
+from tiergate.parties.registry import Credential
+from tiergate.settings import Dialect
+
+
+class Admission:
+    """Decides by a snapshot of the control database that `snapshot` holds and its owner replaces."""
+
+    def __init__(
+        self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier
+    ) -> None:
+        self.snapshot = snapshot
+        self.tiers = tiers
+        self._clock = clock
+        self._public_url = public_url
+        self._classified = classified
+        self._budgets = CaseBudgets()
+
+    def live(self, key: str | None) -> Credential | None:
+        """The credential behind a key, None for an unknown or revoked one."""
+        credential = self.snapshot.credential(key)
+        return None if credential is None or credential.revoked_at is not None else credential
+
+    def account(self, credential: Credential, *, spend: bool = True) -> Decision:
+        """The decision on an account. ``spend``: a request of a limited case takes one of its budget."""
+        verdict = self.snapshot.verdict(credential.account_id, self._clock.now_us())
+        wait = None
+        active = credential.account_status == "active"
+        # A closed account is refused anyway: it must not use up the budget of the others.
+        if active and verdict is not None and verdict.action in (Action.LIMIT, Action.SUMMARISE):
+            wait = self._budgets.wait_s(verdict, time.monotonic()) if spend else 0
+        return admit(credential, verdict, case_wait_s=wait)
+
+    def barred(
+        self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,
+        certificate: str | None,
+    ) -> dict[str, Exclusion]:  # fmt: skip
+        """Candidates that the caller is not admitted to, with the first gate that failed."""
+        snapshot, now_us = self.snapshot, self._clock.now_us()
+        if not snapshot.models.tiers_in_force:
+            return {}
+        barred = {}
+        for one in candidates:
+            listed = snapshot.models.by_name.get(one.name)
+            if listed is not None and (listed.tier != one.tier or one.tier == "classified"):
+                # models.toml changed since the routes were read, and they could not be read again.
+                barred[one.name] = Exclusion("tier_changed", "its tier is another one than its group was made with")
+                continue
+            made = self.tiers.decide(
+                snapshot, credential, one.name, headers, code, now_us, certificate=certificate, credit=None
+            )
+            if made is not None and not made.allowed:
+                gate = made.reasons[0].gate
+                barred[one.name] = Exclusion(gate.code, gate.text)
+        return barred
+
+    async def tier(
+        self, call: Call, credential: Credential, asked: Asked, name: str, headers: dict[bytes, bytes], code: str,
+        body: bytes,
+    ) -> tuple[TierDecision, Charge | None]:  # fmt: skip
+        """The tier's decision on the model ``name``; for the classified tier it is on record, and paid for.
+
+        Raises `LedgerError` when it cannot be recorded: then nothing may be answered.
+        """
+        certificate = call.caller.client_certificate
+        model = self.snapshot.models.by_name.get(name)
+        if model is None:
+            return NOT_LISTED_DECISION, None
+        at_first = model
+
+        def judge(credit: bool | None) -> Ruling:
+            # By the facts of this moment, which may have changed since the request came.
+            snapshot, now_us = self.snapshot, self._clock.now_us()
+            listed = snapshot.models.by_name.get(name, at_first)
+            return self.tiers.rule(
+                snapshot, credential, listed, headers, code, now_us, certificate=certificate, credit=credit
+            )
+
+        if model.tier != "classified":
+            return judge(None).decision, None
+        admitted = await self._classified.decide(judge, asked, body, call.exchange_id, call.started_us)
+        call.headers.append((b"x-tiergate-decision-id", admitted.decision_id.encode()))
+        return admitted.decision, admitted.charge
+
+    async def refuse_account(self, call: Call | None, dialect: Dialect, decision: Decision, send: Send) -> None:
+        """Answer with a refusal of an account, on record where there is a ``call``.
+
+        It holds without its record, unlike an answer: nothing was given away.
+        """
+        if call is not None:
+            with suppress(LedgerError):
+                await call.record(decision.status, finish_reason=decision.code)
+        link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
+        await refuse(send, dialect, decision, link, *([] if call is None else [call.id_header]))
+
+    async def refuse_tier(self, call: Call, tier: TierDecision, send: Send) -> None:
+        """Record a refusal by a tier's gates, and answer with it."""
+        status, code = status_of(tier), tier.reasons[0].code
+        with suppress(LedgerError):
+            await call.record(status, finish_reason=code)
+        headers = [*call.headers]
+        if tier.fallback is not None:
+            headers.append((b"x-tiergate-fallback", tier.fallback.encode()))
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        details = details_of(tier, self._public_url)
+        await reply(send, status, error_body(call.surface.dialect, status, code, message_of(tier), **details), headers)
