@@ -34,7 +34,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each look.")] = False,
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
-    """Keep looking at a gateway's log, act as the policy permits, and tell whom `alerts.toml` names.
+    """Keep looking at a gateway's log, act as the policy permits, send alerts.
 
     Each case gets a file that people can work on. A running gateway obeys within a second. Only one watch works on
     a data folder; ended at any moment, the next one goes on where it stood.
