@@ -80,6 +80,7 @@ class WatchBeside:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env=os.environ | {"TIERGATE_LOG": "text"},  # the gateway makes its own lines of it, in whatever form
             start_new_session=True,
         ) as child:
             self._child = child

@@ -20,9 +20,10 @@ from tiergate.database import open_database
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.alerts import outbox as module
+from tiergate.response.alerts.mail import message
 from tiergate.response.alerts.outbox import WAITS_US, Outbox, Queued
 from tiergate.response.alerts.sending import Alerting
-from tiergate.response.alerts.sinks import Secret, Webhook
+from tiergate.response.alerts.sinks import Email, Secret, Webhook
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import load_policy
 
@@ -194,3 +195,19 @@ def test_a_watch_that_keeps_failing_is_told_once(alerting: Alerting, receiver: R
         alerting.step()
     ((_, body),) = receiver.came
     assert json.loads(body)["type"] == "watch.failing"
+
+
+def test_what_somebody_is_called_breaks_neither_a_subject_nor_the_loop(
+    tmp_path: Path, engine: sa.Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, evil = Outbox(engine), "dec_1\r\nBcc: all@example.com"
+    Appeals(engine).file(Against.DECISION, evil, filed_by="eve", grounds="x", now_us=NOW)
+    outbox.gather([ALL], NOW)
+    sink = Email(name="post", host="smtp.example.com", sender="a@b.c", to=("d@e.f",))
+    sent = message(queued(outbox)[0].alert, sink)
+    assert sent["bcc"] is None
+    assert "\nBcc" not in sent.get_content()
+    alerting = Alerting(tmp_path, engine, FixedClock(NOW), {})
+    monkeypatch.setattr(alerting, "sinks", lambda: [ALL])
+    monkeypatch.setattr(alerting, "deliver", lambda *_: 1 // 0)
+    assert alerting.step() == ["alert to `all`: internal error: ZeroDivisionError"]

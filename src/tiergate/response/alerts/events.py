@@ -100,7 +100,12 @@ def moment(time_us: int) -> str:
 
 def _alert(kind: str, subject: str, number: int, at_us: int, title: str, data: dict[str, Any]) -> Alert:
     digest = hashlib.sha256(f"{kind}\n{subject}\n{number}\n{at_us}".encode()).hexdigest()
-    return Alert(alert_id=f"alert_{digest[:32]}", type=kind, at_us=at_us, title=title, data=data)
+    return Alert(alert_id=f"alert_{digest[:32]}", type=kind, at_us=at_us, title=one_line(title), data=data)
+
+
+def one_line(text: str) -> str:
+    """Text for a subject or a line: what is appealed against is called as whoever appealed called it."""
+    return "".join(one if one.isprintable() else "?" for one in text[:300])
 
 
 def _day(appeal: Appeal) -> str:

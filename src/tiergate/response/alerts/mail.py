@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 
 from tiergate.response.alerts.connecting import TIMEOUT_S, DeliveryError, connect, ended, tls_context
-from tiergate.response.alerts.events import Alert
+from tiergate.response.alerts.events import Alert, one_line
 from tiergate.response.alerts.sinks import Email
 
 
@@ -22,7 +22,7 @@ def message(alert: Alert, sink: Email) -> EmailMessage:
     mail["Date"] = formatdate(alert.at_us / 1e6)
     mail["Message-ID"] = f"<{alert.alert_id}@{sink.sender.partition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's out-of-office answers it
-    known = [f"{name}: {value}" for name, value in alert.data.items() if value is not None]
+    known = [f"{name}: {one_line(str(value))}" for name, value in alert.data.items() if value is not None]
     mail.set_content("\n".join([alert.title, "", *known, "", f"{alert.type} {alert.alert_id}"]) + "\n")
     return mail
 

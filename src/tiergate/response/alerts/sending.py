@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from tiergate.clock import HOUR, Clock
-from tiergate.errors import InputError
+from tiergate.errors import InputError, TiergateError
 from tiergate.response.alerts import events, mail, ocsf, slack, webhook
 from tiergate.response.alerts.connecting import DeliveryError, post
 from tiergate.response.alerts.events import Alert
@@ -77,10 +77,12 @@ class Alerting:
                 return None
             try:
                 self.deliver(queued.alert, sink)
-            except (DeliveryError, InputError) as error:
+            except Exception as error:
+                # Whatever is wrong with one alert or sink, looks and the other sinks go on.
                 final = isinstance(error, DeliveryError) and error.final
-                self.outbox.failed(queued, self._clock.now_us(), str(error), final=final)
-                return f"alert to `{sink.name}`: {error}"
+                fault = str(error) if isinstance(error, TiergateError) else f"internal error: {type(error).__name__}"
+                self.outbox.failed(queued, self._clock.now_us(), fault, final=final)
+                return f"alert to `{sink.name}`: {fault}"
             self.outbox.sent(queued, self._clock.now_us())
         return None
 
