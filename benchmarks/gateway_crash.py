@@ -104,7 +104,7 @@ def crash(folder: Path, *, kills: int, load_seconds: float, seed: int) -> dict[s
         running = Server(gateway(data, upstream.address), folder / "gateway.out")
         again = gateway(data, upstream.address, running.address.rpartition(":")[2])
         clients = [
-            threading.Thread(target=_ask, args=(running.address, key, number % 2 == 0, answered, end))
+            threading.Thread(target=ask, args=(running.address, key, number % 2 == 0, answered, end))
             for number, key in enumerate(keys)
         ]
         try:
@@ -134,7 +134,8 @@ def crash(folder: Path, *, kills: int, load_seconds: float, seed: int) -> dict[s
     }
 
 
-def _ask(address: str, key: str, stream: bool, answered: list[str], end: threading.Event) -> None:
+def ask(address: str, key: str, stream: bool, answered: list[str], end: threading.Event) -> None:
+    """Ask until ``end``; ids of the exchanges whose answers came to their end go to ``answered``."""
     with openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, timeout=10) as client:
         number = 0
         while not end.is_set():

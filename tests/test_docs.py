@@ -176,6 +176,8 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/gateway.md",
         "docs/metering.md",
         "docs/external-gateways.md",
+        "docs/response.md",
+        "docs/alerts.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -273,3 +275,23 @@ def test_what_holds_an_outcome_of_a_fault_is_there() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8"))
     assert named
     assert [name for name in named if f"def {name}(" not in written] == []
+
+
+def test_the_page_on_alerts_has_every_type_field_and_wait_and_its_example_is_right(tmp_path: Path) -> None:
+    import msgspec
+
+    from tests.response.alerts.conftest import a_case
+    from tiergate.response.alerts import events, outbox, sinks
+
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / sinks.FILE).write_text(example)
+    assert len(sinks.load_sinks(tmp_path / sinks.FILE)) == 4
+    kinds = (sinks.Webhook, sinks.Slack, sinks.Email, sinks.Ocsf)
+    fields = {one.encode_name for kind in kinds for one in msgspec.structs.fields(kind)}
+    (alert,) = events.about_case(None, a_case(), number=1, at_us=0, by="ann")
+    named = [*events.TYPES, *fields, *alert.data, *events.failing(3, 0).data]
+    assert [name for name in named if f"`{name}`" not in page] == []
+    waits = [wait // outbox.SECOND for wait in outbox.WAITS_US]
+    assert waits == [5, 300, 1800, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24))]
+    assert "after 5 s, 5 min, 30 min, 2 h," in page

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     public_url: str | None = Field(None, description="Address customers reach us at, for links in answers.")
+    watch: bool = Field(False, description="Run `tiergate watch` beside the gateway.")
+    watch_every_s: float = Field(300.0, ge=1, description="Seconds from one look's start to the next's.")
     appeal_contact: str = Field("your provider's support", description="Whom a customer turns to about a verdict.")
 
     packs: Path | None = Field(None, description="Folder of rule packs of your own, added to ours.")

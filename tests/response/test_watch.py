@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from tiergate.clock import FixedClock
 from tiergate.database import open_database
 from tiergate.detection.run import Parameters
 from tiergate.detection.state import State
-from tiergate.errors import InputError
 from tiergate.ledger.log import ExchangeLog
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import Action
@@ -134,6 +135,10 @@ def test_a_look_that_is_cut_off_is_made_up_for(
     assert all(len(watch.desk.changes.history(CaseFile, one.case_id)) == 1 for one in opened)
 
 
-def test_one_watch_a_data_folder(watch: Watch) -> None:
-    with watch.held(), pytest.raises(InputError, match="watched already"), watch.held():
-        pass
+def test_one_watch_a_data_folder(watch: Watch, data: Path) -> None:
+    take = f"with held(Path({str(data / 'detection')!r})): pass"
+    code = f"from pathlib import Path\nfrom tiergate.response.watch_lock import held\n{take}"
+    with watch.held():
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "watched already" in other.stderr
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -91,6 +91,35 @@ class Reading:
         """The newest state of every subject, or of those that belong to an organisation or a holder."""
         return _every(self.connection, kind, organisation_id, holder_id)
 
+    def appended(
+        self, number: int, kinds: Sequence[type[msgspec.Struct]], most: int
+    ) -> list[tuple[Change, msgspec.Struct | None, msgspec.Struct]]:
+        """The first ``most`` changes of ``kinds`` after change ``number``, oldest first, each with its subject's state
+        before and after it."""
+        decoder = msgspec.json.Decoder(reduce(or_, kinds))
+        earlier = _CHANGES.alias()
+        newest = sa.select(sa.func.max(earlier.c.number)).where(
+            earlier.c.kind == _CHANGES.c.kind,
+            earlier.c.subject_id == _CHANGES.c.subject_id,
+            earlier.c.number < _CHANGES.c.number,
+        )
+        query = (
+            sa.select(
+                *(_CHANGES.c[name] for name in Change.__struct_fields__), newest.scalar_subquery().label("before")
+            )
+            .where(_CHANGES.c.kind.in_([_kind(kind) for kind in kinds]), _CHANGES.c.number > number)
+            .order_by(_CHANGES.c.number)
+            .limit(most)
+        )
+        rows = [dict(row) for row in self.connection.execute(query).mappings()]
+        befores = [row.pop("before") for row in rows]
+        state = sa.select(_CHANGES.c.number, _CHANGES.c.state).where(_CHANGES.c.number.in_(befores))
+        states = {one.number: decoder.decode(one.state) for one in self.connection.execute(state)}
+        return [
+            (Change(**row), states.get(before), decoder.decode(row["state"]))
+            for row, before in zip(rows, befores, strict=True)
+        ]
+
 
 class Writing(Reading):
     """One open change: what is read in it stays true until it ends. See `Changes.writing`."""

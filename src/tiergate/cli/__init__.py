@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tiergate.cli import (
+    alerts,
     appeals,
     authorize,
     budgets,
@@ -106,6 +107,7 @@ app.add_typer(grants.app, name="grant")
 app.add_typer(credit.app, name="credit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(appeals.app, name="appeal")
+app.add_typer(alerts.app, name="alerts")
 
 
 def main() -> NoReturn:

@@ -19,6 +19,12 @@ def serve(
     port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
     packs: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule packs of your own.")] = None,
     retention: Annotated[str | None, typer.Option(metavar="text|sketches", help="What is kept of a prompt.")] = None,
+    watch: Annotated[
+        bool | None, typer.Option("--watch/--no-watch", help="Run `tiergate watch` beside it; not by default.")
+    ] = None,
+    watch_every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="From one look's start to the next's; 300 if not given.")
+    ] = None,
 ) -> None:
     """Run the gateway in front of an API.
 
@@ -27,21 +33,33 @@ def serve(
 
     \b
     Example:
-      tiergate serve --data data --upstream https://api.example.com/v1
+      tiergate serve --data data --upstream https://api.example.com/v1 --watch
     """
     from pydantic import ValidationError
 
+    from tiergate.cli.watch_beside import WatchBeside
     from tiergate.gateway.server import serve as run_gateway
     from tiergate.settings import AUTHORIZER, Settings, refuse_unknown
 
     refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK", *AUTHORIZER)
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
-        "packs": packs,
+        "packs": packs, "watch": watch, "watch_every_s": watch_every,
     }  # fmt: skip
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
         raise SettingsError(f"{faults}; see `tiergate serve --help`") from None
-    run_gateway(settings, ready=lambda address: say(f"the gateway listens on {address}; Ctrl-C ends it"), told=note)
+    beside = WatchBeside(settings.data, settings.watch_every_s, note) if settings.watch else None
+
+    def ready(address: str) -> None:
+        say(f"the gateway listens on {address}; Ctrl-C ends it")
+        if beside is not None:
+            beside.start()
+
+    try:
+        run_gateway(settings, ready=ready, told=note)
+    finally:
+        if beside is not None:
+            beside.stop()

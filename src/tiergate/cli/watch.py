@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.terminal import counted, note, progress, say, say_json
+from tiergate.cli.terminal import Advance, counted, note, progress, say, say_json
 from tiergate.errors import TiergateError
+
+if TYPE_CHECKING:
+    from tiergate.detection.run import Parameters
+    from tiergate.response.alerts.sending import Alerting
+    from tiergate.response.watch import Look, Watch
+
+TELL_EVERY_S = 2.0
+"""Between looks alerts are sent so often: people change cases too."""
 
 
 def watch(
@@ -21,8 +32,9 @@ def watch(
     ] = None,
     decoys: Annotated[int | None, typer.Option(metavar="N", min=1, help="Decoy platforms to score.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each look.")] = False,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
-    """Keep looking at a gateway's log, and act as the policy permits.
+    """Keep looking at a gateway's log, act as the policy permits, send alerts.
 
     Each case gets a file that people can work on. A running gateway obeys within a second. Only one watch works on
     a data folder; ended at any moment, the next one goes on where it stood.
@@ -31,39 +43,90 @@ def watch(
     Example:
       tiergate watch --data data --every 300
     """
-    import msgspec
-
     from tiergate.cli.deployment import open_deployment
+    from tiergate.cli.watch_beside import end_with_the_gateway
     from tiergate.clock import SystemClock
     from tiergate.detection.run import Parameters
+    from tiergate.response.alerts.sending import Alerting
     from tiergate.response.ladder import FILE, load_policy
     from tiergate.response.watch import Watch
 
-    rules = load_policy(policy or data / FILE)
+    if beside:
+        end_with_the_gateway()
+    rules, clock = load_policy(policy or data / FILE), SystemClock()
     with open_deployment(data) as deployment:
-        watching = Watch(data, deployment.engine, deployment.registry, rules, SystemClock())
+        watching = Watch(data, deployment.engine, deployment.registry, rules, clock)
+        alerting = Alerting(data, deployment.engine, clock, os.environ)
+        telling = _Telling(alerting)
         with watching.held():
+            failed, failing_since = 0, 0
+            telling.step()
             while True:
-                began = time.monotonic()
+                began, began_us = time.monotonic(), clock.now_us()
                 try:
-                    with progress("looking") as advance:
-                        seen = watching.look(Parameters(decoys=decoys), advance)
+                    seen = _look(watching, Parameters(decoys=decoys), quiet=beside)
                 except TiergateError as error:
                     if once:
                         raise
                     # Whatever is wrong with the log or the database, the next look must find this loop alive.
                     note(f"this look came to nothing: {error}")
+                    failed, failing_since = failed + 1, failing_since or began_us
+                    telling.failed(failed, failing_since)
                 else:
-                    if as_json:
-                        say_json(msgspec.to_builtins(seen))
-                    else:
-                        for change in seen.changes:
-                            accounts = counted(change.accounts, "account")
-                            say(f"{change.case_id}  {change.kind}  {change.action}  {accounts}")
-                        if seen.folder is None:
-                            note("too little to look at yet")
-                        elif not seen.changes:
-                            note("nothing new")
+                    failed, failing_since = 0, 0
+                    _show(seen, as_json, quiet=beside)
+                telling.step()
                 if once:
                     return
-                time.sleep(max(0.0, every - (time.monotonic() - began)))
+                while (left := every - (time.monotonic() - began)) > 0:
+                    time.sleep(min(left, TELL_EVERY_S))
+                    telling.step()
+
+
+class _Telling:
+    """Alerts, each complaint about which is said once."""
+
+    def __init__(self, alerting: Alerting) -> None:
+        self._alerting = alerting
+        self._said: list[str] = []
+
+    def step(self) -> None:
+        try:
+            faults = self._alerting.step()
+        except TiergateError as error:
+            faults = [f"alerts wait: {error}"]
+        for fault in faults:
+            if fault not in self._said:
+                note(fault)
+        self._said = faults or self._said[-10:]
+
+    def failed(self, looks: int, since_us: int) -> None:
+        try:
+            self._alerting.failed(looks, since_us)
+        except TiergateError as error:
+            note(f"alerts wait: {error}")
+
+
+def _look(watching: Watch, parameters: Parameters, *, quiet: bool) -> Look:
+    with _unsaid() if quiet else progress("looking") as advance:
+        return watching.look(parameters, advance)
+
+
+@contextmanager
+def _unsaid() -> Iterator[Advance]:
+    """Progress in a gateway's log every few minutes would hide what matters in it."""
+    yield lambda _words, _share: None
+
+
+def _show(seen: Look, as_json: bool, *, quiet: bool) -> None:
+    import msgspec
+
+    if as_json:
+        say_json(msgspec.to_builtins(seen))
+        return
+    for change in seen.changes:
+        say(f"{change.case_id}  {change.kind}  {change.action}  {counted(change.accounts, 'account')}")
+    if not quiet and seen.folder is None:
+        note("too little to look at yet")
+    elif not quiet and not seen.changes:
+        note("nothing new")

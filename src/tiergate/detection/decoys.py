@@ -35,6 +35,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -166,6 +168,14 @@ def _end_quietly() -> None:
     """The command line's handlers say what an interruption means; a child that is ended has nothing to say."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A pool's processes hear nothing of a parent that was killed, and would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _decoy(which: tuple[int, int]) -> list[Decoy]:

@@ -12,11 +12,9 @@ once.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -30,7 +28,6 @@ from tiergate.detection.again import look_again
 from tiergate.detection.intake import TooLittleError
 from tiergate.detection.run import Parameters, Progress
 from tiergate.detection.state import Part, State
-from tiergate.errors import InputError
 from tiergate.ledger.log import is_log, read_pieces
 from tiergate.ledger.sketches import load_or_create_key
 from tiergate.parties.registry import Registry
@@ -39,8 +36,8 @@ from tiergate.response.case_files import CaseFile
 from tiergate.response.desk import CaseDesk, Change
 from tiergate.response.ladder import Policy
 from tiergate.response.looks import digest_of
+from tiergate.response.watch_lock import FOLDER, held
 
-FOLDER: Final = "detection"
 EVERY_S: Final = 300.0
 
 
@@ -64,19 +61,9 @@ class Watch:
         self._clock = clock
         self.desk = CaseDesk(engine, policy)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Be the only watch until the block ends. Raises `InputError` when there is another."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"`{self._folder}` is watched already: one watch a data folder is enough") from None
-            yield
-        finally:
-            os.close(lock)
+        return held(self._folder)
 
     def look(self, parameters: Parameters, progress: Progress) -> Look:
         """Look once, and act. Raises `InputError` or `LedgerError` when the log cannot be read."""

@@ -46,10 +46,11 @@ def url_fault(url: str, *, private: bool) -> str | None:
         )
     if any(part in (".", "..") for part in parts.path.split("/")):
         return "its path must be written out, without `.` and `..`"
-    return _host_fault(host, private=private)
+    return host_fault(host, private=private)
 
 
-def _host_fault(host: str, *, private: bool) -> str | None:
+def host_fault(host: str, *, private: bool) -> str | None:
+    """What is wrong with a host's name or address; None where it may be asked."""
     try:
         return address_fault(ipaddress.ip_address(host), private=private)
     except ValueError:

@@ -1,0 +1,1 @@
+"""Who is told what happened to cases, and how it reaches them."""

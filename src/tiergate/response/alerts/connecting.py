@@ -1,0 +1,119 @@
+"""Connections to sinks: checked addresses, TLS, an end in time, and one POST over them.
+
+What is asked is what the operator wrote, so this is strict rather than clever: no proxy, no redirect, no cookie, and
+no connection to an address that gives out a machine's own credentials, whatever a name resolves to (CWE-918).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from tiergate.errors import TiergateError
+from tiergate.gateway.routing.urls import address_fault
+
+TIMEOUT_S: Final = 10.0
+"""For a connection, for TLS, and for any silence."""
+MOST_S: Final = 20.0
+"""For all that is said over one connection, however slowly it drips."""
+MOST_READ: Final = 1024
+GONE: Final = 410
+
+
+class DeliveryError(TiergateError):
+    """A sink did not take an alert. ``final``: it never will, so that asking again is no use."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+def connect(host: str, port: int, *, private: bool) -> socket.socket:
+    """A connection to the first address of ``host`` that answers. Raises `DeliveryError`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise DeliveryError(f"`{host}` has no address") from error
+    addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
+    if any(address_fault(one, private=private) for one in addresses):
+        raise DeliveryError(f"`{host}` leads to an address that is not asked: write `private = true` if it is yours")
+    failure: OSError | None = None
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), TIMEOUT_S)
+        except OSError as error:
+            failure = error
+    raise DeliveryError(f"cannot reach `{host}` port {port}: {_why(failure)}") from failure
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Certificates are checked against the system's authorities, or those of ``ca_file``. Raises `DeliveryError`."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise DeliveryError(f"cannot use the certificates in `{ca_file}`") from error
+
+
+@contextmanager
+def ended(connection: Callable[[], socket.socket | None]) -> Iterator[None]:
+    """Cut ``connection()`` off after `MOST_S`, and say faults of the network as `DeliveryError`."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        if (now := connection()) is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(now, socket.SHUT_RDWR)
+
+    timer = threading.Timer(MOST_S, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        if late.is_set():
+            raise DeliveryError(f"it did not answer within {MOST_S:.0f} s")
+    except ssl.SSLError as error:
+        raise DeliveryError(f"its certificate or TLS is not accepted: {error.reason or 'cut off'}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DeliveryError(f"it did not answer as it should: {_why(error)}") from error
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, ca_file: str | None) -> None:
+    """POST ``body`` as JSON, which any answer of 200 to 299 accepts. Raises `DeliveryError` for all else."""
+    parts = urlsplit(url)
+    tls, host = parts.scheme == "https", parts.hostname or ""
+    port = parts.port or (443 if tls else 80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    asked = http.client.HTTPConnection(parts.netloc)  # opens nothing by itself: it is given a connection
+    connection = connect(host, port, private=private)
+    try:
+        with ended(lambda: connection):
+            if tls:
+                connection = tls_context(ca_file).wrap_socket(connection, server_hostname=host)
+            asked.sock = connection
+            fixed = {"Content-Type": "application/json", "User-Agent": "tiergate", "Connection": "close"}
+            asked.request("POST", path, body, fixed | dict(headers))
+            with asked.getresponse() as answer:
+                said = answer.read(MOST_READ)
+    finally:
+        connection.close()
+    if not 200 <= answer.status < 300:
+        words = "".join(one for one in said.decode(errors="replace") if one.isprintable())[:200]
+        raise DeliveryError(f"it answered {answer.status}{f': {words}' if words else ''}", final=answer.status == GONE)
+
+
+def _why(error: Exception | None) -> str:
+    if isinstance(error, TimeoutError):
+        return "it is silent"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__
