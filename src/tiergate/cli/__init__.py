@@ -13,6 +13,7 @@ import typer
 from tiergate.cli import (
     appeals,
     budgets,
+    case,
     classes,
     control,
     credit,
@@ -93,6 +94,7 @@ app.add_typer(operators.app, name="operators")
 app.add_typer(routes.app, name="routes")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
+app.add_typer(case.app, name="case")
 app.add_typer(respond.app, name="respond")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(programmes.app, name="programme")

@@ -38,9 +38,8 @@ from tiergate.records.refused import RefusedRows
 from tiergate.response.case_files import CaseFile
 from tiergate.response.desk import CaseDesk, Change
 from tiergate.response.ladder import Policy
-from tiergate.response.looks import digest_of
+from tiergate.response.looks import FOLDER, digest_of, kept
 
-FOLDER: Final = "detection"
 EVERY_S: Final = 300.0
 
 
@@ -56,6 +55,7 @@ class Watch:
     """The one watch of a data folder. ``desk`` holds its case files."""
 
     def __init__(self, data: Path, engine: sa.Engine, registry: Registry, policy: Policy, clock: Clock) -> None:
+        self._data = data
         self._log = data / "log"
         self._folder = data / FOLDER
         self._pending = self._folder / "pending"
@@ -110,7 +110,7 @@ class Watch:
 
     def answer(self, digest: str) -> Path:
         """Where the answer with that digest lies."""
-        return self._folder / "looks" / digest[:32]
+        return kept(self._data, digest)
 
     def _take_up(self) -> list[Change]:
         if not self._pending.exists():
