@@ -133,6 +133,10 @@ def test_a_customer_contests_the_verdict_on_an_account_of_its_own(control: Contr
     assert filed.status_code == 201, filed.text
     appeal = filed.json()["appeal"]
     assert (appeal["account_id"], appeal["reviewers"], appeal["due_at_us"]) == ("a", 1, NOW + 5 * DAY)
+    # How sure detection was of it is not for customers.
+    house, theirs = (who.get("/v1/appeals").json()["items"] for who in (control.client(Role.AUDITOR), customer))
+    assert appeal["stated"] is theirs[0]["stated"] is None
+    assert house[0]["stated"] == pytest.approx(0.999 * 0.9)
     path = f"/v1/appeals/{appeal['appeal_id']}"
     assert control.client(Role.APPLICANT, organisation="org-two").get(path).status_code == 404
     done = Approver(control, Role.REVIEWER).post(f"{path}/votes", {"outcome": "overturned", "reason": "seen"})

@@ -202,4 +202,4 @@ class Cases(RuleBasedStateMachine):
 
 
 TestCases = Cases.TestCase
-TestCases.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestCases.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)

@@ -69,7 +69,7 @@ def file(call: Call) -> AppealView:
 
 
 def list_appeals(call: Call) -> Page[Appeal]:
-    seen = [one for one in call.services.appeals.every() if _sees(call, one)]
+    seen = [_shown(call, one) for one in call.services.appeals.every() if _sees(call, one)]
     return page(seen, lambda one: one.appeal_id, call.query)
 
 
@@ -129,8 +129,13 @@ def _sees(call: Call, appeal: Appeal) -> bool:
     return True
 
 
+def _shown(call: Call, appeal: Appeal) -> Appeal:
+    """How sure detection was is for the house: it would tell whoever evades it how near they came."""
+    return appeal if call.operator.organisation_id is None else msgspec.structs.replace(appeal, stated=None)
+
+
 def _view(call: Call, appeal: Appeal) -> AppealView:
-    return AppealView(appeal=appeal, notice=notice(appeal, call.now_us))
+    return AppealView(appeal=_shown(call, appeal), notice=notice(appeal, call.now_us))
 
 
 def _operation(method: str, path: str, name: str, summary: str, permission: Permission, **more: Any) -> Operation:

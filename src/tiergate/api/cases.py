@@ -17,6 +17,7 @@ from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.calibration import Calibration, Reliability
 from tiergate.response.case_files import CaseFile, Outcome, Severity, Status
+from tiergate.response.desk import lapsed
 from tiergate.response.looks import Member
 from tiergate.response.merging import merge, split
 from tiergate.response.people import needed_for
@@ -234,6 +235,7 @@ def _why(call: Call) -> dict[str, Any]:
 
 def _view(call: Call, file: CaseFile) -> CaseView:
     policy = call.services.cases.desk.policy
+    file = lapsed(file, call.now_us)
     return CaseView(case=file, severity=file.severity, overdue=late(file, policy, call.now_us))
 
 

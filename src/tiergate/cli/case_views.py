@@ -115,8 +115,10 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
     Example:
       tiergate case show case_9f86d081
     """
+    from tiergate.response.desk import lapsed
+
     with opened(data) as worklist:
-        file = worklist.get(named(worklist, case))
+        file = lapsed(worklist.get(named(worklist, case)), now())
         members = _members(worklist, file)
         if as_json:
             say_json(_whole(worklist, file) | {"members": members})
