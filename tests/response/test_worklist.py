@@ -124,6 +124,14 @@ def test_a_cleared_account_is_left_out_until_its_end(held: Worklist, look: Look)
     held.clear("case_1", "a", until_us=NOW + DAY, **BOB)
     look(NOW + 2 * DAY, case_1={})
     assert set(force(held, NOW + 2 * DAY)) == {"a", "b"}
+    # Free of the milder steps alone.
+    held.step("case_1", Action.VERIFY, **BOB | {"now_us": NOW + 3 * DAY})
+    held.clear("case_1", "a", up_to=Action.VERIFY, **BOB | {"now_us": NOW + 3 * DAY})
+    assert set(force(held, NOW + 3 * DAY)) == {"b"}
+    held.step("case_1", Action.LIMIT, **BOB | {"now_us": NOW + 3 * DAY})
+    assert set(force(held, NOW + 3 * DAY)) == {"a", "b"}
+    with pytest.raises(InputError, match="touches nobody"):
+        held.clear("case_1", "a", up_to=Action.WATCH, **BOB)
 
 
 def test_who_has_a_part_in_a_case_decides_nothing_in_it(held: Worklist, look: Look, engine: sa.Engine) -> None:

@@ -91,9 +91,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Clearing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account to be left out of a case's steps until then, microseconds since the epoch, UTC; null for ever."""
+    """An account to be left out of a case's steps as strict as ``up_to``, until then, microseconds since the epoch,
+    UTC; null for ever."""
 
     account_id: Id
+    up_to: Action = Action.SUSPEND
     until_us: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] | None
     reason: Given
 
@@ -198,7 +200,12 @@ def renew(call: Call) -> CaseView:
 def clear(call: Call) -> CaseView:
     asked: Clearing = call.body
     file = _file(call)
-    return _view(call, call.services.cases.clear(file.case_id, asked.account_id, until_us=asked.until_us, **_why(call)))
+    return _view(
+        call,
+        call.services.cases.clear(
+            file.case_id, asked.account_id, up_to=asked.up_to, until_us=asked.until_us, **_why(call)
+        ),
+    )
 
 
 def unclear(call: Call) -> CaseView:

@@ -213,25 +213,28 @@ def clear(
     case: CaseId,
     account: Account,
     reason: Why,
+    up_to: Annotated[Step, typer.Option(help="The strictest step that it is free of.")] = Step.SUSPEND,
     until: Until = None,
     forever: Annotated[bool, typer.Option("--forever", help="Without an end.")] = False,
     data: Data = Path("data"),
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Leave an account out of the case's steps, such as one that verified itself.
+    """Leave an account out of the case's steps. One that verified itself is free of verify alone: --up-to verify.
 
     \b
     Example:
       tiergate case clear case_9f86d081 acct-7 --reason "verified by invoice"
     """
+    from tiergate.ledger.verdicts import Action
+
     until_us = None if forever else end_of(until, now())
     _do(
         data,
         case,
         as_json,
         lambda held, case_id: held.clear(
-            case_id, account, until_us=until_us, author=who(author), now_us=now(), reason=reason
+            case_id, account, up_to=Action(up_to), until_us=until_us, author=who(author), now_us=now(), reason=reason
         ),
     )
 
