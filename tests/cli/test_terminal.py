@@ -16,6 +16,7 @@ RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
     ("demo",), ("serve",), ("detect",), ("import",), ("simulate",), ("keys", "create"), ("keys", "list"),
     ("keys", "revoke"), ("respond", "apply"), ("respond", "lift"), ("respond", "list"),
+    ("case", "list"), ("case", "step"), ("case", "close"),
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tiergate.admission.decision import Decision
 from tiergate.database import open_database
 from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.notices import notice
 from tiergate.gateway.replies import refuse
 from tiergate.gateway.snapshot import load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
@@ -78,3 +79,18 @@ def test_a_snapshot_is_replaced_only_by_a_change(tmp_path: Path) -> None:
     assert third.credential(key) is not None
     assert third.credential(None) is None
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("charged", "observed", "said"),
+    [
+        (1200, 1500, "1,200 exchanges of the account of the 1,500 that were observed."),
+        (3, None, "3 exchanges of the account."),
+    ],
+)
+def test_a_notice_says_what_is_charged_and_how_to_contest_it(charged: int, observed: int | None, said: str) -> None:
+    verdict = msgspec.structs.replace(limited(6.0), charged=charged, observed=observed)
+    told = msgspec.json.decode(notice(verdict, "help@example.com", as_html=False)[0])
+    assert (told["code"], told["what_is_charged"], told["verdict"]) == ("case_limited", said, "v")
+    assert "help@example.com" in told["how_to_appeal"]
+    assert "/v1/appeals" in told["how_to_appeal"]

@@ -55,6 +55,8 @@ def test_verify_refuses_with_a_notice_that_names_nobody_else(plain: Deployed) ->
     assert kind == "application/json"
     facts = json.loads(text)
     assert (facts["action"], facts["case"], facts["reason"]) == ("verify", "case-verify", verdict.reason)
+    assert (facts["code"], facts["verdict"]) == ("verification_required", verdict.verdict_id)
+    assert facts["what_is_charged"] == "The account as a whole; exchanges were not counted."
     kind, markup = page(body["tiergate"]["link"], "text/html,*/*")
     assert kind.startswith("text/html")
     assert "a &lt;b&gt;reason&lt;/b&gt;" in markup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,43 +38,46 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
 @pytest.fixture
 def write_look(tmp_path: Path) -> WriteLook:
     """Write an answer: by lineage, the figures that differ from a sure case's, and ``members`` with memberships."""
-    written = 0
+    numbers = count(1)
 
     def write(at_us: int = NOW, **cases: dict[str, Any]) -> Path:
-        nonlocal written
-        written += 1
-        folder = tmp_path / f"look-{written}"
-        folder.mkdir()
-        heads, members = [], []
-        for lineage, given in cases.items():
-            figures = dict(given)
-            belonging: Members = figures.pop("members", {"a": 0.9, "b": 0.8, "c": 0.3})
-            case_id = f"{lineage}-as-of-{written}"
-            heads.append(
-                {
-                    "case_id": case_id, "opened_at": at_us, "first_seen": at_us - DAY, "last_seen": at_us,
-                    "accounts": len(belonging), "exchanges": 100, "output_tokens": 1_000, "value_usd": None,
-                    "capability": "general", "confidence": 0.999, "q_value": 0.001, "recommended_action": "limit",
-                    "summary": "they act as one", "lineage_id": lineage, "first_opened_at": at_us, "looks": 1,
-                    "e_value": 10.0, "links_nats": 5.0, "workload_nats": 5.0, "prior_nats": 1.0, "expected": 0.001,
-                }
-                | figures
-            )  # fmt: skip
-            members += [
-                {
-                    "case_id": case_id, "account_id": account, "membership": membership, "first_linked_at": at_us,
-                    "campaign_exchanges": 40, "exchanges": 50,
-                }
-                for account, membership in belonging.items()
-            ]  # fmt: skip
-        for name, rows, schema in (
-            ("cases", heads, CASES_SCHEMA),
-            ("case_accounts", members, CASE_ACCOUNTS_SCHEMA),
-            ("case_evidence", [], CASE_EVIDENCE_SCHEMA),
-            ("case_exchanges", [], CASE_EXCHANGES_SCHEMA),
-            ("case_ties", [], TIES_SCHEMA),
-        ):
-            pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{name}.parquet")
-        return folder
+        number = next(numbers)
+        return write_answer(tmp_path / f"look-{number}", number, at_us, cases)
 
     return write
+
+
+def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict[str, Any]]) -> Path:
+    """Write look ``number`` into ``folder``; see `write_look`."""
+    folder.mkdir()
+    heads, members = [], []
+    for lineage, given in cases.items():
+        figures = dict(given)
+        belonging: Members = figures.pop("members", {"a": 0.9, "b": 0.8, "c": 0.3})
+        case_id = f"{lineage}-as-of-{number}"
+        heads.append(
+            {
+                "case_id": case_id, "opened_at": at_us, "first_seen": at_us - DAY, "last_seen": at_us,
+                "accounts": len(belonging), "exchanges": 100, "output_tokens": 1_000, "value_usd": None,
+                "capability": "general", "confidence": 0.999, "q_value": 0.001, "recommended_action": "limit",
+                "summary": "they act as one", "lineage_id": lineage, "first_opened_at": at_us, "looks": 1,
+                "e_value": 10.0, "links_nats": 5.0, "workload_nats": 5.0, "prior_nats": 1.0, "expected": 0.001,
+            }
+            | figures
+        )  # fmt: skip
+        members += [
+            {
+                "case_id": case_id, "account_id": account, "membership": membership, "first_linked_at": at_us,
+                "campaign_exchanges": 40, "exchanges": 50,
+            }
+            for account, membership in belonging.items()
+        ]  # fmt: skip
+    for name, rows, schema in (
+        ("cases", heads, CASES_SCHEMA),
+        ("case_accounts", members, CASE_ACCOUNTS_SCHEMA),
+        ("case_evidence", [], CASE_EVIDENCE_SCHEMA),
+        ("case_exchanges", [], CASE_EXCHANGES_SCHEMA),
+        ("case_ties", [], TIES_SCHEMA),
+    ):
+        pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{name}.parquet")
+    return folder

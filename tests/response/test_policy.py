@@ -11,7 +11,7 @@ import pytest
 
 from tiergate.clock import DAY
 from tiergate.database import open_database
-from tiergate.errors import InputError
+from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action, VerdictStore
 from tiergate.response.policy import respond
 
@@ -62,7 +62,7 @@ def test_a_budget_belongs_to_limit(cases: Path, store: VerdictStore) -> None:
 
 
 def test_a_case_supersedes_itself_and_the_strictest_of_several_cases_holds(cases: Path, store: VerdictStore) -> None:
-    first = respond(cases, store, case_id="case-1", author="ann", now_us=NOW, action=Action.SUSPEND)
+    first = respond(cases, store, case_id="case-1", author="ann", approved_by="bob", now_us=NOW, action=Action.SUSPEND)
     (other,) = respond(cases, store, case_id="case-2", author="bob", now_us=NOW + 1)
     assert other.supersedes is None
     assert store.in_force(NOW + 2)[other.account_id].action is Action.SUSPEND
@@ -84,4 +84,12 @@ def test_what_is_not_there_is_said_and_nothing_done(cases: Path, store: VerdictS
         (cases / "case_accounts.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match="`case-9`" if broken == "no case" else "cannot read"):
         respond(folder, store, case_id=case, author="ann", now_us=NOW)
+    assert store.version() == 0
+
+
+@pytest.mark.parametrize("second", [None, "Ann "])
+def test_nobody_is_suspended_by_one_person(cases: Path, store: VerdictStore, second: str | None) -> None:
+    with pytest.raises(StateError) as refused:
+        respond(cases, store, case_id="case-1", author="ann", approved_by=second, now_us=NOW, action=Action.SUSPEND)
+    assert refused.value.code == "second_person_needed"
     assert store.version() == 0

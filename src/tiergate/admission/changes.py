@@ -120,6 +120,10 @@ class Reading:
             for row, before in zip(rows, befores, strict=True)
         ]
 
+    def history(self, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
+        """All changes of a subject, oldest first."""
+        return _history(self.connection, kind, subject_id)
+
 
 class Writing(Reading):
     """One open change: what is read in it stays true until it ends. See `Changes.writing`."""
@@ -235,10 +239,8 @@ class Changes:
 
     def history(self, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
         """All changes of a subject, oldest first."""
-        query = sa.select(*(_CHANGES.c[name] for name in Change.__struct_fields__)).order_by(_CHANGES.c.number)
-        query = query.where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
         with self.engine.connect() as connection:
-            return [Change(**row) for row in connection.execute(query).mappings()]
+            return _history(connection, kind, subject_id)
 
 
 def prepare(engine: sa.Engine) -> None:
@@ -314,6 +316,12 @@ def _current(connection: sa.Connection, kind: type[S], subject_id: str) -> S | N
     query = sa.select(_CHANGES.c.state).where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
     state = connection.execute(query.order_by(_CHANGES.c.number.desc()).limit(1)).scalar()
     return None if state is None else msgspec.json.decode(state, type=kind)
+
+
+def _history(connection: sa.Connection, kind: type[msgspec.Struct], subject_id: str) -> list[Change]:
+    query = sa.select(*(_CHANGES.c[name] for name in Change.__struct_fields__)).order_by(_CHANGES.c.number)
+    query = query.where(_CHANGES.c.kind == _kind(kind), _CHANGES.c.subject_id == subject_id)
+    return [Change(**row) for row in connection.execute(query).mappings()]
 
 
 def _every(connection: sa.Connection, kind: type[S], organisation_id: str | None, holder_id: str | None) -> list[S]:

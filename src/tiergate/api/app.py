@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from tiergate.api import account, appeals, decisions, grants, members, packs, scim
+from tiergate.api import account, appeals, cases, decisions, grants, members, packs, scim
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
@@ -24,6 +24,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *packs.OPERATIONS,
     *decisions.OPERATIONS,
     *appeals.OPERATIONS,
+    *cases.OPERATIONS,
     *scim.OPERATIONS,
 )
 

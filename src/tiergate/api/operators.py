@@ -38,6 +38,8 @@ class Role(enum.StrEnum):
     ADMINISTRATOR = "administrator"
     AUDITOR = "auditor"
     PROVISIONER = "provisioner"
+    ANALYST = "analyst"
+    APPROVER = "approver"
 
 
 class Permission(enum.StrEnum):
@@ -56,6 +58,9 @@ class Permission(enum.StrEnum):
     ACTIVATE_PACK = "activate_pack"
     PROVISION = "provision"
     LIST_OPERATORS = "list_operators"
+    SEE_CASES = "see_cases"
+    WORK_CASES = "work_cases"
+    APPROVE_STEP = "approve_step"
 
 
 ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
@@ -80,12 +85,22 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.LIST_OPERATORS,
         }
     ),
-    Role.AUDITOR: frozenset({Permission.READ, Permission.EXPLAIN, Permission.PREVIEW_PACK, Permission.LIST_OPERATORS}),
+    Role.AUDITOR: frozenset(
+        {
+            Permission.READ,
+            Permission.EXPLAIN,
+            Permission.PREVIEW_PACK,
+            Permission.LIST_OPERATORS,
+            Permission.SEE_CASES,
+        }
+    ),
+    Role.ANALYST: frozenset({Permission.SEE_CASES, Permission.WORK_CASES}),
+    Role.APPROVER: frozenset({Permission.SEE_CASES, Permission.APPROVE_STEP}),
     # What a directory needs to say that somebody left, and no more: its token lies on a machine of the customer's.
     Role.PROVISIONER: frozenset({Permission.PROVISION}),
 }
 _OF_AN_ORGANISATION: Final = {Role.APPLICANT, Role.PROVISIONER}
-_OF_THE_HOUSE: Final = {Role.REVIEWER, Role.ADMINISTRATOR, Role.AUDITOR}
+_OF_THE_HOUSE: Final = {Role.REVIEWER, Role.ADMINISTRATOR, Role.AUDITOR, Role.ANALYST, Role.APPROVER}
 
 _OPERATORS: Final = sa.Table(
     "operators",

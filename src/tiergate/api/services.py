@@ -27,6 +27,10 @@ from tiergate.database import open_database
 from tiergate.errors import SettingsError
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
+from tiergate.response.contested import ContestedVerdicts
+from tiergate.response.desk import CaseDesk
+from tiergate.response.ladder import FILE, load_policy
+from tiergate.response.worklist import Worklist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class Services:
     holders: Holders
     appeals: Appeals
     proposals: Proposals
+    cases: Worklist
     sign_in: SignIn | None
 
     @property
@@ -67,7 +72,8 @@ class Services:
 def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iterator[Services]:
     """Open a deployment for the API. ``address`` is where it listens, for links when no public URL is set.
 
-    Raises `SettingsError` for a folder, database or pepper that cannot be used, or half a sign-in.
+    Raises `SettingsError` for a folder, database or pepper that cannot be used, or half a sign-in; `InputError` for a
+    policy of response that is none. A policy that changes later counts from the next start.
     """
     if (settings.oidc_issuer is None) != (settings.oidc_client_id is None):
         raise SettingsError("sign-in needs both `oidc_issuer` and `oidc_client_id`")
@@ -77,8 +83,10 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
         raise SettingsError(f"cannot use the data folder `{settings.data}`: {error.strerror}") from error
     pepper = load_or_create_pepper(settings.data / "pepper")
     public_url = settings.public_url or address
+    policy = load_policy(settings.data / FILE)
     engine = open_database(settings.data / "control.sqlite")
     try:
+        cases = Worklist(CaseDesk(engine, policy), settings.data)
         yield Services(
             settings=settings,
             clock=clock,
@@ -95,8 +103,9 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             purposes=Purposes(engine),
             grants=Grants(engine),
             holders=Holders(engine),
-            appeals=Appeals(engine),
+            appeals=Appeals(engine, ContestedVerdicts(cases)),
             proposals=Proposals(engine),
+            cases=cases,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
         )
     finally:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
 
     DECISION = "decision"
     MEMBERSHIP = "membership"
+    VERDICT = "verdict"
 
 
 def _line(one: Appeal) -> str:
@@ -36,8 +37,8 @@ def _line(one: Appeal) -> str:
 
 @app.command("file")
 def file(
-    against: Annotated[Kind, typer.Argument(metavar="KIND", help="decision or membership.")],
-    subject: Annotated[str, typer.Argument(metavar="ID", help="Id of the decision or membership.")],
+    against: Annotated[Kind, typer.Argument(metavar="KIND", help="decision, membership or verdict.")],
+    subject: Annotated[str, typer.Argument(metavar="ID", help="Its id; a verdict's is in its notice's address.")],
     grounds: Annotated[str, typer.Option(metavar="TEXT", help="What is wrong with the decision.")],
     evidence: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Evidence, or its SHA-256.")] = None,
     decided_by: Annotated[
@@ -48,19 +49,20 @@ def file(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """File an appeal against a decision, or a membership's refusal, suspension or end.
+    """File an appeal against a decision, a verdict, or a membership's refusal, suspension or end.
 
     \b
     Example:
       tiergate appeal file membership mem_3f9a51c0de7b2846 --grounds "the review is attached" --evidence review.pdf
     """
-    from tiergate.admission.appeals import Against, Appeals
+    from tiergate.admission.appeals import Against
     from tiergate.admission.deciders import deciders
+    from tiergate.response.contested import appeals_of
 
     refusal = _refusal(data, subject) if against is Kind.DECISION else None
     with deployment(data) as opened:
         known = deciders(opened.engine, refusal) if refusal is not None else ()
-        filed = Appeals(opened.engine).file(
+        filed = appeals_of(opened.engine, data).file(
             Against(against.value),
             subject,
             filed_by=who(author),
@@ -94,17 +96,18 @@ def decide(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Vote on an appeal. Two reviewers who had no part in the decision overturn it.
+    """Vote on an appeal. Two reviewers who had no part in the decision overturn it, one a verdict short of suspension.
 
     \b
     Example:
       tiergate appeal decide app_3f9a51c0de7b2846 --overturn --reason "the review is in order" --author rita
     """
-    from tiergate.admission.appeals import Appeals, Outcome
+    from tiergate.admission.appeals import Outcome
+    from tiergate.response.contested import appeals_of
 
     outcome = Outcome.OVERTURNED if overturn else Outcome.UPHELD
     with deployment(data) as opened:
-        decided = Appeals(opened.engine).decide(
+        decided = appeals_of(opened.engine, data).decide(
             appeal, reviewer=who(author), outcome=outcome, reason=reason, now_us=now()
         )
     show(decided, as_json, _line)

@@ -33,6 +33,8 @@ class RoleName(StrEnum):
     ADMINISTRATOR = "administrator"
     AUDITOR = "auditor"
     PROVISIONER = "provisioner"
+    ANALYST = "analyst"
+    APPROVER = "approver"
 
 
 @app.command("add")

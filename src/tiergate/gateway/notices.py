@@ -22,6 +22,14 @@ _WHAT: Final = {
     Action.SUMMARISE: "Answers come without reasoning and log-probabilities, within the limited budget of the case.",
     Action.SUSPEND: "Requests are refused while the case is reviewed.",
 }
+_CODES: Final = {
+    Action.WATCH: "allowed",
+    Action.VERIFY: "verification_required",
+    Action.LIMIT: "case_limited",
+    Action.SUMMARISE: "case_limited",
+    Action.SUSPEND: "account_suspended",
+}
+"""What answers to requests say; see `admission.decision`."""
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
 padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{margin:0}}</style>
@@ -62,13 +70,19 @@ class Notices:
 def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:
     """Body and content type of the notice. It names no other account."""
     facts = {
+        "code": _CODES[verdict.action],
         "action": verdict.action.value,
         "what_happens": _WHAT[verdict.action],
         "reason": verdict.reason,
+        "what_is_charged": _charged(verdict),
         "since": _day(verdict.decided_at),
         "until": _day(verdict.expires_at) if verdict.expires_at else "further notice",
         "case": verdict.case_id,
-        "how_to_appeal": f"Write to {appeal_contact} and name the case. A person will look at it.",
+        "verdict": verdict.verdict_id,
+        "how_to_appeal": (
+            f"Write to {appeal_contact} and name the verdict, or file an appeal against the `verdict` with this id at "
+            "the control API, `POST /v1/appeals`. People who had no part in it answer, by a date that you are told."
+        ),
     }
     return _page("Notice about your account", facts, as_html=as_html)
 
@@ -84,6 +98,13 @@ def gate_notice(gate: Gate, appeal_contact: str, *, as_html: bool) -> tuple[byte
         "how_to_appeal": f"Write to {appeal_contact} with the exchange's id. A person will look at it.",
     }
     return _page("Why a request was refused", facts, as_html=as_html)
+
+
+def _charged(verdict: Verdict) -> str:
+    if verdict.charged is None:
+        return "The account as a whole; exchanges were not counted."
+    of = "" if verdict.observed is None else f" of the {verdict.observed:,} that were observed"
+    return f"{verdict.charged:,} exchanges of the account{of}."
 
 
 def _page(title: str, facts: dict[str, str], *, as_html: bool) -> tuple[bytes, bytes]:

@@ -138,6 +138,13 @@ class VerdictStore:
         with nullcontext(connection) if connection is not None else self._engine.connect() as reading:
             return [_verdict(row) for row in reading.execute(query).mappings()]
 
+    def get(self, verdict_id: str, connection: sa.Connection | None = None) -> Verdict | None:
+        """A row, whether it stands or not; None for an unknown one."""
+        query = sa.select(_VERDICTS).where(_VERDICTS.c.verdict_id == verdict_id)
+        with nullcontext(connection) if connection is not None else self._engine.connect() as reading:
+            row = reading.execute(query).mappings().first()
+        return None if row is None else _verdict(row)
+
     def history(self, case_id: str) -> list[Verdict]:
         """Every row of a case, oldest first."""
         query = sa.select(_VERDICTS).where(_VERDICTS.c.case_id == case_id).order_by(_VERDICTS.c.number)

@@ -45,7 +45,7 @@ from tiergate.redteam.requests import Requests
 from tiergate.response.case_files import CaseFile, Cleared
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import Policy
-from tiergate.response.looks import Look, members_of
+from tiergate.response.looks import Look
 from tiergate.simulation.evasion import Bill, cost
 
 Progress = Callable[[str, float], None]
@@ -244,6 +244,7 @@ class Replay:
 
     def _verified(self, accounts: set[str], answer: Path, now: int) -> None:
         """Honest accounts have verified themselves, in every case that asked."""
+        seen = Look.read(answer, 0, "").cases
         for case_id in {one.case_id for name, one in self._verdicts.items() if name in accounts}:
             with self._desk.changes.writing("replay", now) as writing:
                 file = writing.current(CaseFile, case_id)
@@ -254,7 +255,7 @@ class Replay:
                 )
                 file = msgspec.structs.replace(file, cleared=(*file.cleared, *cleared))
                 writing.put(case_id, file, "cleared")
-                self._desk.enforce(writing, file, members_of(Look.read(answer, 0, ""), file))
+                self._desk.enforce(writing, file, seen[case_id][1] if case_id in seen else [])
         self._verdicts = self._desk.verdicts.in_force(now)
 
     def _accounts(self, now: int) -> pa.Table | None:

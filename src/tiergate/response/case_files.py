@@ -16,7 +16,9 @@ import enum
 
 import msgspec
 
+from tiergate.errors import StateError
 from tiergate.ledger.verdicts import Action
+from tiergate.response.ladder import LADDER
 
 
 class Status(enum.StrEnum):
@@ -33,6 +35,24 @@ class Outcome(enum.StrEnum):
     CONFIRMED = "confirmed"
     MISTAKEN = "mistaken"
     UNCLEAR = "unclear"
+
+
+class Severity(enum.StrEnum):
+    """How much a case asks for, by the stricter of the step in force and the one that detection recommends."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+_SEVERITIES = {
+    Action.WATCH: Severity.LOW,
+    Action.VERIFY: Severity.MEDIUM,
+    Action.LIMIT: Severity.HIGH,
+    Action.SUMMARISE: Severity.HIGH,
+    Action.SUSPEND: Severity.CRITICAL,
+}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,20 +93,25 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account that steps of the case do not touch up to ``up_to``, until then, microseconds; None for ever. Who was
-    verified is free of `verify`, and not of what else the evidence permits."""
+    verified is free of `verify`, and not of what else the evidence permits. ``appeal_id``: the appeal that cleared it,
+    which nobody can take back alone."""
 
     account_id: str
     up_to: Action
     until_us: int | None
     by: str
     reason: str
+    appeal_id: str | None = None
 
 
 class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unknown_fields=True):
-    """One case. ``step`` is in force until ``step_until_us`` (None with `watch`); ``step_by``: who took it.
+    """One case. ``step`` is in force until ``step_until_us`` (None with `watch`); ``step_by``: who took it, and
+    ``approved_by``: the people who agreed to it, none where the policy took it by itself.
 
-    ``merged``: other cases whose accounts this one's steps reach too; ``apart``: accounts that are not of it, by name
-    of the case they were split off into, whose ``split_from`` names this one.
+    ``ceiling``: until ``ceiling_until_us`` no look takes or proposes a stricter step, since people decided so.
+    ``stated``: the confidence that the case had when it was closed. ``merged``: other cases whose accounts this one's
+    steps reach too; ``apart``: accounts that are not of it, by name of the case they were split off into, whose
+    ``split_from`` names this one.
     """
 
     case_id: str
@@ -94,16 +119,60 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
     found: Found
     status: Status = Status.OPEN
     outcome: Outcome | None = None
+    stated: float | None = None
     assignee: str | None = None
     step: Action = Action.WATCH
     step_until_us: int | None = None
     step_by: str | None = None
+    approved_by: tuple[str, ...] = ()
     proposal: Proposal | None = None
+    ceiling: Action | None = None
+    ceiling_until_us: int | None = None
     cleared: tuple[Cleared, ...] = ()
     merged: tuple[str, ...] = ()
     merged_into: str | None = None
     apart: dict[str, tuple[str, ...]] = {}
     split_from: str | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """See `Severity`."""
+        return _SEVERITIES[max(self.step, self.found.recommended, key=LADDER.index)]
+
+    def cleared_at(self, now_us: int) -> frozenset[str]:
+        """Accounts that the step in force does not touch now."""
+        step = LADDER.index(self.step)
+        return frozenset(
+            one.account_id
+            for one in self.cleared
+            if step <= LADDER.index(one.up_to) and (one.until_us is None or one.until_us > now_us)
+        )
+
+    def with_cleared(self, cleared: Cleared) -> CaseFile:
+        """The file with an account cleared. Raises `StateError` `cleared_by_appeal`."""
+        rest = self.without_cleared(cleared.account_id).cleared
+        return msgspec.structs.replace(self, cleared=(*rest, cleared))
+
+    def without_cleared(self, account_id: str) -> CaseFile:
+        """The file with an account not cleared. Raises `StateError` `cleared_by_appeal`: that nobody undoes alone."""
+        held = next((one for one in self.cleared if one.account_id == account_id), None)
+        if held is not None and held.appeal_id is not None:
+            raise StateError(f"`{held.appeal_id}` cleared `{account_id}`, for good", code="cleared_by_appeal")
+        return msgspec.structs.replace(self, cleared=tuple(one for one in self.cleared if one is not held))
+
+    def stepped(
+        self, step: Action, until_us: int | None = None, by: str | None = None, approved_by: tuple[str, ...] = ()
+    ) -> CaseFile:
+        """The file with that step in force; with `watch` nothing is. A proposal that it fulfils is gone."""
+        if step is Action.WATCH:
+            until_us, by, approved_by = None, None, ()
+        return msgspec.structs.replace(
+            self, step=step, step_until_us=until_us, step_by=by, approved_by=approved_by, proposal=self._left(step)
+        )
+
+    def _left(self, step: Action) -> Proposal | None:
+        held = self.proposal
+        return held if held is not None and LADDER.index(held.action) > LADDER.index(step) else None
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True, tag="look", forbid_unknown_fields=True):

@@ -18,14 +18,18 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.admission.appeals import Appeal
 from tiergate.admission.changes import Changes, Writing
 from tiergate.clock import HOUR
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, lifted, new_verdict_id
+from tiergate.response.calibration import Calibration
 from tiergate.response.case_files import CaseFile, Found, Outcome, Proposal, Status, Taken
+from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER, Permitted, Policy, permitted
-from tiergate.response.looks import Look, Member, digest_of, members_of
+from tiergate.response.looks import Look, Member, digest_of
+from tiergate.response.people import WATCH
 
-AUTHOR: Final = "tiergate watch"
+AUTHOR: Final = WATCH
 LEAST_MEMBERSHIP: Final = 0.5
 """An account is touched when it more likely than not belongs to the case."""
 RENEWED_BELOW: Final = 0.5
@@ -68,74 +72,87 @@ class CaseDesk:
             number = 1 if before is None else before.number + 1
             look = Look.read(folder, number, digest)
             files = {one.case_id: one for one in writing.every(CaseFile)}
+            belief = Calibration.of(files.values(), writing.every(Appeal), self.policy.outcomes_needed)
             changed: list[Change] = []
-            for case_id, lineages in _by_file(files, look).items():
-                found = look.cases[case_id if case_id in lineages else lineages[0]][0]
-                file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=found)
-                changed += self._updated(writing, file, found, members_of(look, file), opened=case_id not in files)
-                for child in file.apart:
-                    changed += self._updated(writing, files[child], found, members_of(look, files[child], file))
+            for case_id, held in holdings(look, files).items():
+                file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
+                may = self._permitted(file, held.found, belief, now_us)
+                members = list(held.members.values())
+                changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
             writing.put(
                 SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken"
             )
         return changed
 
     def _updated(
-        self, writing: Writing, before: CaseFile, found: Found, members: list[Member], *, opened: bool = False
+        self,
+        writing: Writing,
+        before: CaseFile,
+        found: Found,
+        may: Permitted,
+        members: list[Member],
+        *,
+        opened: bool = False,
     ) -> list[Change]:
         """The file brought up to ``found``, and its verdicts with it."""
         now_us, file = writing.now_us, before
         kinds = ["opened"] if opened else []
         if file.status is Status.CLOSED and file.outcome is not Outcome.MISTAKEN and _went_on(file.found, found):
-            file, kinds = msgspec.structs.replace(file, status=Status.OPEN, outcome=None), ["reopened"]
+            file = msgspec.structs.replace(file, status=Status.OPEN, outcome=None, stated=None)
+            kinds = ["reopened"]
         if file.status is Status.OPEN:
-            # Who was split off is not what the look judged: people decide about them.
-            may = Permitted(Action.WATCH) if file.split_from else self._permitted(found)
             stepped = self._stepped(file, may, now_us)
             if stepped.step is not file.step:
                 kinds.append("step")
             file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
-            if file.proposal is not before.proposal and file.proposal is not None:
+            if file.proposal != before.proposal and file.proposal is not None:
                 kinds.append("proposed")
-        if file is not before or _stale(file.found, found):
+        if file != before or _stale(file.found, found):
             file = msgspec.structs.replace(file, found=found)
+            kinds = kinds or ["updated"]
+        # Who belongs can change where the file has nothing new to say; its history tells that too.
+        if (kinds or file.step is not Action.WATCH) and self.enforce(writing, file, members):
             kinds = kinds or ["updated"]
         if kinds:
             writing.put(file.case_id, file, kinds[-1])
-        if kinds or file.step is not Action.WATCH:
-            self.enforce(writing, file, members)
-        action = file.proposal.action if kinds[-1] == "proposed" and file.proposal else file.step
+        action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
         return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
 
-    def _permitted(self, found: Found) -> Permitted:
-        return permitted(
+    def _permitted(self, file: CaseFile, found: Found, belief: Calibration, now_us: int) -> Permitted:
+        if file.split_from is not None:
+            # Who was split off is not what the look judged: people decide about them.
+            return Permitted(Action.WATCH)
+        may = permitted(
             self.policy,
-            confidence=found.confidence,
+            confidence=belief.believed(found.confidence),
             q_value=found.q_value,
             value_usd=found.value_usd,
             recommended=found.recommended,
         )
+        if file.ceiling is None or (file.ceiling_until_us or 0) <= now_us:
+            return may
+        highest = LADDER.index(file.ceiling)
+        proposed = max(may.proposed or Action.WATCH, may.alone, key=LADDER.index)
+        alone = LADDER[min(LADDER.index(may.alone), highest)]
+        return Permitted(alone, proposed if LADDER.index(alone) < LADDER.index(proposed) <= highest else None)
 
     def _stepped(self, file: CaseFile, may: Permitted, now_us: int) -> CaseFile:
         """The file with the step that holds from now on, and until when."""
-        lasts_us = self.policy.expires_after_us
-        lapsed = file.step_until_us is not None and file.step_until_us <= now_us
-        step = max(Action.WATCH if lapsed else file.step, may.alone, key=LADDER.index)
-        if step is Action.WATCH:
-            return msgspec.structs.replace(file, step=step, step_until_us=None, step_by=None) if lapsed else file
-        if step is not file.step or lapsed:
-            return msgspec.structs.replace(file, step=step, step_until_us=now_us + lasts_us, step_by=AUTHOR)
+        before, file = file, lapsed(file, now_us)
+        until_us = now_us + self.policy.expires_after_us
+        if LADDER.index(may.alone) > LADDER.index(file.step):
+            return file.stepped(may.alone, until_us, AUTHOR)
+        if file.step is Action.WATCH:
+            return file
         # A step that people took beyond what the look supports stands until its end.
         supported = max(may.alone, may.proposed or Action.WATCH, key=LADDER.index)
-        left_us = (file.step_until_us or now_us) - now_us
-        if LADDER.index(step) <= LADDER.index(supported) and left_us < RENEWED_BELOW * lasts_us:
-            return msgspec.structs.replace(file, step_until_us=now_us + lasts_us)
+        left_us = (before.step_until_us or now_us) - now_us
+        if LADDER.index(file.step) <= LADDER.index(supported) and left_us < RENEWED_BELOW * (until_us - now_us):
+            return msgspec.structs.replace(file, step_until_us=until_us)
         return file
 
     def _proposal(self, file: CaseFile, action: Action | None, found: Found, now_us: int) -> Proposal | None:
         held = file.proposal
-        if held is not None and LADDER.index(held.action) <= LADDER.index(file.step):
-            held = None
         if action is None or LADDER.index(action) <= LADDER.index(file.step):
             return held
         if held is not None and LADDER.index(held.action) >= LADDER.index(action):
@@ -144,8 +161,11 @@ class CaseDesk:
         needed = self.policy.approvals(action)
         return Proposal(action=action, by=AUTHOR, reason=reason, at_us=now_us, needed=needed)
 
-    def enforce(self, writing: Writing, file: CaseFile, members: Iterable[Member]) -> int:
-        """Make the verdicts of a case what its file says, within an open change; returns how many rows that took."""
+    def enforce(self, writing: Writing, file: CaseFile, members: Iterable[Member], *, by_hand: bool = False) -> int:
+        """Make the verdicts of a case what its file says, within an open change; returns how many rows that took.
+
+        ``by_hand``: to the minute of its end, too. Looks come often, and renew a verdict when half its time is over.
+        """
         now_us, case_id = writing.now_us, file.case_id
         standing = self.verdicts.of_case(case_id, now_us, writing.connection)
         touched = (
@@ -157,7 +177,7 @@ class CaseDesk:
             held = standing.get(account)
             if held is not None and held.action is file.step:
                 left = (held.expires_at or until_us) - now_us
-                if left >= RENEWED_BELOW * (until_us - now_us):
+                if held.expires_at == until_us or (not by_hand and left >= RENEWED_BELOW * (until_us - now_us)):
                     continue
             rows.append(self._verdict(file, member, held, writing.author, now_us, until_us))
         self.verdicts.put(rows, writing.connection)
@@ -189,26 +209,15 @@ class CaseDesk:
 
 
 def touched_by(file: CaseFile, members: Iterable[Member], now_us: int) -> list[Member]:
-    """Members that the step of a case reaches: sure ones, without those cleared or split off."""
-    step = LADDER.index(file.step)
-    free = {
-        one.account_id
-        for one in file.cleared
-        if step <= LADDER.index(one.up_to) and (one.until_us is None or one.until_us > now_us)
-    }
-    free.update(account for accounts in file.apart.values() for account in accounts)
-    return [one for one in members if one.membership >= LEAST_MEMBERSHIP and one.account_id not in free]
+    """Members that the step of a case reaches: sure ones, without those cleared."""
+    cleared = file.cleared_at(now_us)
+    return [one for one in members if one.membership >= LEAST_MEMBERSHIP and one.account_id not in cleared]
 
 
-def _by_file(files: dict[str, CaseFile], look: Look) -> dict[str, list[str]]:
-    """Lineages of a look by the file that they belong to, those with the most confidence first."""
-    grouped: dict[str, list[str]] = {}
-    for lineage in sorted(look.cases, key=lambda name: -look.cases[name][0].confidence):
-        case_id = lineage
-        while (file := files.get(case_id)) is not None and file.merged_into is not None:
-            case_id = file.merged_into
-        grouped.setdefault(case_id, []).append(lineage)
-    return grouped
+def lapsed(file: CaseFile, now_us: int) -> CaseFile:
+    """The file as it stands now: a step that is over is none."""
+    over = file.step_until_us is not None and file.step_until_us <= now_us
+    return file.stepped(Action.WATCH) if over else file
 
 
 def _went_on(before: Found, now: Found) -> bool:

@@ -18,6 +18,8 @@ from tiergate.ledger.verdicts import Action
 
 FILE: Final = "response.toml"
 MOST_APPROVALS: Final = 5
+LEAST_FOR_SUSPENSION: Final = 2
+"""Nobody is shut out by one person alone, or by a program."""
 LADDER: Final = tuple(Action)
 """Steps, mildest first."""
 
@@ -40,6 +42,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires_after_hours: float = 168.0
     requests_per_minute: float = 6.0
     whole_account_from: float = 0.8
+    due_hours: float = 72.0
+    appeal_days: int = 5
+    outcomes_needed: int = 20
 
     @property
     def expires_after_us(self) -> int:
@@ -47,11 +52,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return int(self.expires_after_hours * HOUR)
 
     def approvals(self, action: Action) -> int:
-        """People who must agree before somebody takes a step by hand: what the policy says, else one more than
-        proposes it, since a step that it does not list is not meant to be taken lightly."""
+        """People who must agree to a step by hand: what the policy says, two where it does not list the step."""
         if action is Action.WATCH:
             return 0
-        return next((step.approvals for step in self.steps if step.action is action), 1)
+        return next((step.approvals for step in self.steps if step.action is action), LEAST_FOR_SUSPENSION)
 
 
 class Permitted(msgspec.Struct, frozen=True):
@@ -105,10 +109,18 @@ def _fault(policy: Policy) -> str | None:
             return f"`{step.action}`: `confidence` and `q_value` go from 0 to 1"
         if not 0 <= step.approvals <= MOST_APPROVALS:
             return f"`{step.action}`: `approvals` goes from 0 to {MOST_APPROVALS}"
+        if step.action is Action.SUSPEND and step.approvals < LEAST_FOR_SUSPENSION:
+            return f"`suspend`: `approvals` is {LEAST_FOR_SUSPENSION} at least, nobody is shut out by one person alone"
     if not 1 <= policy.expires_after_hours <= 24 * 365:
         return "`expires_after_hours` goes from 1 to 8760: a step that never ends outlives its reason"
     if not 0 < policy.requests_per_minute <= 1e6:
         return "`requests_per_minute` goes from above 0 to a million"
     if not 0 <= policy.whole_account_from <= 1:
         return "`whole_account_from` goes from 0 to 1"
+    if not 1 <= policy.due_hours <= 24 * 365:
+        return "`due_hours` goes from 1 to 8760"
+    if not 1 <= policy.appeal_days <= 365:
+        return "`appeal_days` goes from 1 to 365"
+    if policy.outcomes_needed < 0:
+        return "`outcomes_needed` is 0 or more; with 0 outcomes change nothing"
     return None

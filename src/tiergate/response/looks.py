@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action
-from tiergate.response.case_files import CaseFile, Found
+from tiergate.response.case_files import Found
+from tiergate.response.watch_lock import FOLDER
 
 FILES: Final = ("cases", "case_accounts", "case_evidence", "case_exchanges", "case_ties")
 
@@ -63,21 +64,21 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def members_of(look: Look, file: CaseFile, parent: CaseFile | None = None) -> list[Member]:
-    """Members of a case in a look, with those of the cases that were merged into it; of an account in several, its
-    surest membership. Of a case that was split off, those of ``parent`` that it took along."""
-    if parent is not None:
-        taken = set(parent.apart[file.case_id])
-        return [one for one in members_of(look, parent) if one.account_id in taken]
-    surest: dict[str, Member] = {}
-    for name in (file.case_id, *file.merged):
-        for one in look.cases[name][1] if name in look.cases else ():
-            held = surest.get(one.account_id)
-            if held is not None:
-                charged, membership = held.charged + one.charged, max(held.membership, one.membership)
-                one = replace(one, charged=charged, membership=membership)
-            surest[one.account_id] = one
-    return list(surest.values())
+def answer_in(data: Path, digest: str) -> Path:
+    """Where the answer with that digest lies in a data folder. Raises `InputError` when it is not there."""
+    place = kept(data, digest)
+    if place.is_dir():
+        return place
+    # Taken up, and not yet put where it stays.
+    pending = data / FOLDER / "pending"
+    if pending.is_dir() and digest_of(pending) == digest:
+        return pending
+    raise InputError(f"`{place}` is gone, and a case rests on it: wait for the next look of `tiergate watch`")
+
+
+def kept(data: Path, digest: str) -> Path:
+    """The folder that keeps the answer with that digest."""
+    return data / FOLDER / "looks" / digest[:32]
 
 
 def _table(folder: Path, name: str) -> list[dict[str, Any]]:

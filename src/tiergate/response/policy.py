@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
+from tiergate.admission.changes import Changes, same
 from tiergate.clock import DAY
-from tiergate.errors import InputError
+from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
+from tiergate.response.case_files import CaseFile
 
 EXPIRES_AFTER_US: Final = 7 * DAY
 """A verdict that nobody renews ends after a week: a mistake must not outlive the attention it got."""
@@ -28,6 +31,7 @@ def respond(
     author: str,
     now_us: int,
     action: Action | None = None,
+    approved_by: str | None = None,
     expires_after_us: int = EXPIRES_AFTER_US,
     requests_per_minute: float = REQUESTS_PER_MINUTE,
 ) -> list[Verdict]:
@@ -35,11 +39,14 @@ def respond(
 
     :param cases: folder with cases.parquet and case_accounts.parquet.
     :param action: what to do; the case's own recommendation when None.
-    Raises `InputError` when the folder or the case is not there.
+    :param approved_by: a second person, without whom nobody is suspended.
+    Raises `InputError` when the folder or the case is not there; `StateError` `second_person_needed`.
     """
     head = _case(cases, case_id)
-    members = _read(cases / "case_accounts.parquet")
     chosen = action or Action(head["recommended_action"])
+    if chosen is Action.SUSPEND and (approved_by is None or same(approved_by, author)):
+        raise StateError("nobody is suspended by one person: name another who agrees", code="second_person_needed")
+    members = _read(cases / "case_accounts.parquet")
     before = {a: v.verdict_id for a, v in store.in_force(now_us).items() if v.case_id == case_id}
     verdicts = [
         Verdict(
@@ -48,7 +55,7 @@ def respond(
             case_id=case_id,
             action=chosen,
             reason="the way this account is used closely matches a group of accounts that act as one",
-            author=author,
+            author=author if approved_by is None else f"{author} and {approved_by}",
             decided_at=now_us,
             expires_at=now_us + expires_after_us,
             supersedes=before.get(row["account_id"]),
@@ -60,6 +67,14 @@ def respond(
     ]
     store.put(verdicts)
     return verdicts
+
+
+def file_of(engine: sa.Engine, cases: Path, case_id: str) -> CaseFile | None:
+    """The file that the watch keeps of a folder's case, None where it keeps none. What it says, goes."""
+    head = _case(cases, case_id)
+    names = {case_id, head.get("lineage_id")}
+    files = Changes(engine).every(CaseFile)
+    return next((one for one in files if one.case_id in names or one.found.case_id == case_id), None)
 
 
 def _case(cases: Path, case_id: str) -> dict[str, Any]:

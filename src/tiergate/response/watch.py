@@ -35,7 +35,7 @@ from tiergate.records.refused import RefusedRows
 from tiergate.response.case_files import CaseFile
 from tiergate.response.desk import CaseDesk, Change
 from tiergate.response.ladder import Policy
-from tiergate.response.looks import digest_of
+from tiergate.response.looks import digest_of, kept
 from tiergate.response.watch_lock import FOLDER, held
 
 EVERY_S: Final = 300.0
@@ -53,6 +53,7 @@ class Watch:
     """The one watch of a data folder. ``desk`` holds its case files."""
 
     def __init__(self, data: Path, engine: sa.Engine, registry: Registry, policy: Policy, clock: Clock) -> None:
+        self._data = data
         self._log = data / "log"
         self._folder = data / FOLDER
         self._pending = self._folder / "pending"
@@ -97,7 +98,7 @@ class Watch:
 
     def answer(self, digest: str) -> Path:
         """Where the answer with that digest lies."""
-        return self._folder / "looks" / digest[:32]
+        return kept(self._data, digest)
 
     def _take_up(self) -> list[Change]:
         if not self._pending.exists():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OBEYED_WITHIN_SECONDS = 10.0
 SHORT = 120
 AUTHOR = "the demo's analyst"
+SECOND = "the demo's second analyst"
 EXPECTED = {Action.VERIFY: 403, Action.LIMIT: 429, Action.SUSPEND: 403}
 
 
@@ -40,7 +41,13 @@ def act(
         say("   the recommendation is to watch; the analyst chooses verify, to show something")
         action = Action.VERIFY
     verdicts = respond(
-        found.path, store, case_id=case.case_id, action=action, author=AUTHOR, now_us=SystemClock().now_us()
+        found.path,
+        store,
+        case_id=case.case_id,
+        action=action,
+        author=AUTHOR,
+        approved_by=SECOND if action is Action.SUSPEND else None,
+        now_us=SystemClock().now_us(),
     )
     say(f"   {action.value} for the {len(verdicts)} accounts of {case.short_id}")
     member, bystander = case.accounts[0]["account_id"], _bystander(found, world)

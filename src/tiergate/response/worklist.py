@@ -1,0 +1,329 @@
+"""People work on cases: they take them, say what they know, agree to steps, free accounts, and say how it ended.
+
+Every call is one transaction, appended with author, time and reason, and leaves verdicts that say what the file says. A
+stricter step may need several people; one is enough to make it milder, to free an account, or to lift everything.
+
+| code | what does not fit |
+| --- | --- |
+| `case_closed`, `case_merged` | nothing is done about the case any more; a closed one can be reopened |
+| `case_open` | only what is closed can be reopened |
+| `no_proposal`, `proposal_open`, `proposal_changed` | what is agreed to is not what is proposed |
+| `not_stricter`, `no_step` | the step is in force already, or none is |
+| `approval_needed`, `second_person_needed` | more people must agree, different ones |
+| `not_a_person`, `not_independent` | who agrees is a program, or has a part in it |
+| `not_a_member`, `cleared_by_appeal`, `not_cleared` | the account is not one that this can be done to |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tiergate.admission.changes import Change, Reading, Writing, same
+from tiergate.errors import InputError, StateError
+from tiergate.ledger.verdicts import Action
+from tiergate.response.case_files import CaseFile, Cleared, Outcome, Proposal, Status, Taken
+from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
+from tiergate.response.holdings import holdings
+from tiergate.response.ladder import LADDER
+from tiergate.response.looks import Look, Member, answer_in
+from tiergate.response.people import involved_in, is_person, needed_for
+
+
+@dataclass(slots=True)
+class Editing:
+    """A case in an open transaction: ``file`` as it stands now, ``members`` once they were read."""
+
+    writing: Writing
+    file: CaseFile
+    members: list[Member] | None = None
+
+
+class Worklist:
+    """Cases of a deployment as people work on them. Any number of processes may share it.
+
+    ``data``: the data folder, whose answers of detection say who belongs to a case. Methods raise `InputError` for an
+    unknown case, an author or reason that is missing, and where such an answer is needed and gone; `StateError` for
+    what does not fit how things stand, with a code of the table above.
+    """
+
+    def __init__(self, desk: CaseDesk, data: Path) -> None:
+        self.desk = desk
+        self._data = data
+
+    def every(self) -> list[CaseFile]:
+        """All cases, the newest first."""
+        return sorted(self.desk.changes.every(CaseFile), key=lambda one: (-one.opened_at_us, one.case_id))
+
+    def get(self, case_id: str) -> CaseFile:
+        """A case. Raises `InputError` for an unknown one."""
+        return found_file(self.desk.changes.current(CaseFile, case_id), case_id)
+
+    def history(self, case_id: str) -> list[Change]:
+        """Every change of a case, oldest first."""
+        return self.desk.changes.history(CaseFile, case_id)
+
+    def members(self, case_id: str) -> list[Member]:
+        """Accounts of a case, as the newest look that saw it has them."""
+        with self.desk.changes.reading() as reading:
+            found_file(reading.current(CaseFile, case_id), case_id)
+            return self.members_in(reading, case_id)
+
+    def assign(self, case_id: str, assignee: str | None, *, author: str, now_us: int, reason: str = "") -> CaseFile:
+        """Say whose case it is; None for nobody's."""
+        with self.editing(case_id, author, now_us) as case:
+            return self._put(case, msgspec.structs.replace(case.file, assignee=assignee), "assign", reason)
+
+    def note(self, case_id: str, text: str, *, author: str, now_us: int) -> CaseFile:
+        """Write something down, whatever became of the case."""
+        with self.editing(case_id, author, now_us, reason=text, of=tuple(Status)) as case:
+            return self._put(case, case.file, "note", text)
+
+    def propose(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Propose a stricter step, or the one in force for longer. A person who proposes agrees; where that is enough,
+        the step is taken."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            held = case.file.proposal
+            if LADDER.index(action) < LADDER.index(case.file.step) or action is Action.WATCH:
+                raise StateError(
+                    f"`{case.file.step}` is in force and no milder: take `{action}` at once", code="not_stricter"
+                )
+            if held is not None and LADDER.index(held.action) >= LADDER.index(action):
+                raise StateError(
+                    f"`{held.action}` is proposed already, by {held.by}: approve or reject that", code="proposal_open"
+                )
+            agreed = (author,) if is_person(author) else ()
+            if agreed:
+                self.check_independent(case, author)
+            needed = needed_for(self.desk.policy, action)
+            proposal = Proposal(
+                action=action, by=author, reason=reason, at_us=now_us, needed=needed, approved_by=agreed
+            )
+            return self._agreed(case, proposal, "propose", reason)
+
+    def approve(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str = "") -> CaseFile:
+        """Agree to the step that is proposed, which ``action`` names; with the last one needed it is taken."""
+        with self.editing(case_id, author, now_us) as case:
+            held = _proposed(case.file, action)
+            if not is_person(author):
+                raise StateError(f"`{author}` is no person: people agree to a step", code="not_a_person")
+            if same(author, held.by, *held.approved_by):
+                raise StateError(f"`{author}` agreed already: somebody else must", code="second_person_needed")
+            self.check_independent(case, author)
+            agreed = msgspec.structs.replace(held, approved_by=(*held.approved_by, author))
+            return self._agreed(case, agreed, "approve", reason)
+
+    def reject(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Turn down the step that is proposed; for as long as a step lasts, no look proposes or takes it again."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            _proposed(case.file, action)
+            self.check_independent(case, author)
+            below = max(LADDER[LADDER.index(action) - 1], case.file.step, key=LADDER.index)
+            file = self._capped(msgspec.structs.replace(case.file, proposal=None), below, now_us)
+            return self._put(case, file, "reject", reason)
+
+    def step(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Take a milder step, or lift everything with `watch`; for as long as a step lasts, no look goes beyond it.
+        Also a stricter one, where the policy asks for one person at most."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            file = case.file
+            if action is file.step:
+                raise StateError(f"`{action}` is in force already", code="not_stricter")
+            if LADDER.index(action) > LADDER.index(file.step):
+                self._check_alone(case, action, author)
+                return self._take(case, action, (author,), "step", reason)
+            self.check_independent(case, author)
+            until_us = now_us + self.desk.policy.expires_after_us
+            milder = msgspec.structs.replace(file.stepped(action, until_us, author, (author,)), proposal=None)
+            self.put(case, self._capped(milder, action, now_us), "step", reason, freeing=True)
+            return case.file
+
+    def renew(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Let the step in force last anew, where the policy asks for one person at most; else it is proposed."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            if case.file.step is Action.WATCH:
+                raise StateError(f"no step of `{case_id}` is in force", code="no_step")
+            self._check_alone(case, case.file.step, author)
+            return self._take(case, case.file.step, (author,), "renew", reason)
+
+    def clear(
+        self,
+        case_id: str,
+        account_id: str,
+        *,
+        author: str,
+        now_us: int,
+        reason: str,
+        up_to: Action = Action.SUSPEND,
+        until_us: int | None = None,
+    ) -> CaseFile:
+        """Leave an account out of steps of the case as strict as ``up_to``, until then, for ever where None. Takes the
+        place of an earlier clearing."""
+        if until_us is not None and until_us <= now_us:
+            raise InputError("an account is cleared until a time to come: choose a later one")
+        if up_to is Action.WATCH:
+            raise InputError("`watch` touches nobody: clear an account up to a stricter step")
+        with self.editing(case_id, author, now_us, reason) as case:
+            self.check_independent(case, author, account_id)
+            self.check_members(case, [account_id])
+            cleared = Cleared(account_id=account_id, up_to=up_to, until_us=until_us, by=author, reason=reason)
+            self.put(case, case.file.with_cleared(cleared), "clear", reason, freeing=True)
+            return case.file
+
+    def unclear(self, case_id: str, account_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Take a clearing back: the steps of the case reach the account again."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            if all(one.account_id != account_id for one in case.file.cleared):
+                raise StateError(f"`{account_id}` is not cleared", code="not_cleared")
+            self.check_independent(case, author, account_id)
+            self.put(case, case.file.without_cleared(account_id), "unclear", reason)
+            return case.file
+
+    def close(self, case_id: str, outcome: Outcome, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Say what the case turned out to be. Nobody is held by it any more, at once; a case whose step shall go on
+        stays open."""
+        with self.editing(case_id, author, now_us, reason) as case:
+            self.check_independent(case, author)
+            file = msgspec.structs.replace(
+                case.file.stepped(Action.WATCH),
+                status=Status.CLOSED,
+                outcome=outcome,
+                proposal=None,
+                stated=None if case.file.split_from else case.file.found.confidence,
+            )
+            self.put(case, file, "close", reason)
+            return file
+
+    def reopen(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
+        """Take up a closed case again, at `watch`."""
+        with self.editing(case_id, author, now_us, reason, of=(Status.CLOSED,)) as case:
+            file = msgspec.structs.replace(case.file, status=Status.OPEN, outcome=None, stated=None)
+            return self._put(case, msgspec.structs.replace(file, ceiling=None, ceiling_until_us=None), "reopen", reason)
+
+    @contextmanager
+    def editing(
+        self,
+        case_id: str,
+        author: str,
+        now_us: int,
+        reason: str | None = None,
+        of: tuple[Status, ...] = (Status.OPEN,),
+    ) -> Iterator[Editing]:
+        """An open transaction on a case that stands in one of ``of``. ``reason``: refused where it is empty."""
+        if reason is not None and not reason.strip():
+            raise InputError("this needs a reason: others read it")
+        with self.desk.changes.writing(author, now_us) as writing:
+            yield Editing(writing, open_file(writing, case_id, of))
+
+    def members_in(self, reading: Reading, case_id: str) -> list[Member]:
+        """Members as of the newest look, else as of the one that the file rests on. Raises `InputError` when the answer
+        is gone."""
+        files = {one.case_id: one for one in reading.every(CaseFile)}
+        newest = reading.current(Taken, SUBJECT)
+        digests = [files[case_id].found.digest] if newest is None else [newest.digest, files[case_id].found.digest]
+        for digest in dict.fromkeys(digests):
+            held = holdings(Look.read(answer_in(self._data, digest), 0, digest), files).get(case_id)
+            if held is not None:
+                return list(held.members.values())
+        return []
+
+    def put(self, case: Editing, file: CaseFile, action: str, reason: str, *, freeing: bool = False) -> None:
+        """Append a file's new state, and make its verdicts say the same. ``freeing``: it reaches nobody new, and goes
+        without the answer of detection where that is gone."""
+        case.writing.put(file.case_id, file, action, reason)
+        case.file, case.members = file, None
+        members: list[Member] = []
+        if file.step is not Action.WATCH:
+            members = self._known(case) if freeing else self.members_in(case.writing, file.case_id)
+        self.desk.enforce(case.writing, file, members, by_hand=True)
+
+    def check_independent(self, case: Editing, author: str, *accounts: str) -> None:
+        """Raises `StateError` for somebody who holds an account of the case, or contests one of its verdicts."""
+        known = [one.account_id for one in self._known(case)]
+        if same(author, *involved_in(case.writing, case.file, [*accounts, *known])):
+            raise StateError(
+                f"`{author}` holds an account of `{case.file.case_id}` or contests its verdict: somebody else must",
+                code="not_independent",
+            )
+
+    def check_members(self, case: Editing, accounts: Iterable[str]) -> None:
+        """Raises `StateError` for an account that is none of the case's."""
+        known = {one.account_id for one in self._known(case)}
+        for account_id in accounts:
+            if account_id not in known:
+                raise StateError(f"`{account_id}` is no account of `{case.file.case_id}`", code="not_a_member")
+
+    def _known(self, case: Editing) -> list[Member]:
+        """Members of the case; where the answer is gone, who is under its verdict: they can still be freed."""
+        if case.members is None:
+            try:
+                case.members = self.members_in(case.writing, case.file.case_id)
+            except InputError:
+                standing = self.desk.verdicts.of_case(case.file.case_id, case.writing.now_us, case.writing.connection)
+                case.members = [
+                    Member(one.account_id, 1.0, one.charged or 0, one.observed) for one in standing.values()
+                ]
+        return case.members
+
+    def _put(self, case: Editing, file: CaseFile, action: str, reason: str) -> CaseFile:
+        """Append a file's new state, which leaves its verdicts as they are."""
+        case.writing.put(file.case_id, file, action, reason)
+        return file
+
+    def _agreed(self, case: Editing, proposal: Proposal, action: str, reason: str) -> CaseFile:
+        if len(proposal.approved_by) >= max(proposal.needed, needed_for(self.desk.policy, proposal.action)):
+            return self._take(case, proposal.action, proposal.approved_by, action, reason)
+        return self._put(case, msgspec.structs.replace(case.file, proposal=proposal), action, reason)
+
+    def _take(self, case: Editing, step: Action, people: tuple[str, ...], action: str, reason: str) -> CaseFile:
+        until_us = case.writing.now_us + self.desk.policy.expires_after_us
+        if step is case.file.step:
+            people = tuple(dict.fromkeys((*case.file.approved_by, *people)))
+        file = case.file.stepped(step, until_us, " and ".join(people), people)
+        if file.ceiling is not None and LADDER.index(file.ceiling) < LADDER.index(step):
+            file = msgspec.structs.replace(file, ceiling=step)
+        self.put(case, file, action, reason)
+        return file
+
+    def _capped(self, file: CaseFile, ceiling: Action, now_us: int) -> CaseFile:
+        until_us = now_us + self.desk.policy.expires_after_us
+        return msgspec.structs.replace(file, ceiling=ceiling, ceiling_until_us=until_us)
+
+    def _check_alone(self, case: Editing, action: Action, author: str) -> None:
+        needed = needed_for(self.desk.policy, action)
+        if needed > 1:
+            raise StateError(f"`{action}` needs {needed} people: propose it", code="approval_needed")
+        if not is_person(author):
+            raise StateError(f"`{author}` is no person: people take a step by hand", code="not_a_person")
+        self.check_independent(case, author)
+
+
+def open_file(writing: Writing, case_id: str, of: tuple[Status, ...] = (Status.OPEN,)) -> CaseFile:
+    """A case as it stands now. Raises `InputError` for an unknown one, `StateError` for one that is not in ``of``."""
+    file = found_file(writing.current(CaseFile, case_id), case_id)
+    if file.status not in of:
+        if file.status is Status.MERGED:
+            raise StateError(f"`{case_id}` was merged into `{file.merged_into}`: work on that", code="case_merged")
+        if file.status is Status.CLOSED:
+            raise StateError(f"`{case_id}` is closed as {file.outcome}: reopen it first", code="case_closed")
+        raise StateError(f"`{case_id}` is open", code="case_open")
+    return lapsed(file, writing.now_us)
+
+
+def found_file(file: CaseFile | None, case_id: str) -> CaseFile:
+    """The file. Raises `InputError` where there is none."""
+    if file is None:
+        raise InputError(f"no case is called `{case_id}`: see `tiergate case list`")
+    return file
+
+
+def _proposed(file: CaseFile, action: Action) -> Proposal:
+    if file.proposal is None:
+        raise StateError(f"nothing is proposed for `{file.case_id}`", code="no_proposal")
+    if file.proposal.action is not action:
+        raise StateError(f"`{file.proposal.action}` is proposed, not `{action}`", code="proposal_changed")
+    return file.proposal
