@@ -14,6 +14,8 @@ from tiergate.cli import (
     appeals,
     authorize,
     budgets,
+    case,
+    case_evidence,  # noqa: F401 - adds its commands
     classes,
     control,
     credit,
@@ -95,6 +97,7 @@ app.add_typer(operators.app, name="operators")
 app.add_typer(routes.app, name="routes")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
+app.add_typer(case.app, name="case")
 app.add_typer(respond.app, name="respond")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(programmes.app, name="programme")

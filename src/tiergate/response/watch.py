@@ -56,6 +56,7 @@ class Watch:
     """The one watch of a data folder. ``desk`` holds its case files."""
 
     def __init__(self, data: Path, engine: sa.Engine, registry: Registry, policy: Policy, clock: Clock) -> None:
+        self._data = data
         self._log = data / "log"
         self._folder = data / FOLDER
         self._pending = self._folder / "pending"
@@ -100,6 +101,7 @@ class Watch:
                     sketch_key=None,
                     parameters=parameters,
                     progress=progress,
+                    keep=True,
                 )
             except TooLittleError:
                 return Look(folder=None, changes=changes)
@@ -110,7 +112,7 @@ class Watch:
 
     def answer(self, digest: str) -> Path:
         """Where the answer with that digest lies."""
-        return self._folder / "looks" / digest[:32]
+        return place_of(self._data, digest)
 
     def _take_up(self) -> list[Change]:
         if not self._pending.exists():
@@ -125,6 +127,11 @@ class Watch:
             if path != place and path not in needed:
                 shutil.rmtree(path)
         return changes
+
+
+def place_of(data: Path, digest: str) -> Path:
+    """Where the answer with that digest lies in a data folder."""
+    return data / FOLDER / "looks" / digest[:32]
 
 
 def _pieces(log: Path) -> tuple[list[Part], list[pa.RecordBatch]]:
