@@ -15,6 +15,7 @@ from tiergate.cli import (
     authorize,
     budgets,
     case,
+    case_dossier,  # noqa: F401 - adds its command
     case_evidence,  # noqa: F401 - adds its commands
     classes,
     control,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -17,9 +18,13 @@ from tiergate.response.digests import read_table
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One case: its ``file`` now, its ``history`` (oldest first), every verdict that was ever put on one of its
-    accounts, and the appeals against it."""
+    accounts, and the appeals against it. ``only``: accounts that a case was split off with; None for all others.
+
+    Ids of verdicts are the beginning of their SHA-256: who has a whole one may read the notice.
+    """
 
     file: CaseFile
+    only: tuple[str, ...] | None
     history: list[Change]
     verdicts: list[Verdict]
     appeals: list[Appeal]
@@ -45,9 +50,25 @@ def record_of(engine: sa.Engine, name: str) -> Record:
     (file,) = fitting
     verdicts = VerdictStore(engine).history(file.case_id)
     subjects = {file.case_id, *(one.verdict_id for one in verdicts)}
+    appeals = [one for one in Appeals(engine).every() if one.subject_id in subjects]
+    parent = next((one for one in files if one.case_id == file.split_from), None)
     return Record(
         file=file,
+        only=parent.apart[file.case_id] if parent else None,
         history=changes.history(CaseFile, file.case_id),
-        verdicts=verdicts,
-        appeals=[one for one in Appeals(engine).every() if one.subject_id in subjects],
+        verdicts=[_shown(one) for one in verdicts],
+        appeals=[msgspec.structs.replace(one, subject_id=_short(one.subject_id, file)) for one in appeals],
     )
+
+
+def _shown(verdict: Verdict) -> Verdict:
+    supersedes = verdict.supersedes and _hashed(verdict.supersedes)
+    return msgspec.structs.replace(verdict, verdict_id=_hashed(verdict.verdict_id), supersedes=supersedes)
+
+
+def _short(subject_id: str, file: CaseFile) -> str:
+    return subject_id if subject_id == file.case_id else _hashed(subject_id)
+
+
+def _hashed(verdict_id: str) -> str:
+    return hashlib.sha256(verdict_id.encode()).hexdigest()[:16]
