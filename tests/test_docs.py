@@ -176,6 +176,8 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/gateway.md",
         "docs/metering.md",
         "docs/external-gateways.md",
+        "docs/response.md",
+        "docs/dossier.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(help="Work on cases.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="See cases and work on them.", rich_markup_mode=None, add_completion=False)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.case import app
 from tiergate.cli.outputs import writable_file
 from tiergate.cli.terminal import progress, say, say_json
 from tiergate.clock import SystemClock
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 ENDINGS = (".html", ".pdf")
 
 
-@app.command("dossier")
 def dossier(
     case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the case, or its beginning.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="What to write: FILE.html or FILE.pdf.")],

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tiergate.cli.case import app
 from tiergate.cli.outputs import writable_file
 from tiergate.cli.terminal import counted, moment, note, progress, say, say_json
 from tiergate.clock import SystemClock
@@ -18,7 +17,6 @@ Data = Annotated[Path, typer.Option(metavar="DIR", help="The gateway's data fold
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-@app.command("export")
 def export(
     case: CaseId,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The bundle to write, a .tar file.")],
@@ -61,7 +59,6 @@ def export(
     note(f"check it with `tiergate case verify {out}`; what it shows of others: docs/dossier.md")
 
 
-@app.command("verify")
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="File that `tiergate case export` wrote.")],
     as_json: Json = False,

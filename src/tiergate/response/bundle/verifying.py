@@ -191,12 +191,12 @@ def _opened(folder: Path, about: About, name: str) -> pq.ParquetFile:
         raise InputError(f"the bundle has no table `{name}`")
     text = [one.name for one in schema if pa.types.is_string(one.type)]
     try:
-        file = pq.ParquetFile(folder / name, read_dictionary=text)
         there = pq.read_schema(folder / name)
+        if not there.equals(schema):
+            raise InputError(f"`{name}` does not have the columns that this version knows: use tiergate {_made(about)}")
+        file = pq.ParquetFile(folder / name, read_dictionary=text)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"`{name}` is no table: {str(error).splitlines()[0]}") from error
-    if not there.equals(schema):
-        raise InputError(f"`{name}` does not have the columns that this version knows: use tiergate {_made(about)}")
     head = file.metadata
     if head.num_rows != held.rows:
         raise InputError(f"`{name}` has {head.num_rows:,} rows, and the bundle says {held.rows:,}")

@@ -18,7 +18,7 @@ def decided(facts: Facts) -> list[Block]:
     """The blocks of the section."""
     record = facts.record
     return [
-        Text("Every change of the case file since it was opened, none of which can be altered or removed."),
+        Text("Every change of the case file since it was opened. Changes are appended; none is altered or removed."),
         Table(
             head=["time, UTC", "author", "what", "reason"],
             rows=_history(record),

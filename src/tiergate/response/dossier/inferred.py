@@ -84,7 +84,8 @@ def weighed(part: Part, facts: Facts) -> list[Section]:
                     "Evidence is weighed in nats, natural logarithms of odds: +0.7 doubles the odds that the accounts "
                     "act as one, +2.3 makes them tenfold, and the same with a minus sign divides them. What is shared "
                     "is weighed per member, tests of the workload for the whole group. Tests that found nothing are "
-                    "listed too."
+                    "listed too. A p-value is by permutation; docs/detection.md says which way a small one "
+                    "speaks."
                 ),
                 Figure(f"waterfall-{number}", "From nothing to the whole, family by family. Hatched: speaks against."),
                 _evidence(speaking, "for", "nothing that was tested spoke for it"),
@@ -146,9 +147,13 @@ def _told(one: Evidence) -> str:
 def worth(facts: Facts) -> Section:
     value = facts.traffic.value
     unpriced = value.exchanges - value.priced
-    told = f"Between {usd(value.low)} and {usd(value.high)}."
+    told, high = f"Between {usd(value.low)} and {usd(value.high)}.", "the same, as every charged exchange has a price"
+    if value.low == value.high:
+        told = f"{usd(value.recorded)}, all of it recorded and surely of the case."
     if value.recorded is None:
         told = "Unknown: no exchange of the case has a recorded price."
+    if unpriced:
+        high = f"{usd(value.high)}: {counted(unpriced, 'exchange')} without a price, at the dearest that a token cost"
     return Section(
         title="What it is worth",
         kind=Kind.INFERRED,
@@ -158,11 +163,7 @@ def worth(facts: Facts) -> Section:
                 [
                     ("as recorded", f"{usd(value.recorded)} for {value.priced:,} charged exchanges with a price"),
                     ("low", f"{usd(value.low)}: only exchanges that belong to the case at 0.95 or more"),
-                    (
-                        "high",
-                        f"{usd(value.high)}: {counted(unpriced, 'exchange')} had no price, and counts at the dearest "
-                        "recorded price of an output token",
-                    ),
+                    ("high", high),
                     (
                         "tokens",
                         f"{whole(facts.traffic.input_tokens)} in, {facts.traffic.output_tokens:,} out, as recorded",
