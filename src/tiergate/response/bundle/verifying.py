@@ -47,6 +47,8 @@ SCHEMAS: Final = {
     "case/case_evidence": CASE_EVIDENCE_SCHEMA,
     "case/case_exchanges": CASE_EXCHANGES_SCHEMA,
 }
+UNREADABLE: Final = (OSError, ValueError, LookupError, OverflowError, pa.ArrowException)
+"""What reading a damaged table may come to."""
 _KIND: Final = re.compile(r"-[0-9]{6}|\.")
 VALUES_PER_BYTE: Final = 64
 """Most values that a byte of a table may stand for: ours have about one, a bomb has thousands."""
@@ -195,7 +197,7 @@ def _opened(folder: Path, about: About, name: str) -> pq.ParquetFile:
         if not there.equals(schema):
             raise InputError(f"`{name}` does not have the columns that this version knows: use tiergate {_made(about)}")
         file = pq.ParquetFile(folder / name, read_dictionary=text)
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise InputError(f"`{name}` is no table: {str(error).splitlines()[0]}") from error
     head = file.metadata
     if head.num_rows != held.rows:
@@ -226,7 +228,7 @@ def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
                     column = column.cast(pa.string())
                 columns.append(column)
             yield pa.RecordBatch.from_arrays(columns, schema=_plain(batch.schema))
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise InputError(f"a table of the bundle is damaged: {str(error).splitlines()[0]}") from error
 
 
