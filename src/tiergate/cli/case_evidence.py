@@ -26,7 +26,7 @@ def export(
     """Write the evidence of a case into one file, which anybody can run again with `tiergate case verify`.
 
     It holds all that detection read, without text and with every other customer's names replaced, and the case's
-    file, history and verdicts. It takes some 100 bytes an exchange of the whole log.
+    file, history and verdicts. It takes up to 100 bytes an exchange of the whole log.
 
     \b
     Example:

@@ -179,7 +179,7 @@ def link_graph(links: list[Row], prefix: str) -> str:
         axes.scatter(
             points[:, 0],
             points[:, 1],
-            s=12 + 50 * degree / max(degree.max(initial=1), 1),
+            s=(12 + 50 * degree / max(degree.max(initial=1), 1)) * min(1.0, 100 / len(names)),
             c=FOR,
             edgecolors=PAPER,
             linewidths=0.6,

@@ -68,7 +68,8 @@ def weighed(part: Part, facts: Facts) -> list[Section]:
         Figure(
             f"graph-{number}",
             f"{drawn:,} of {len(facts.accounts):,} accounts, a point each, joined by the {len(part.links):,} strongest "
-            "links, which are all that is kept for pictures. Thicker is stronger.",
+            "links, which are all that is kept for pictures. Thicker is stronger. Weaker links are not drawn, so that pieces may seem apart which "
+            "are not.",
         ),
         Text(
             "Two accounts are linked when they agree by two independent causes, and by more than chance gives. A link "
@@ -148,7 +149,7 @@ def worth(facts: Facts) -> Section:
     value = facts.traffic.value
     unpriced = value.exchanges - value.priced
     told, high = f"Between {usd(value.low)} and {usd(value.high)}.", "the same, as every charged exchange has a price"
-    if value.low == value.high:
+    if usd(value.low) == usd(value.high):
         told = f"{usd(value.recorded)}, all of it recorded and surely of the case."
     if value.recorded is None:
         told = "Unknown: no exchange of the case has a recorded price."
