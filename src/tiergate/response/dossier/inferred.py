@@ -68,8 +68,8 @@ def weighed(part: Part, facts: Facts) -> list[Section]:
         Figure(
             f"graph-{number}",
             f"{drawn:,} of {len(facts.accounts):,} accounts, a point each, joined by the {len(part.links):,} strongest "
-            "links, which are all that is kept for pictures. Thicker is stronger. Weaker links are not drawn, so that pieces may seem apart which "
-            "are not.",
+            "links, which are all that is kept for pictures. Thicker is stronger. Weaker links are not drawn, so that "
+            "pieces may seem apart which are not.",
         ),
         Text(
             "Two accounts are linked when they agree by two independent causes, and by more than chance gives. A link "
