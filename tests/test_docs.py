@@ -178,6 +178,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/external-gateways.md",
         "docs/response.md",
         "docs/alerts.md",
+        "docs/dossier.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:

@@ -16,6 +16,8 @@ from tiergate.cli import (
     authorize,
     budgets,
     case,
+    case_dossier,
+    case_evidence,
     classes,
     control,
     credit,
@@ -97,6 +99,9 @@ app.add_typer(operators.app, name="operators")
 app.add_typer(routes.app, name="routes")
 app.add_typer(packs.app, name="packs")
 app.add_typer(parties.app, name="parties")
+case.app.command("dossier")(case_dossier.dossier)
+case.app.command("export")(case_evidence.export)
+case.app.command("verify")(case_evidence.verify)
 app.add_typer(case.app, name="case")
 app.add_typer(respond.app, name="respond")
 app.add_typer(decisions.app, name="decisions")

@@ -36,14 +36,15 @@ def neighbourhoods(addresses: pa.StringArray) -> I64:
     block = pc.if_else(four, pc.replace_substring_regex(addresses, r"\.[0-9]+$", ""), block)
     other = np.flatnonzero(~np.asarray(pc.or_(four, six)))
     if len(other):
-        parsed = pa.array([_parsed(text) for text in addresses.take(pa.array(other)).to_pylist()], pa.string())
+        parsed = pa.array([block_of(text) for text in addresses.take(pa.array(other)).to_pylist()], pa.string())
         mask = np.zeros(len(addresses), bool)
         mask[other] = True
         block = pc.replace_with_mask(block, pa.array(mask), parsed)
     return np.asarray(block.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
 
 
-def _parsed(address: str) -> str | None:
+def block_of(address: str) -> str | None:
+    """The neighbourhood of one address as text, None where it is no address."""
     try:
         whole = ipaddress.ip_address(address)
     except ValueError:

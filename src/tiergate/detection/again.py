@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 import tiergate
+from tiergate.detection.frozen import keep_read
 from tiergate.detection.run import DetectionInputs, Parameters, Progress, run_detection
 from tiergate.detection.state import Part, State
 from tiergate.records.refused import RefusedRows
@@ -39,12 +40,15 @@ def look_again(
     sketch_key: bytes | None,
     parameters: Parameters,
     progress: Progress,
+    keep: bool = False,
 ) -> tuple[Kind, int]:
     """Write the answer to everything that ``state`` holds, ``parts`` that are new to it and ``unsealed`` into ``out``.
 
     When nothing has changed since the last look, that is its answer as it was. Other parameters, or another version,
     give an answer of their own to the same data, which is no look: of many seeds one could choose the best.
     Returns what it was, and how many parts were new. ``refused`` counts the refusals of all calls.
+
+    :param keep: whether what was read is kept with the answer (`frozen`), so that it can be asked for again later.
     """
     read = state.take_up(parts, refused, progress)
     data = state.question(accounts, releases, *unsealed)
@@ -53,6 +57,9 @@ def look_again(
         progress("done", 1.0)
         return Kind.SAME, read
     again = state.looked_at(data)
+    kept: list[Path] = []
+    if keep:
+        kept = keep_read(out, state, unsealed=unsealed, accounts=accounts, parameters=parameters, again=again)
     summary = run_detection(
         DetectionInputs(
             exchanges=lambda: chain(state.batches(), unsealed),
@@ -72,5 +79,5 @@ def look_again(
     )
     if again:
         return Kind.AGAIN, read
-    state.keep_answer(question, summary.history, summary.files, data=data)
+    state.keep_answer(question, summary.history, [*summary.files, *kept], data=data)
     return Kind.NEW, read

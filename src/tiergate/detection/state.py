@@ -39,7 +39,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tiergate.detection.lineage import LOOKS_SCHEMA, MEMBERS_SCHEMA, History
-from tiergate.detection.state_manifest import FileRead, Manifest, damaged, load, mark_of, save, whole
+from tiergate.detection.state_manifest import FileRead, Manifest, Segment, damaged, load, mark_of, save, whole
 from tiergate.detection.state_rows import Held, KeyOfRows, SegmentWriter, read_segment
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
@@ -102,6 +102,16 @@ class State:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._lock)
+
+    @property
+    def key_id(self) -> str | None:
+        """Of the key under which the rows are sketched, None before any was."""
+        return self._manifest.key_id
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Files of the rows held, in the order in which they were read."""
+        return list(self._manifest.segments)
 
     @property
     def repeated(self) -> int:

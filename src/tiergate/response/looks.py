@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import Found
+from tiergate.response.digests import case_digests, digest_of_all, read_table
 from tiergate.response.watch_lock import FOLDER
-
-FILES: Final = ("cases", "case_accounts", "case_evidence", "case_exchanges", "case_ties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class Look:
     @classmethod
     def read(cls, folder: Path, number: int, digest: str) -> Look:
         """Read the folder that detection wrote. Raises `InputError` when it is not one."""
-        heads, rows = _table(folder, "cases"), _table(folder, "case_accounts")
+        heads, rows = (read_table(folder, name).to_pylist() for name in ("cases", "case_accounts"))
         grouped: dict[str, list[Member]] = {}
         for row in rows:
             member = Member(row["account_id"], row["membership"], row["campaign_exchanges"], row["exchanges"])
@@ -51,17 +46,11 @@ class Look:
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 of an answer's tables, which are byte-identical for the same input, parameters and version.
+    """SHA-256 of an answer: the same for the same input, parameters and version. `digests` says what it covers.
 
-    Raises `InputError` when one is missing.
+    Raises `InputError` when a table is missing or unreadable.
     """
-    digest = hashlib.sha256()
-    try:
-        for name in FILES:
-            digest.update(hashlib.sha256((folder / f"{name}.parquet").read_bytes()).digest())
-    except OSError as error:
-        raise InputError(f"`{folder}` is no answer of detection: {error.strerror} ({error.filename})") from error
-    return digest.hexdigest()
+    return digest_of_all(case_digests(folder).values())
 
 
 def answer_in(data: Path, digest: str) -> Path:
@@ -79,14 +68,6 @@ def answer_in(data: Path, digest: str) -> Path:
 def kept(data: Path, digest: str) -> Path:
     """The folder that keeps the answer with that digest."""
     return data / FOLDER / "looks" / digest[:32]
-
-
-def _table(folder: Path, name: str) -> list[dict[str, Any]]:
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(folder / f"{name}.parquet").to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read `{folder / name}.parquet`: {error}") from error
-    return rows
 
 
 def _found(row: dict[str, Any], number: int, digest: str) -> Found:

@@ -88,6 +88,7 @@ class Watch:
                     sketch_key=None,
                     parameters=parameters,
                     progress=progress,
+                    keep=True,
                 )
             except TooLittleError:
                 return Look(folder=None, changes=changes)

@@ -99,6 +99,37 @@ def timeline(traffic: Traffic, prefix: str) -> str:
     return drawing(draw, WIDE, prefix, f"Exchanges per {traffic.bin_name}, the case against everyone else")
 
 
+def strips(counts: dict[str, list[int]], start_us: int, step_us: int, prefix: str) -> str:
+    """A row for each account: bars in the bins of ``step_us`` microseconds from ``start_us`` on, as high as its share
+    of the account's busiest bin."""
+    bins = max(len(row) for row in counts.values())
+    moments = (start_us + step_us * np.arange(bins, dtype=np.int64)).astype("datetime64[us]")
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.dates import date2num
+
+        axes = figure.subplots()
+        at = date2num(moments + np.timedelta64(step_us // 2, "us"))  # type: ignore[no-untyped-call]
+        for place, row in enumerate(counts.values()):
+            used = np.flatnonzero(row)
+            height = 0.8 * np.array(row)[used] / max(*row, 1)
+            # One line for all bars of a row, broken between them: a path a bar would make a large file.
+            x = np.repeat(at[used], 3)
+            y = np.column_stack([np.full(len(used), place + 0.4), place + 0.4 - height, np.full(len(used), np.nan)])
+            axes.plot(x, y.ravel(), color=FOR, linewidth=min(4.0, 380 / bins), solid_capstyle="butt")
+        axes.set_yticks(range(len(counts)), list(counts))
+        axes.tick_params(axis="y", length=0, labelsize=6.5)
+        axes.set_ylim(len(counts) - 0.4, -0.6)
+        axes.set_xlabel("UTC")
+        axes.grid(axis="x")
+        axes.margins(x=0.01)
+        axes.xaxis_date()
+        _calendar(axes)
+
+    size = (WIDE[0], 0.7 + 0.16 * len(counts))
+    return drawing(draw, size, prefix, f"Exchanges of {len(counts)} accounts of the case over time, a row each")
+
+
 def rhythm(traffic: Traffic, prefix: str) -> str:
     """Share of each side's exchanges by hour of the day, UTC."""
 
@@ -148,7 +179,7 @@ def link_graph(links: list[Row], prefix: str) -> str:
         axes.scatter(
             points[:, 0],
             points[:, 1],
-            s=12 + 50 * degree / max(degree.max(initial=1), 1),
+            s=(12 + 50 * degree / max(degree.max(initial=1), 1)) * min(1.0, 100 / len(names)),
             c=FOR,
             edgecolors=PAPER,
             linewidths=0.6,

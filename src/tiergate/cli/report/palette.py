@@ -54,6 +54,24 @@ RC: Final[dict[Any, Any]] = {
 }
 
 
+_PRINTED: Final = {
+    "var(--ink)": "#16191d",
+    "var(--quiet)": "#444444",
+    "var(--grid)": "#c8ccd2",
+    "var(--paper)": "#ffffff",
+    "var(--for)": "#0b66a8",
+    "var(--against)": "#b35300",
+    "var(--rest)": "#777777",
+}
+
+
+def printed(fragment: str) -> str:
+    """A fragment as a file of its own, for paper: colours and the font named in it."""
+    for variable, colour in _PRINTED.items():
+        fragment = fragment.replace(variable, colour)
+    return fragment.replace("<svg ", '<svg font-family="DejaVu Sans" ', 1)
+
+
 def inline(svg: str, prefix: str, label: str) -> str:
     """Make matplotlib's SVG file a fragment for a page: own ids, CSS colours, a spoken label, no metadata."""
     body = svg[svg.index("<svg") :]

@@ -1,0 +1,1 @@
+"""A dossier's pages, HTML and PDF, made of the blocks that `response.dossier` composes."""
