@@ -69,11 +69,13 @@ RESPONDING: Final = frozenset({Control.RESPONSE, Control.ALL})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How it is played. Hours between looks; until an honest account has verified itself; until an attacker has fresh
-    accounts for those that were stopped, None where it gives up. ``account_a_day``: exchanges that one account may ask
-    where accounts are limited; None for what `USUAL` of the honest ones never exceed."""
+    """How it is played. Hours between looks, with more looks ``also_h`` hours after the beginning; until an honest
+    account has verified itself; until an attacker has fresh accounts for those that were stopped, None where it gives
+    up. ``account_a_day``: exchanges that one account may ask where accounts are limited; None for what `USUAL` of the
+    honest ones never exceed."""
 
     every_h: float = 6.0
+    also_h: tuple[float, ...] = ()
     verified_after_h: float = 24.0
     replaced_after_h: float | None = 24.0
     account_a_day: int | None = None
@@ -150,7 +152,9 @@ class Replay:
                 now = self._begin
                 if self._control in RESPONDING:
                     every = int(self._setting.every_h * HOUR)
-                    for at in range(self._begin + every, self._end, every):
+                    looks = {*range(self._begin + every, self._end, every)}
+                    looks |= {self._begin + int(hour * HOUR) for hour in self._setting.also_h if hour > 0}
+                    for at in looks:
                         self._at(at, self._look)
                 while self._events:
                     at, _, act = heapq.heappop(self._events)
