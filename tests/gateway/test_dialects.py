@@ -104,13 +104,28 @@ def test_no_bytes_break_a_stream(name: str, noise: bytes) -> None:
     assert stream.finish_reason == finish
 
 
+class Drop(bytes):
+    """A piece of a line that must not be put to what came before it: that would copy all of it for each piece."""
+
+    def __radd__(self, other: object) -> bytes:
+        raise AssertionError("what has come of a line is copied for each piece of it")
+
+
+@pytest.mark.parametrize("hide_usage", [False, True])
+def test_a_line_is_put_together_once_however_many_pieces_it_comes_in(hide_usage: bool) -> None:
+    stream = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage)
+    given = b'data: {"choices": [{"delta": {"content": "%s"}}]}' % (b"tin" * 1_000)
+    passed = b"".join([stream.feed(Drop(given[at : at + 1])) for at in range(len(given))]) + stream.feed(b"\n")
+    assert (passed, stream.text_bytes) == (given + b"\n", 3_000)
+
+
 @pytest.mark.parametrize("hide_usage", [False, True])
 def test_an_endless_line_is_not_kept(hide_usage: bool) -> None:
     stream = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage)
     passed = 0
     for _ in range(6):
         passed += len(stream.feed(b"x" * (1 << 20)))
-    assert len(stream._rest) <= LONGEST_EVENT
+    assert sum(map(len, stream._begun)) <= LONGEST_EVENT
     passed += len(stream.feed(b"\n" + BEFORE_USAGE))
     assert passed == 6 * (1 << 20) + 1 + len(BEFORE_USAGE)
     assert (stream.finish_reason, stream.text) == ("length", None)

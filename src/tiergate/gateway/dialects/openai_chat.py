@@ -208,13 +208,12 @@ class ChatStream(EventStream):
                 continue  # the blank line that ends the hidden event
             if not self._hidden:
                 passed.append(line + b"\n")
-        if len(self._rest) > LONGEST_EVENT:
-            passed.append(self._rest)
-            self._rest = b""
+        if self._size > LONGEST_EVENT:
+            passed.append(self._rest())
         return b"".join(passed)
 
     def end(self) -> bytes:
-        rest, self._rest = self._rest, b""
+        rest = self._rest()
         return rest if self._hide_usage else b""
 
     def _event(self, data: bytes) -> None:

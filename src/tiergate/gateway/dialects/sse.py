@@ -26,7 +26,9 @@ class EventStream:
         self.text_chars = 0
         """Of the text that it told."""
         self._texts: list[str] | None = [] if keep_text else None
-        self._rest = b""
+        self._begun: list[bytes] = []
+        self._size = 0
+        """Of a line that is not whole: what has come of it, and how many bytes that is."""
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes from the upstream; returns those that the caller gets for them.
@@ -36,8 +38,8 @@ class EventStream:
         for line in self._lines(piece):
             if line.startswith(b"data:"):
                 self._event(line[5:].strip())
-        if len(self._rest) > LONGEST_EVENT:
-            self._rest = b""
+        if self._size > LONGEST_EVENT:
+            self._rest()
         return piece
 
     def end(self) -> bytes:
@@ -58,8 +60,19 @@ class EventStream:
 
     def _lines(self, piece: bytes) -> list[bytes]:
         """The lines that ``piece`` completes."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        self._begun.append(piece)
+        self._size += len(piece)
+        if b"\n" not in piece:
+            return []  # not put together yet: for a line of many small pieces that would take as long as its square
+        *lines, rest = self._rest().split(b"\n")
+        self._begun, self._size = [rest], len(rest)
         return lines
+
+    def _rest(self) -> bytes:
+        """What has come of a line that is not whole; it is begun anew."""
+        rest = b"".join(self._begun)
+        self._begun, self._size = [], 0
+        return rest
 
     def _event(self, data: bytes) -> None:
         """One event's data."""
