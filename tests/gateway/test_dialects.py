@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.errors import InputError
-from tiergate.gateway.dialects import anthropic_messages, model_lists, openai_chat, openai_embeddings, openai_responses
+from tiergate.gateway.dialects import (
+    anthropic_messages,
+    model_lists,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+    parts,
+)
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, Usage
 from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
@@ -307,3 +314,32 @@ def test_pages_of_models_are_all_models_in_order(count: int, size: int) -> None:
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=", "after_id=none", "limit=99999999999", "\x00&&=%%"])
 def test_nonsense_in_a_query_is_passed_over(query: str) -> None:
     assert json.loads(model_lists.list_body([{"id": "m"}], "anthropic", query))["data"] == [{"id": "m"}]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.text(st.sampled_from('a"\\{[')),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=2), inner),
+)
+
+
+def parts_of(value: object) -> tuple[int, int]:
+    """Objects and lists, and texts and names of fields."""
+    if isinstance(value, str):
+        return 0, 1
+    if not isinstance(value, list | dict):
+        return 0, 0
+    inner = [parts_of(one) for one in (value.values() if isinstance(value, dict) else value)]
+    names = len(value) if isinstance(value, dict) else 0
+    return 1 + sum(parts for parts, _ in inner), names + sum(texts for _, texts in inner)
+
+
+@given(JSON_VALUES, st.integers(0, 6), st.integers(0, 6))
+def test_parts_are_counted_as_they_are_decoded(value: object, most: int, most_texts: int) -> None:
+    found, texts = parts_of(value)
+    with pytest.MonkeyPatch.context() as patch, suppress(InputError):
+        patch.setattr(parts, "MOST_PARTS", most)
+        patch.setattr(parts, "MOST_TEXTS", most_texts)
+        parts.check_parts(json.dumps(value).encode())
+        assert (found <= most and texts <= most_texts) or len(json.dumps(value)) <= most
+        return
+    assert found > most or texts > most_texts

@@ -24,6 +24,7 @@ import openai
 import pytest
 
 from tests.gateway.conftest import GIVE_UP_S, UPSTREAM_KEY, Customer, Deployed, now_us
+from tiergate.gateway.dialects.parts import MOST_PARTS
 from tiergate.ledger.log import INTERRUPTED, read_log
 
 MARKER = "violet-marmalade-lighthouse"
@@ -76,6 +77,15 @@ def test_a_body_of_three_megabytes_passes(plain: Deployed) -> None:
     customer = plain.customer()
     assert post(plain, customer, question("tin " * 786_432))[0] == 200
     assert plain.rows(customer.account_id)[0]["input_tokens"] > 700_000
+
+
+def test_a_body_of_too_many_parts_is_400_and_braces_in_a_text_are_none(plain: Deployed) -> None:
+    customer = plain.customer()
+    parts = b'{"model": "model-small", "messages": [{"role": "user", "content": [%s{}]}]}' % (b"{}," * MOST_PARTS)
+    status, body = post(plain, customer, parts)
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+    assert "50,000 objects and lists" in body["error"]["message"]
+    assert post(plain, customer, question('{"[\\' * MOST_PARTS))[0] == 200
 
 
 GARBAGE = {
