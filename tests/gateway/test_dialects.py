@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tiergate.errors import InputError
 from tiergate.gateway.dialects import (
     anthropic_messages,
+    chat_over_messages_answer,
+    messages_over_chat_answer,
     model_lists,
     openai_chat,
     openai_embeddings,
@@ -124,6 +126,33 @@ def test_a_line_is_put_together_once_however_many_pieces_it_comes_in(hide_usage:
     given = b'data: {"choices": [{"delta": {"content": "%s"}}]}' % (b"tin" * 1_000)
     passed = b"".join([stream.feed(Drop(given[at : at + 1])) for at in range(len(given))]) + stream.feed(b"\n")
     assert (passed, stream.text_bytes) == (given + b"\n", 3_000)
+
+
+ARGUMENTS = '{"said": "' + "tin " * 500 + '"}'
+CHAT_CALL = {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENTS}}]}}]}
+MESSAGE_CALL = {
+    "type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": ARGUMENTS}
+}  # fmt: skip
+CALLING: dict[str, tuple[EventStream, dict[str, Any]]] = {
+    "chat": (openai_chat.ChatStream(keep_text=True), CHAT_CALL),
+    "responses": (
+        openai_responses.ResponseStream(keep_text=True),
+        {"type": "response.function_call_arguments.delta", "delta": ARGUMENTS},
+    ),
+    "messages": (anthropic_messages.MessageStream(keep_text=True), MESSAGE_CALL),
+    "messages over chat": (messages_over_chat_answer.MessageOverChat(keep_text=True), CHAT_CALL),
+    "chat over messages": (
+        chat_over_messages_answer.ChatOverMessages(keep_text=True, show_usage=True, now_us=0), MESSAGE_CALL
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_arguments_of_a_call_that_come_at_once_count_as_the_text_that_they_are(name: str) -> None:
+    stream, event = CALLING[name]
+    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f"}}
+    stream.feed(event_bytes(*([begun] if name == "chat over messages" else []), event))
+    assert (stream.text_bytes, stream.pieces, stream.text) == (len(ARGUMENTS), 1, None)
 
 
 @pytest.mark.parametrize("hide_usage", [False, True])

@@ -155,6 +155,7 @@ class _Answer(msgspec.Struct):
 
 class _Delta(msgspec.Struct):
     text: Any = None
+    partial_json: Any = None
     stop_reason: str | None = None
 
 
@@ -236,8 +237,10 @@ class MessageStream(EventStream):
             return
         if event.type == "content_block_delta":
             self.pieces += 1
-            if event.delta and isinstance(event.delta.text, str):
-                self._tell(event.delta.text)
+            if event.delta:
+                if isinstance(event.delta.text, str):
+                    self._tell(event.delta.text)
+                self._measure(event.delta.partial_json)
         elif event.type == "message_start" and event.message:
             self.model = event.message.model
             if event.message.usage:

@@ -24,7 +24,7 @@ class EventStream:
         """Events that told a part of the answer: it has about as many tokens at least."""
         self.text_bytes = 0
         self.text_chars = 0
-        """Of the text that it told."""
+        """Of the text that it told, and of the arguments of its calls."""
         self._texts: list[str] | None = [] if keep_text else None
         self._begun: list[bytes] = []
         self._size = 0
@@ -51,10 +51,15 @@ class EventStream:
         """The answer's text, where it is kept."""
         return "".join(self._texts) if self._texts else None
 
+    def _measure(self, text: object) -> None:
+        """Count what the answer costs as text does, where it is text: arguments of a call too."""
+        if isinstance(text, str):
+            self.text_chars += len(text)
+            self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
     def _tell(self, text: str) -> None:
         """Count a part of the answer's text, and keep it where it is kept."""
-        self.text_chars += len(text)
-        self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        self._measure(text)
         if self._texts is not None:
             self._texts.append(text)
 
