@@ -385,6 +385,33 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
         thread.join()
 
 
+def test_an_answer_that_cannot_be_passed_on_is_an_error_of_the_upstreams_and_on_record(
+    start: Callable[..., Deployed],
+) -> None:
+    call = b'{"type": "tool_use", "id": "t", "name": "f", "input": {"no": "\xff"}}'
+    said = b'{"id": "m", "model": "m", "content": [%s]}' % call
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said)
+            connection.sendall(head + said)
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{listener.getsockname()[1]}", upstream_dialect="anthropic")
+        customer = gateway.customer()
+        with pytest.raises(openai.InternalServerError) as failed:
+            customer.ask()
+        (row,) = gateway.rows(customer.account_id)
+        gateway.server.stop()
+        thread.join()
+    assert (failed.value.status_code, row["status"], row["finish_reason"]) == (502, 502, "upstream_error")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
