@@ -88,6 +88,14 @@ def test_a_body_of_too_many_parts_is_400_and_braces_in_a_text_are_none(plain: De
     assert post(plain, customer, question('{"[\\' * MOST_PARTS))[0] == 200
 
 
+def test_of_the_names_that_callers_give_so_much_is_recorded(plain: Deployed) -> None:
+    customer, long = plain.customer(), "u" * 100_000
+    tools = [{"type": "function", "function": {"name": long[:2_000]}}] * 2_000
+    assert post(plain, customer, question(user=long, tools=tools))[0] == 200
+    (row,) = plain.rows(customer.account_id)
+    assert (row["end_user_id"], row["tool_names"]) == ("u" * 256, ["u" * 256] * 1_000)
+
+
 GARBAGE = {
     "empty": b"",
     "no JSON": b"{",
@@ -95,6 +103,7 @@ GARBAGE = {
     "a bare word": b"null",
     "no UTF-8": b'{"model": "\xff", "messages": []}',
     "no model": b'{"messages": []}',
+    "a long model name": question(model="m" * 100_000),
     "wrong types": b'{"model": 1, "messages": "hi"}',
     "deep": b'{"model": "m", "messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep and unknown": b'{"model": "m", "messages": [], "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -113,7 +122,6 @@ ODD = {
     "lone surrogates": b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800 x"}], "user": "\\ud800"}',
     "NUL": question("a\0b", user="\0"),
     "an endless number": b'{"model": "m", "messages": [], "temperature": 1e999}',
-    "a long model name": question(model="m" * 100_000),
     "no messages": question(messages=[]),
     "parts": question(messages=[{"role": "user", "content": [{"type": "text", "text": 7}, {}]}]),
     "moderate depth": b'{"model": "m", "messages": [], "x": ' + b"[" * 300 + b"]" * 300 + b"}",

@@ -16,7 +16,6 @@ from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import UNREADABLE, Asked
-from tiergate.gateway.dialects.parts import check_parts
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import PAGES, Notices
@@ -90,8 +89,7 @@ class Gateway:
             await refuse(send, dialect, INVALID_KEY, None)
             return
         try:
-            check_parts(body)
-            asked = surface.read(body)
+            asked = surface.asked(body)
         except UNREADABLE as error:
             await fail(send, dialect, 400, "invalid_request", f"the body is not {surface.what}: {error}")
             return

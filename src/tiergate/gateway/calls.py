@@ -49,6 +49,10 @@ from tiergate.settings import Settings
 
 _log = logging.getLogger(__name__)
 JSON_TYPE: Final = (b"content-type", b"application/json")
+LONGEST_NAME: Final = 256
+MOST_TOOLS: Final = 1_000
+"""Of names that callers choose, so much is recorded and counted by: a body has room for millions of characters."""
+
 FALLBACK: Final = b"x-tiergate-fallback"
 LIMITS_NOT_KNOWN: Final = "limits cannot be looked up right now, so the request is refused"
 CLIENT_GONE: Final = 499
@@ -101,16 +105,16 @@ class Call:
             account_id=credential.account_id,
             organization_id=credential.organization_id,
             credential_id=credential.credential_id,
-            end_user_id=asked.end_user,
-            project_id=project.decode("latin-1")[:256] if project else None,
-            session_id=session.decode("latin-1")[:256] if session else None,
+            end_user_id=asked.end_user[:LONGEST_NAME] if asked.end_user is not None else None,
+            project_id=project.decode("latin-1")[:LONGEST_NAME] if project else None,
+            session_id=session.decode("latin-1")[:LONGEST_NAME] if session else None,
             provider=services.settings.provider,
             operation=surface.operation,
             request_model=asked.model,
             stream=asked.stream,
             temperature=asked.temperature,
             max_tokens=asked.max_tokens,
-            tool_names=asked.tool_names,
+            tool_names=[name[:LONGEST_NAME] for name in asked.tool_names[:MOST_TOOLS]] if asked.tool_names else None,
             message_count=asked.message_count,
             system_text=asked.system_text,
             prompt_text=asked.prompt_text,
