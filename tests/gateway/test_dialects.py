@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +27,7 @@ from tiergate.gateway.dialects import (
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, Usage
 from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+from tiergate.gateway.metered import seen_in_stream
 
 CHAT_EVENTS = [
     {"model": "m-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "über"}}]},
@@ -118,6 +121,14 @@ class Drop(bytes):
 
     def __radd__(self, other: object) -> bytes:
         raise AssertionError("what has come of a line is copied for each piece of it")
+
+
+@pytest.mark.parametrize("hide_usage", [False, True])
+def test_a_stream_that_is_compressed_unasked_is_not_taken_for_an_empty_one(hide_usage: bool) -> None:
+    stream, packed = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage), gzip.compress(os.urandom(10_000))
+    assert stream.feed(packed) + stream.end() == packed
+    seen = seen_in_stream(stream, complete=True)
+    assert 9_000 < seen.text_bytes <= len(packed)
 
 
 @pytest.mark.parametrize("hide_usage", [False, True])

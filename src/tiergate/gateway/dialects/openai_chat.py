@@ -14,7 +14,7 @@ import msgspec
 from tiergate.gateway.dialects.adapters import through
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Answered, Asked, Count, Usage, joined, newest
-from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+from tiergate.gateway.dialects.sse import KNOWN, LONGEST_EVENT, EventStream
 
 DONE: Final = b"[DONE]"
 
@@ -222,6 +222,8 @@ class ChatStream(EventStream):
                 self._event(line[5:].strip())
             elif after_hidden and not line.strip():
                 continue  # the blank line that ends the hidden event
+            elif line and not line.startswith(KNOWN):
+                self.unread += len(line)
             if not self._hidden:
                 passed.append(line + b"\n")
         if self._size > LONGEST_EVENT:
@@ -255,7 +257,8 @@ class ChatStream(EventStream):
     def _say(self, delta: _Delta) -> None:
         if text := _said(delta):
             self._tell(text)
-        self._measure(delta.refusal)
+        if delta.refusal is not None:
+            self._measure(delta.refusal)
         if delta.tool_calls:
             # Some upstreams tell a whole call at once: whoever hangs up then has all of it.
             with suppress(*UNREADABLE):

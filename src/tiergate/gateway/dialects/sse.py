@@ -7,6 +7,8 @@ from typing import Final
 from tiergate.gateway.dialects.common import Usage
 
 LONGEST_EVENT: Final = 4 << 20
+KNOWN: Final = (b"\r", b":", b"event", b"id", b"retry")
+"""What lines begin with that tell nothing of an answer."""
 
 
 class EventStream:
@@ -25,6 +27,8 @@ class EventStream:
         self.text_bytes = 0
         self.text_chars = 0
         """Of the text that it told, and of the arguments of its calls."""
+        self.unread = 0
+        """Bytes of lines that are none of an event stream's, as where the upstream compresses unasked."""
         self._texts: list[str] | None = [] if keep_text else None
         self._begun: list[bytes] = []
         self._size = 0
@@ -38,6 +42,8 @@ class EventStream:
         for line in self._lines(piece):
             if line.startswith(b"data:"):
                 self._event(line[5:].strip())
+            elif line and not line.startswith(KNOWN):
+                self.unread += len(line)
         if self._size > LONGEST_EVENT:
             self._rest()
         return piece
@@ -65,12 +71,15 @@ class EventStream:
 
     def _lines(self, piece: bytes) -> list[bytes]:
         """The lines that ``piece`` completes."""
-        self._begun.append(piece)
-        self._size += len(piece)
-        if b"\n" not in piece:
-            return []  # not put together yet: for a line of many small pieces that would take as long as its square
-        *lines, rest = self._rest().split(b"\n")
-        self._begun, self._size = [rest], len(rest)
+        if self._size:
+            self._begun.append(piece)
+            self._size += len(piece)
+            if b"\n" not in piece:
+                return []  # not put together yet: for a line of many small pieces that would take as long as its square
+            piece = self._rest()
+        *lines, rest = piece.split(b"\n")
+        if rest:
+            self._begun, self._size = [rest], len(rest)
         return lines
 
     def _rest(self) -> bytes:
