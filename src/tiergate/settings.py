@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0, description="Longest silence of a caller within a request's body.")
     keep_alive_s: float = Field(75.0, gt=0, description="Seconds to keep a caller's unused connection.")
     write_timeout_s: float = Field(60.0, gt=0, description="Longest time that a caller may not take what it is sent.")
+    max_held_bytes: int = Field(
+        1 << 30, gt=0, description="Request bodies in memory at once, without the first MiB of each; above it 503."
+    )
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [], description="Networks whose X-Forwarded-For, X-JA4 and X-Tiergate-Client-Cert are believed."

@@ -23,9 +23,9 @@ PIECE = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m
 class FaultyUpstream(ThreadingHTTPServer):
     """``asked``: the bodies that came, oldest first. What a question's first word brings about:
 
-    `busy` 503, and `busy-once` the first time alone; `broken` 500; `hang` no answer; `reset` none and the connection
-    torn down; `half` a part of one; `cut` a stream that breaks off; `slow` one that does not end; `uncounted` an answer
-    without usage; `picky` 400 for `stream_options`; any other an answer.
+    `busy` 503, and `busy-once` the first time alone; `broken` 500; `moved` 302; `hang` no answer; `reset` none and the
+    connection torn down; `half` a part of one; `cut` a stream that breaks off; `slow` one that does not end;
+    `uncounted` an answer without usage; `picky` 400 for `stream_options`; any other an answer.
     """
 
     daemon_threads = True
@@ -69,6 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = question.partition(" ")[0]
         if fault == "busy" or (fault == "busy-once" and self.server.times[question] == 1):
             self._say(503, {"error": {"message": "busy"}})
+        elif fault == "moved":
+            self._say(302, {})
         elif fault == "broken":
             self._say(500, {"error": {"message": "broken"}})
         elif fault == "picky" and "stream_options" in asked:

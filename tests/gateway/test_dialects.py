@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -12,10 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.errors import InputError
-from tiergate.gateway.dialects import anthropic_messages, model_lists, openai_chat, openai_embeddings, openai_responses
+from tiergate.gateway.dialects import (
+    anthropic_messages,
+    chat_over_messages_answer,
+    messages_over_chat_answer,
+    model_lists,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+    parts,
+)
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, Usage
 from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+from tiergate.gateway.metered import seen_in_stream
 
 CHAT_EVENTS = [
     {"model": "m-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "über"}}]},
@@ -104,13 +116,63 @@ def test_no_bytes_break_a_stream(name: str, noise: bytes) -> None:
     assert stream.finish_reason == finish
 
 
+class Drop(bytes):
+    """A piece of a line that must not be put to what came before it: that would copy all of it for each piece."""
+
+    def __radd__(self, other: object) -> bytes:
+        raise AssertionError("what has come of a line is copied for each piece of it")
+
+
+@pytest.mark.parametrize("hide_usage", [False, True])
+def test_a_stream_that_is_compressed_unasked_is_not_taken_for_an_empty_one(hide_usage: bool) -> None:
+    stream, packed = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage), gzip.compress(os.urandom(10_000))
+    assert stream.feed(packed) + stream.end() == packed
+    seen = seen_in_stream(stream, complete=True)
+    assert 9_000 < seen.text_bytes <= len(packed)
+
+
+@pytest.mark.parametrize("hide_usage", [False, True])
+def test_a_line_is_put_together_once_however_many_pieces_it_comes_in(hide_usage: bool) -> None:
+    stream = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage)
+    given = b'data: {"choices": [{"delta": {"content": "%s"}}]}' % (b"tin" * 1_000)
+    passed = b"".join([stream.feed(Drop(given[at : at + 1])) for at in range(len(given))]) + stream.feed(b"\n")
+    assert (passed, stream.text_bytes) == (given + b"\n", 3_000)
+
+
+ARGUMENTS = '{"said": "' + "tin " * 500 + '"}'
+CHAT_CALL = {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": ARGUMENTS}}]}}]}
+MESSAGE_CALL = {
+    "type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": ARGUMENTS}
+}  # fmt: skip
+CALLING: dict[str, tuple[EventStream, dict[str, Any]]] = {
+    "chat": (openai_chat.ChatStream(keep_text=True), CHAT_CALL),
+    "responses": (
+        openai_responses.ResponseStream(keep_text=True),
+        {"type": "response.function_call_arguments.delta", "delta": ARGUMENTS},
+    ),
+    "messages": (anthropic_messages.MessageStream(keep_text=True), MESSAGE_CALL),
+    "messages over chat": (messages_over_chat_answer.MessageOverChat(keep_text=True), CHAT_CALL),
+    "chat over messages": (
+        chat_over_messages_answer.ChatOverMessages(keep_text=True, show_usage=True, now_us=0), MESSAGE_CALL
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_arguments_of_a_call_that_come_at_once_count_as_the_text_that_they_are(name: str) -> None:
+    stream, event = CALLING[name]
+    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f"}}
+    stream.feed(event_bytes(*([begun] if name == "chat over messages" else []), event))
+    assert (stream.text_bytes, stream.pieces, stream.text) == (len(ARGUMENTS), 1, None)
+
+
 @pytest.mark.parametrize("hide_usage", [False, True])
 def test_an_endless_line_is_not_kept(hide_usage: bool) -> None:
     stream = openai_chat.ChatStream(keep_text=False, hide_usage=hide_usage)
     passed = 0
     for _ in range(6):
         passed += len(stream.feed(b"x" * (1 << 20)))
-    assert len(stream._rest) <= LONGEST_EVENT
+    assert sum(map(len, stream._begun)) <= LONGEST_EVENT
     passed += len(stream.feed(b"\n" + BEFORE_USAGE))
     assert passed == 6 * (1 << 20) + 1 + len(BEFORE_USAGE)
     assert (stream.finish_reason, stream.text) == ("length", None)
@@ -292,3 +354,32 @@ def test_pages_of_models_are_all_models_in_order(count: int, size: int) -> None:
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=", "after_id=none", "limit=99999999999", "\x00&&=%%"])
 def test_nonsense_in_a_query_is_passed_over(query: str) -> None:
     assert json.loads(model_lists.list_body([{"id": "m"}], "anthropic", query))["data"] == [{"id": "m"}]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.text(st.sampled_from('a"\\{[')),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=2), inner),
+)
+
+
+def parts_of(value: object) -> tuple[int, int]:
+    """Objects and lists, and texts and names of fields."""
+    if isinstance(value, str):
+        return 0, 1
+    if not isinstance(value, list | dict):
+        return 0, 0
+    inner = [parts_of(one) for one in (value.values() if isinstance(value, dict) else value)]
+    names = len(value) if isinstance(value, dict) else 0
+    return 1 + sum(parts for parts, _ in inner), names + sum(texts for _, texts in inner)
+
+
+@given(JSON_VALUES, st.integers(0, 6), st.integers(0, 6))
+def test_parts_are_counted_as_they_are_decoded(value: object, most: int, most_texts: int) -> None:
+    found, texts = parts_of(value)
+    with pytest.MonkeyPatch.context() as patch, suppress(InputError):
+        patch.setattr(parts, "MOST_PARTS", most)
+        patch.setattr(parts, "MOST_TEXTS", most_texts)
+        parts.check_parts(json.dumps(value).encode())
+        assert (found <= most and texts <= most_texts) or len(json.dumps(value)) <= most
+        return
+    assert found > most or texts > most_texts

@@ -24,6 +24,7 @@ import openai
 import pytest
 
 from tests.gateway.conftest import GIVE_UP_S, UPSTREAM_KEY, Customer, Deployed, now_us
+from tiergate.gateway.dialects.parts import MOST_PARTS
 from tiergate.ledger.log import INTERRUPTED, read_log
 
 MARKER = "violet-marmalade-lighthouse"
@@ -78,6 +79,23 @@ def test_a_body_of_three_megabytes_passes(plain: Deployed) -> None:
     assert plain.rows(customer.account_id)[0]["input_tokens"] > 700_000
 
 
+def test_a_body_of_too_many_parts_is_400_and_braces_in_a_text_are_none(plain: Deployed) -> None:
+    customer = plain.customer()
+    parts = b'{"model": "model-small", "messages": [{"role": "user", "content": [%s{}]}]}' % (b"{}," * MOST_PARTS)
+    status, body = post(plain, customer, parts)
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+    assert "50,000 objects and lists" in body["error"]["message"]
+    assert post(plain, customer, question('{"[\\' * MOST_PARTS))[0] == 200
+
+
+def test_of_the_names_that_callers_give_so_much_is_recorded(plain: Deployed) -> None:
+    customer, long = plain.customer(), "u" * 100_000
+    tools = [{"type": "function", "function": {"name": long[:2_000]}}] * 2_000
+    assert post(plain, customer, question(user=long, tools=tools))[0] == 200
+    (row,) = plain.rows(customer.account_id)
+    assert (row["end_user_id"], row["tool_names"]) == ("u" * 256, ["u" * 256] * 1_000)
+
+
 GARBAGE = {
     "empty": b"",
     "no JSON": b"{",
@@ -85,6 +103,7 @@ GARBAGE = {
     "a bare word": b"null",
     "no UTF-8": b'{"model": "\xff", "messages": []}',
     "no model": b'{"messages": []}',
+    "a long model name": question(model="m" * 100_000),
     "wrong types": b'{"model": 1, "messages": "hi"}',
     "deep": b'{"model": "m", "messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep and unknown": b'{"model": "m", "messages": [], "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -103,7 +122,6 @@ ODD = {
     "lone surrogates": b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800 x"}], "user": "\\ud800"}',
     "NUL": question("a\0b", user="\0"),
     "an endless number": b'{"model": "m", "messages": [], "temperature": 1e999}',
-    "a long model name": question(model="m" * 100_000),
     "no messages": question(messages=[]),
     "parts": question(messages=[{"role": "user", "content": [{"type": "text", "text": 7}, {}]}]),
     "moderate depth": b'{"model": "m", "messages": [], "x": ' + b"[" * 300 + b"]" * 300 + b"}",
@@ -373,6 +391,33 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
         assert gateway.rows(customer.account_id)[0]["finish_reason"] == "stop"
         done.set()
         thread.join()
+
+
+def test_an_answer_that_cannot_be_passed_on_is_an_error_of_the_upstreams_and_on_record(
+    start: Callable[..., Deployed],
+) -> None:
+    call = b'{"type": "tool_use", "id": "t", "name": "f", "input": {"no": "\xff"}}'
+    said = b'{"id": "m", "model": "m", "content": [%s]}' % call
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said)
+            connection.sendall(head + said)
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        gateway = start(f"http://127.0.0.1:{listener.getsockname()[1]}", upstream_dialect="anthropic")
+        customer = gateway.customer()
+        with pytest.raises(openai.InternalServerError) as failed:
+            customer.ask()
+        (row,) = gateway.rows(customer.account_id)
+        gateway.server.stop()
+        thread.join()
+    assert (failed.value.status_code, row["status"], row["finish_reason"]) == (502, 502, "upstream_error")
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,16 @@ def test_an_answer_costs_its_line_what_it_costs_in_the_log_by_the_prices_of_the_
 
 
 @pytest.mark.parametrize(
-    ("question", "status"), [("busy", 503), ("broken", 500), ("hang", 504), ("reset", 502), ("half", 502)]
+    ("question", "status"),
+    [("busy", 503), ("broken", 500), ("moved", 302), ("hang", 504), ("reset", 502), ("half", 502)],
 )
 def test_what_was_not_answered_costs_nothing(paid: Paid, question: str, status: int) -> None:
     for _ in range(8):
         assert paid.ask("tin")[0] == 200  # the breaker stays closed
     before, asked = paid.balance().spent, len(paid.upstream.asked)
-    assert paid.ask(question)[0] == status
+    told, exchange_id = paid.ask(question)
+    (row,) = [row for row in paid.rows() if row["exchange_id"] == exchange_id]
+    assert (told, row["status"], row["cost_micro_usd"]) == (status, status, None)
     assert paid.balance().spent == before
     assert len(paid.upstream.asked) - asked == (3 if question == "busy" else 1)
 

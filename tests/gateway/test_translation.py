@@ -536,3 +536,9 @@ def test_no_bytes_break_a_translated_stream(noise: bytes, before: bytes) -> None
         stream.feed(before + noise + b"\n\n")
         stream.end()
         assert stream.done
+
+
+def test_a_refusal_repeats_no_more_of_a_request_than_is_read() -> None:
+    with pytest.raises(InputError, match="carried over") as refused:
+        to_messages({"model": "m", "messages": [], "x" * 1_000_000: 1})
+    assert len(str(refused.value)) < 1_000

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tiergate.admission.decision import Decision
 from tiergate.database import open_database
+from tiergate.gateway.bodies import SMALL, Bodies, BodyRefusedError, Room
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.notices import notice
 from tiergate.gateway.replies import refuse
@@ -94,3 +95,25 @@ def test_a_notice_says_what_is_charged_and_how_to_contest_it(charged: int, obser
     assert (told["code"], told["what_is_charged"], told["verdict"]) == ("case_limited", said, "v")
     assert "help@example.com" in told["how_to_appeal"]
     assert "/v1/appeals" in told["how_to_appeal"]
+
+
+def test_large_bodies_are_held_within_a_limit_and_small_ones_always() -> None:
+    bodies = Bodies(each=3 * SMALL, together=SMALL)
+
+    def read(room: Room, size: int) -> bytes:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"x" * size, "more_body": False}
+
+        return asyncio.run(room.read(receive, {}))
+
+    first, second = Room(bodies), Room(bodies)
+    assert len(read(first, 2 * SMALL)) == 2 * SMALL
+    with pytest.raises(BodyRefusedError, match="large requests") as refused:
+        read(second, SMALL + 1)
+    assert (refused.value.status, refused.value.code) == (503, "overloaded")
+    second.leave()
+    assert len(read(second, SMALL)) == SMALL
+    first.leave()
+    assert len(read(second, SMALL + 1)) == SMALL + 1
+    second.leave()
+    assert bodies.held == 0

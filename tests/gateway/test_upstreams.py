@@ -669,3 +669,26 @@ def test_what_came_before_a_failure_is_dealt_with_before_it() -> None:
         return taken
 
     assert asyncio.run(relayed()) == [b"first", b"last"]
+
+
+def test_the_end_of_an_answer_whose_reader_failed_is_no_end() -> None:
+    async def relayed() -> list[bytes]:
+        loop, seen = asyncio.get_running_loop(), list[bytes]()
+        answer = Answer(loop, asyncio.Transport(), 1)
+
+        def take(piece: bytes) -> bool:
+            seen.append(piece)
+            raise ValueError(piece)
+
+        def come() -> None:
+            answer.feed(b"unfit")
+            answer.feed(b"more")
+            answer.end()
+
+        loop.call_soon(come)
+        assert await answer.relay(take)
+        with pytest.raises(ValueError, match="unfit"):
+            await answer.relay(take)
+        return seen
+
+    assert asyncio.run(relayed()) == [b"unfit"]

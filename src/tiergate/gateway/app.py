@@ -11,6 +11,7 @@ import msgspec
 from tiergate.admission.decision import INVALID_KEY
 from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.admitting import Admission
+from tiergate.gateway.bodies import Bodies, BodyRefusedError, Room
 from tiergate.gateway.callers import CallerReader, presented_key, spoken
 from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
@@ -19,7 +20,7 @@ from tiergate.gateway.dialects.common import UNREADABLE, Asked
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import PAGES, Notices
-from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, read_body, refuse, reply
+from tiergate.gateway.replies import ClientGoneError, Receive, Scope, Send, fail, refuse, reply
 from tiergate.gateway.telemetry.readiness import Readiness
 from tiergate.gateway.telemetry.trace_context import continued
 from tiergate.gateway.tiers import NOT_LISTED
@@ -39,6 +40,7 @@ class Gateway:
         self._listing = Listing(services)
         self._notices = Notices(admission, services.clock, services.settings.appeal_contact)
         self._readiness = readiness
+        self._bodies = Bodies(self._settings.max_body_bytes, self._settings.max_held_bytes)
         self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,25 +65,25 @@ class Gateway:
             await fail(send, surface.dialect, 503, "overloaded", message, [(b"retry-after", b"1")])
             return
         self.under_way += 1
+        room = Room(self._bodies)
         try:
-            await self._exchange(surface, scope, receive, send)
+            await self._exchange(surface, scope, receive, send, room)
+        except BodyRefusedError as refused:
+            await fail(send, surface.dialect, refused.status, refused.code, refused.message, refused.headers)
         except ClientGoneError:
             pass
         finally:
             self.under_way -= 1
+            room.leave()
 
-    async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send, room: Room) -> None:
         headers, dialect, admission = dict(scope["headers"]), surface.dialect, self._admission
         key, snapshot = presented_key(headers), admission.snapshot
         credential = admission.live(key)
         if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return
-        body = await read_body(receive, headers, self._settings.max_body_bytes)
-        if body is None:
-            message = f"the request body is larger than {self._settings.max_body_bytes} bytes"
-            await fail(send, dialect, 413, "request_too_large", message, [(b"connection", b"close")])
-            return
+        body = await room.read(receive, headers)
         # Sending the body can take as long as the caller likes: what was known before it may be past.
         if admission.snapshot is not snapshot:
             credential = admission.live(key)
@@ -89,7 +91,7 @@ class Gateway:
             await refuse(send, dialect, INVALID_KEY, None)
             return
         try:
-            asked = surface.read(body)
+            asked = surface.asked(body)
         except UNREADABLE as error:
             await fail(send, dialect, 400, "invalid_request", f"the body is not {surface.what}: {error}")
             return

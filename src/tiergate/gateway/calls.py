@@ -8,6 +8,7 @@ answer cut by the death of this process shows in the log.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import secrets
 import time
@@ -46,7 +47,12 @@ from tiergate.parties.registry import Credential
 from tiergate.records.schema import Exchange
 from tiergate.settings import Settings
 
+_log = logging.getLogger(__name__)
 JSON_TYPE: Final = (b"content-type", b"application/json")
+LONGEST_NAME: Final = 256
+MOST_TOOLS: Final = 1_000
+"""Of names that callers choose, so much is recorded and counted by: a body has room for millions of characters."""
+
 FALLBACK: Final = b"x-tiergate-fallback"
 LIMITS_NOT_KNOWN: Final = "limits cannot be looked up right now, so the request is refused"
 CLIENT_GONE: Final = 499
@@ -99,16 +105,16 @@ class Call:
             account_id=credential.account_id,
             organization_id=credential.organization_id,
             credential_id=credential.credential_id,
-            end_user_id=asked.end_user,
-            project_id=project.decode("latin-1")[:256] if project else None,
-            session_id=session.decode("latin-1")[:256] if session else None,
+            end_user_id=asked.end_user[:LONGEST_NAME] if asked.end_user is not None else None,
+            project_id=project.decode("latin-1")[:LONGEST_NAME] if project else None,
+            session_id=session.decode("latin-1")[:LONGEST_NAME] if session else None,
             provider=services.settings.provider,
             operation=surface.operation,
             request_model=asked.model,
             stream=asked.stream,
             temperature=asked.temperature,
             max_tokens=asked.max_tokens,
-            tool_names=asked.tool_names,
+            tool_names=[name[:LONGEST_NAME] for name in asked.tool_names[:MOST_TOOLS]] if asked.tool_names else None,
             message_count=asked.message_count,
             system_text=asked.system_text,
             prompt_text=asked.prompt_text,
@@ -134,7 +140,7 @@ class Call:
 
     async def begin(self, status: int, model: str | None = None) -> Metered | None:
         """Record that an answer begins; returns what it is on record with."""
-        begun = self._ticket.begun(model) if self._ticket is not None and status < 400 else None
+        begun = self._ticket.begun(model) if self._ticket is not None and _is_answer(status) else None
         if self.surface.recorded:
             columns = self._routed | (begun.columns() if begun is not None else {})
             await self._services.recorder.begin(msgspec.structs.replace(self.exchange, **columns))
@@ -269,16 +275,19 @@ class Call:
 
     async def _whole(self, ways: Ways, way: Way, answer: Answer, send: Send) -> None:
         body, status = await answer.read(), answer.status
-        passed, said = way.adapter.answer(status, body, self._services.clock.now_us())
+        try:
+            passed, said = way.adapter.answer(status, body, self._services.clock.now_us())
+        except Exception as error:
+            raise _unfit(error) from error
         seen = None
         if status < 400:
             ways.answered(status)
             ways.ended(said.usage.output_tokens if said.usage else None)
+        if _is_answer(status):
             seen = seen_whole(self._asked, said.usage, said.text, body)
         cost = await self.record_answer(
             status,
             way.model,
-            said.usage,
             seen,
             finish_reason=said.finish_reason,
             response_model=said.model,
@@ -304,7 +313,10 @@ class Call:
         def take(piece: bytes) -> bool:
             """Pass a piece on; False where what follows has to wait: for the record, or for the caller."""
             nonlocal told, held
-            passed = stream.feed(piece)
+            try:
+                passed = stream.feed(piece)
+            except Exception as error:
+                raise _unfit(error) from error
             if not told and stream.pieces:
                 told = True
                 self._first_token_s = time.perf_counter() - self._began
@@ -335,8 +347,8 @@ class Call:
         await send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def _settle(self, status: int, cost: int | None, usage: Usage | None, tokens_seen: int = 0) -> None:
-        """Charge an answer before it is whole in the caller's hands. An error of the upstream's costs nothing."""
-        if self._charge is not None and self.surface.recorded and status < 400:
+        """Charge an answer before it is whole in the caller's hands. What is none of the upstream's costs nothing."""
+        if self._charge is not None and self.surface.recorded and _is_answer(status):
             await self._charge.settle(cost, usage, tokens_seen)
 
     async def _record_stream(
@@ -347,8 +359,7 @@ class Call:
             cost = await self.record_answer(
                 status,
                 way.model,
-                stream.usage,
-                seen_in_stream(stream, complete=finish is None) if status < 400 else None,
+                seen_in_stream(stream, complete=finish is None) if _is_answer(status) else None,
                 begun,
                 finish_reason=finish or stream.finish_reason,
                 response_model=stream.model,
@@ -362,17 +373,16 @@ class Call:
             raise ClientGoneError from error
 
     async def record_answer(
-        self, status: int, model: str | None, usage: Usage | None, seen: Seen | None, begun: Metered | None = None,
-        **fields: Any,
-    ) -> int | None:  # fmt: skip
+        self, status: int, model: str | None, seen: Seen | None, begun: Metered | None = None, **fields: Any
+    ) -> int | None:
         """Record an answer with what it used and cost, which is settled before and taken back where the record fails.
         The cost in micro-dollars; None where nothing is priced, and of an error.
 
-        :param seen: what passed of it, None for an error; ``begun``: what its beginning is on record with.
+        :param seen: what passed of it, None for what is no answer; ``begun``: what its beginning is on record with.
         """
         ticket = self._ticket
         if ticket is None or seen is None:
-            await self.record(status, **fields, **_tokens(usage))
+            await self.record(status, **fields)
             return None
         charge = ticket.settle(seen, model)
         columns = charge.columns()
@@ -384,12 +394,14 @@ class Call:
         return charge.cost_micro_usd
 
 
-def _tokens(usage: Usage | None) -> dict[str, int | None]:
-    if usage is None:
-        return {}
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
+def _is_answer(status: int) -> bool:
+    """Whether a model answered, so that it costs something: an error or a redirect is nothing that anyone asked for."""
+    return 200 <= status < 300
+
+
+def _unfit(error: Exception) -> UpstreamError:
+    """What is met where an answer cannot be passed on, for whatever reason: it must be on record all the same."""
+    if isinstance(error, UpstreamError):
+        return error
+    _log.error("an upstream's answer cannot be passed on", exc_info=error)
+    return UpstreamError("the upstream model's answer cannot be passed on", status=502)

@@ -60,8 +60,11 @@ def seen_whole(asked: Asked, usage: Usage | None, text: str | None, body: bytes)
 
 
 def seen_in_stream(stream: EventStream, *, complete: bool) -> Seen:
-    """What a stream told until its end, or until it was cut."""
-    return _seen(stream.usage or Usage(), stream.text_bytes, stream.text_chars, stream.pieces, complete=complete)
+    """What a stream told until its end, or until it was cut. What nobody can read counts as text."""
+    unread = stream.unread if stream.usage is None else 0
+    return _seen(
+        stream.usage or Usage(), stream.text_bytes + unread, stream.text_chars, stream.pieces, complete=complete
+    )
 
 
 def limit_headers(dialect: Dialect, ticket: Ticket | None, now_us: int) -> RawHeaders:

@@ -64,12 +64,21 @@ def test_a_cut_stream_counts_for_what_was_streamed_and_for_what_it_asked() -> No
 def test_the_ratio_of_a_model_is_learnt_from_what_its_upstream_counted() -> None:
     estimator = Estimator()
     for _ in range(200):
-        estimator.usage("m", DEMAND, Seen(input_tokens=500, output_tokens=100, text_bytes=900, text_chars=900))
+        estimator.usage("m", DEMAND, Seen(input_tokens=500, output_tokens=200, text_bytes=900, text_chars=900))
     cut = Seen(text_bytes=90_000, text_chars=90_000, complete=False)
     usage = estimator.usage("m", Demand(input_bytes=8_000), cut)
     assert abs(usage.input_tokens - 1_000) <= 10
-    assert abs(usage.output_tokens - 10_000) <= 400
+    assert abs(usage.output_tokens - 20_000) <= 400
     assert estimator.usage("another", DEMAND, cut).output_tokens == 22_501, "each model has a ratio of its own"
+
+
+def test_text_of_few_tokens_makes_no_cut_stream_next_to_free() -> None:
+    estimator, demand = Estimator(), Demand(input_bytes=4_000_000)
+    for _ in range(10):
+        blanks = Seen(input_tokens=50_000, output_tokens=50_000, text_bytes=4_000_000)
+        estimator.usage("m", demand, blanks)
+    usage = estimator.usage("m", demand, Seen(text_bytes=4_000_000, complete=False))
+    assert min(usage.input_tokens, usage.output_tokens) >= 500_000
 
 
 def test_images_count_by_number_and_not_as_text() -> None:

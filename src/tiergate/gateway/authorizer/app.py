@@ -195,7 +195,7 @@ class Authorizer:
             if not said:
                 raise InputError("the request's body did not come along: let the gateway forward it")
             return Asked(model=said)
-        asked = surface.read(body)
+        asked = surface.asked(body)
         refuse_other_models(body, asked, surface.fields)
         if said is not None and said != asked.model:
             raise InputError("the body asks another model than the gateway says")

@@ -50,7 +50,7 @@ class Passed:
         Raises `LedgerError` when it cannot be recorded.
         """
         try:
-            cost = await self.call.record_answer(status, None, usage, seen, self.begun, **columns)
+            cost = await self.call.record_answer(status, None, seen, self.begun, **columns)
             if self.charge is not None and seen is not None and self.call.surface.recorded:
                 await self.charge.settle(cost, usage)
         finally:

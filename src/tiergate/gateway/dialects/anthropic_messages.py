@@ -33,33 +33,51 @@ class _Block(msgspec.Struct):
     content: str | list[_Block] | _Block | None = None
     source: str | _Source | None = None
 
-    def texts(self) -> Iterator[str]:
-        yield from (one for one in (self.title, self.context, self.text) if isinstance(one, str))
-        yield from _texts(self.content)
+    def gather(self, texts: list[str]) -> None:
+        """Add its texts, and those of the blocks in it. (Generators within generators would hand each text through all
+        that it is nested in.)"""
+        texts += [one for one in (self.title, self.context, self.text) if isinstance(one, str)]
+        _gather(self.content, texts)
         if isinstance(self.source, _Source):
             if self.source.type == "text":
-                yield str(msgspec.json.decode(self.source.data))
-            yield from _texts(self.source.content)
+                texts.append(str(msgspec.json.decode(self.source.data)))
+            _gather(self.source.content, texts)
 
     def is_result(self) -> bool:
         return self.type is not None and self.type.endswith("tool_result")
 
-    def images(self) -> Iterator[int]:
+    def gather_images(self, sizes: list[int]) -> None:
+        """Add the bytes of each image."""
         if self.type == "image":
-            yield len(self.source.data) if isinstance(self.source, _Source) else 0
+            sizes.append(len(self.source.data) if isinstance(self.source, _Source) else 0)
         for block in self.content if isinstance(self.content, list) else ():
-            yield from block.images()
+            block.gather_images(sizes)
 
 
 _Content = str | list[_Block] | _Block | None
 
 
-def _texts(content: _Content) -> Iterator[str]:
+def _gather(content: _Content, texts: list[str]) -> None:
     if isinstance(content, str):
-        yield content
+        texts.append(content)
     elif content is not None:
         for block in content if isinstance(content, list) else [content]:
-            yield from block.texts()
+            block.gather(texts)
+
+
+def _text(*contents: _Content) -> str | None:
+    texts: list[str] = []
+    for content in contents:
+        _gather(content, texts)
+    return joined(texts)
+
+
+def _images(messages: list[_Message]) -> list[int]:
+    sizes: list[int] = []
+    for message in messages:
+        for block in message.content if isinstance(message.content, list) else ():
+            block.gather_images(sizes)
+    return sizes
 
 
 class _Message(msgspec.Struct):
@@ -137,6 +155,7 @@ class _Answer(msgspec.Struct):
 
 class _Delta(msgspec.Struct):
     text: Any = None
+    partial_json: Any = None
     stop_reason: str | None = None
 
 
@@ -165,12 +184,12 @@ def read_request(body: bytes) -> Asked:
         temperature=request.temperature,
         limits=[] if request.max_tokens is None else [request.max_tokens],
         message_count=len(messages),
-        system_text=joined(text for content in (request.system, *systems) for text in _texts(content)),
+        system_text=_text(request.system, *systems),
         prompt_text=newest(_turns(messages)),
         tool_names=[tool.name for tool in tools if tool.name] or None,
         tool_models=[tool.model for tool in tools if tool.model is not None],
         needs_tools=bool(tools),
-        images=[size for m in messages if isinstance(m.content, list) for b in m.content for size in b.images()],
+        images=_images(messages),
         needs_structure=request.output_format is not None or bool(config and config.format),
     )
 
@@ -188,9 +207,8 @@ def _turns(messages: list[_Message]) -> Iterator[tuple[str, str | None, str | No
         elif isinstance(content, str):
             yield role, content, None
         else:
-            own = joined(text for block in content if not block.is_result() for text in block.texts())
-            told = joined(text for block in content if block.is_result() for text in block.texts())
-            yield role, own, told
+            own = _text([block for block in content if not block.is_result()])
+            yield role, own, _text([block for block in content if block.is_result()])
 
 
 def read_answer(body: bytes) -> Answered:
@@ -219,8 +237,10 @@ class MessageStream(EventStream):
             return
         if event.type == "content_block_delta":
             self.pieces += 1
-            if event.delta and isinstance(event.delta.text, str):
-                self._tell(event.delta.text)
+            if event.delta:
+                if isinstance(event.delta.text, str):
+                    self._tell(event.delta.text)
+                self._measure(event.delta.partial_json)
         elif event.type == "message_start" and event.message:
             self.model = event.message.model
             if event.message.usage:

@@ -180,6 +180,7 @@ class ChatOverMessages(EventStream):
 
     def _argue(self, index: int, arguments: str) -> None:
         self._argued.add(index)
+        self._measure(arguments)
         self._choice({"tool_calls": [{"index": self._calls[index], "function": {"arguments": arguments}}]})
 
     def _finish(self, event: _Event) -> None:

@@ -11,6 +11,7 @@ from tiergate.errors import InputError
 from tiergate.gateway.dialects.common import UNREADABLE
 
 T = TypeVar("T")
+LONGEST_REASON = 500
 
 
 class Closed(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,4 +32,7 @@ def reader(kind: type[T], upstream: str) -> Callable[[bytes], T]:
 
 
 def refused(upstream: str, what: str) -> InputError:
-    return InputError(f"the upstream speaks {upstream}'s API, to which this request cannot be carried over: {what}")
+    """The error for ``what`` cannot be said there. Its words may be the caller's own: each candidate repeats them."""
+    return InputError(
+        f"the upstream speaks {upstream}'s API, to which this request cannot be carried over: {what[:LONGEST_REASON]}"
+    )

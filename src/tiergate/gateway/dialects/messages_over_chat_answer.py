@@ -233,6 +233,7 @@ class MessageOverChat(EventStream):
             self._begin({"type": "tool_use", "id": call.id or f"toolu_{self._blocks}", "name": name, "input": {}})
             known = self._calls[call.index] = (call.id, self._blocks - 1)
         if function and function.arguments:
+            self._measure(function.arguments)
             self._delta(known[1], {"type": "input_json_delta", "partial_json": function.arguments})
 
     def _begin(self, block: Json) -> None:

@@ -6,6 +6,7 @@ Only the fields named here are read; bodies are forwarded as they came, so unkno
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from tiergate.gateway.dialects.adapters import through
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, UPSTREAM_ERROR, Answered, Asked, Count, Usage, joined, newest
-from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+from tiergate.gateway.dialects.sse import KNOWN, LONGEST_EVENT, EventStream
 
 DONE: Final = b"[DONE]"
 
@@ -102,10 +103,24 @@ class _Content(msgspec.Struct):
     content: Any = None  # parts, with some upstreams
 
 
+class _Delta(_Content):
+    refusal: Any = None
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+
+class _Function(msgspec.Struct):
+    name: Any = None
+    arguments: Any = None
+
+
+class _Call(msgspec.Struct):
+    function: _Function | None = None
+
+
 class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     message: _Content | None = None
-    delta: _Content | None = None
+    delta: _Delta | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -120,6 +135,7 @@ class _Answer(msgspec.Struct):
 FIELDS: Final = _Request.__struct_fields__
 _decode_request = msgspec.json.Decoder(_Request).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_calls = msgspec.json.Decoder(list[_Call] | None).decode
 
 
 def read_request(body: bytes) -> Asked:
@@ -206,15 +222,16 @@ class ChatStream(EventStream):
                 self._event(line[5:].strip())
             elif after_hidden and not line.strip():
                 continue  # the blank line that ends the hidden event
+            elif line and not line.startswith(KNOWN):
+                self.unread += len(line)
             if not self._hidden:
                 passed.append(line + b"\n")
-        if len(self._rest) > LONGEST_EVENT:
-            passed.append(self._rest)
-            self._rest = b""
+        if self._size > LONGEST_EVENT:
+            passed.append(self._rest())
         return b"".join(passed)
 
     def end(self) -> bytes:
-        rest, self._rest = self._rest, b""
+        rest = self._rest()
         return rest if self._hide_usage else b""
 
     def _event(self, data: bytes) -> None:
@@ -234,8 +251,21 @@ class ChatStream(EventStream):
         for choice in event.choices:
             self.pieces += choice.finish_reason is None
             self.finish_reason = choice.finish_reason or self.finish_reason
-            if text := _said(choice.delta):
-                self._tell(text)
+            if choice.delta is not None:
+                self._say(choice.delta)
+
+    def _say(self, delta: _Delta) -> None:
+        if text := _said(delta):
+            self._tell(text)
+        if delta.refusal is not None:
+            self._measure(delta.refusal)
+        if delta.tool_calls:
+            # Some upstreams tell a whole call at once: whoever hangs up then has all of it.
+            with suppress(*UNREADABLE):
+                for call in _decode_calls(delta.tool_calls) or ():
+                    if call.function is not None:
+                        self._measure(call.function.name)
+                        self._measure(call.function.arguments)
 
 
 ADAPTER: Final = through(

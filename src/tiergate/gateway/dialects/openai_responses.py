@@ -18,6 +18,15 @@ from tiergate.gateway.dialects.sse import EventStream
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 """Events after which nothing comes."""
 
+_CALLING: Final = tuple(
+    f"response.{what}.delta"
+    for what in (
+        "refusal", "function_call_arguments", "custom_tool_call_input", "mcp_call_arguments",
+        "code_interpreter_call_code",
+    )
+)  # fmt: skip
+"""Events with text that is no part of a message."""
+
 
 class _Part(msgspec.Struct):
     type: str | None = None
@@ -205,6 +214,8 @@ class ResponseStream(EventStream):
         if event.type == "response.output_text.delta":
             if isinstance(event.delta, str):
                 self._tell(event.delta)
+        elif event.type in _CALLING:
+            self._measure(event.delta)
         elif event.type in _ENDS:
             self.done = True
             said = event.response.answered() if event.response else Answered(finish_reason=UPSTREAM_ERROR)

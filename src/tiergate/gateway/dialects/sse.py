@@ -7,6 +7,8 @@ from typing import Final
 from tiergate.gateway.dialects.common import Usage
 
 LONGEST_EVENT: Final = 4 << 20
+KNOWN: Final = (b"\r", b":", b"event", b"id", b"retry")
+"""What lines begin with that tell nothing of an answer."""
 
 
 class EventStream:
@@ -24,9 +26,13 @@ class EventStream:
         """Events that told a part of the answer: it has about as many tokens at least."""
         self.text_bytes = 0
         self.text_chars = 0
-        """Of the text that it told."""
+        """Of the text that it told, and of the arguments of its calls."""
+        self.unread = 0
+        """Bytes of lines that are none of an event stream's, as where the upstream compresses unasked."""
         self._texts: list[str] | None = [] if keep_text else None
-        self._rest = b""
+        self._begun: list[bytes] = []
+        self._size = 0
+        """Of a line that is not whole: what has come of it, and how many bytes that is."""
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes from the upstream; returns those that the caller gets for them.
@@ -36,8 +42,10 @@ class EventStream:
         for line in self._lines(piece):
             if line.startswith(b"data:"):
                 self._event(line[5:].strip())
-        if len(self._rest) > LONGEST_EVENT:
-            self._rest = b""
+            elif line and not line.startswith(KNOWN):
+                self.unread += len(line)
+        if self._size > LONGEST_EVENT:
+            self._rest()
         return piece
 
     def end(self) -> bytes:
@@ -49,17 +57,36 @@ class EventStream:
         """The answer's text, where it is kept."""
         return "".join(self._texts) if self._texts else None
 
+    def _measure(self, text: object) -> None:
+        """Count what the answer costs as text does, where it is text: arguments of a call too."""
+        if isinstance(text, str):
+            self.text_chars += len(text)
+            self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
     def _tell(self, text: str) -> None:
         """Count a part of the answer's text, and keep it where it is kept."""
-        self.text_chars += len(text)
-        self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        self._measure(text)
         if self._texts is not None:
             self._texts.append(text)
 
     def _lines(self, piece: bytes) -> list[bytes]:
         """The lines that ``piece`` completes."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if self._size:
+            self._begun.append(piece)
+            self._size += len(piece)
+            if b"\n" not in piece:
+                return []  # not put together yet: for a line of many small pieces that would take as long as its square
+            piece = self._rest()
+        *lines, rest = piece.split(b"\n")
+        if rest:
+            self._begun, self._size = [rest], len(rest)
         return lines
+
+    def _rest(self) -> bytes:
+        """What has come of a line that is not whole; it is begun anew."""
+        rest = b"".join(self._begun)
+        self._begun, self._size = [], 0
+        return rest
 
     def _event(self, data: bytes) -> None:
         """One event's data."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tiergate.errors import InputError
 from tiergate.gateway.dialects import (
     anthropic_messages,
     chat_over_messages_answer,
@@ -16,7 +17,11 @@ from tiergate.gateway.dialects import (
 )
 from tiergate.gateway.dialects.adapters import Adapter
 from tiergate.gateway.dialects.common import Asked, Operation
+from tiergate.gateway.dialects.parts import check_parts
 from tiergate.settings import Dialect
+
+LONGEST_MODEL: Final = 1_024
+"""Characters of a model's name, by which much is kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,14 @@ class Surface:
     read: Callable[[bytes], Asked]
     adapters: dict[Dialect, Adapter]
     recorded: bool = True
+
+    def asked(self, body: bytes) -> Asked:
+        """What a body of any size asks. Raises as ``read`` does, and `InputError` for one that is too much to read."""
+        check_parts(body)
+        asked = self.read(body)
+        if len(asked.model) > LONGEST_MODEL:
+            raise InputError(f"`model` is longer than {LONGEST_MODEL} characters")
+        return asked
 
 
 SURFACES: Final = {

@@ -16,6 +16,11 @@ PLAIN: Final = 0.25
 WIDE: Final = 0.4
 """Prior tokens a byte, of texts that are mostly ASCII and of others."""
 
+LEAST_PLAIN: Final = 0.125
+LEAST_WIDE: Final = 0.1
+"""Never less than these. All callers of a model teach the same ratio: whoever sends much text of few tokens, such as
+blanks, could else make their own cut streams next to free."""
+
 PRIOR_BYTES: Final = 4_000
 KEPT_BYTES: Final = 4_000_000
 """What was learnt from more text than this is halved, so that newer text counts for more."""
@@ -32,10 +37,10 @@ KEPT_ANSWERS: Final = 2_000
 class _Ratio:
     """Tokens per unit, seen and prior together."""
 
-    __slots__ = ("_kept", "_tokens", "_units")
+    __slots__ = ("_kept", "_least", "_tokens", "_units")
 
-    def __init__(self, prior: float, weight: int, kept: int) -> None:
-        self._units, self._tokens, self._kept = float(weight), prior * weight, kept
+    def __init__(self, prior: float, weight: int, kept: int, least: float = 0.0) -> None:
+        self._units, self._tokens, self._kept, self._least = float(weight), prior * weight, kept, least
 
     def learn(self, units: int, tokens: int) -> None:
         self._units += units
@@ -44,7 +49,13 @@ class _Ratio:
             self._units, self._tokens = self._units / 2, self._tokens / 2
 
     def tokens(self, units: int) -> int:
-        return int(units * self._tokens / self._units) + 1 if units else 0
+        return int(units * max(self._least, self._tokens / self._units)) + 1 if units else 0
+
+
+def _of_text() -> tuple[_Ratio, ...]:
+    """Ratios by whether a text is wide."""
+    pairs = ((PLAIN, LEAST_PLAIN), (WIDE, LEAST_WIDE))
+    return tuple(_Ratio(prior, PRIOR_BYTES, KEPT_BYTES, least) for prior, least in pairs)
 
 
 class _Learnt:
@@ -53,8 +64,7 @@ class _Learnt:
     __slots__ = ("answers", "asked", "said")
 
     def __init__(self) -> None:
-        self.asked = tuple(_Ratio(prior, PRIOR_BYTES, KEPT_BYTES) for prior in (PLAIN, WIDE))
-        self.said = tuple(_Ratio(prior, PRIOR_BYTES, KEPT_BYTES) for prior in (PLAIN, WIDE))
+        self.asked, self.said = _of_text(), _of_text()
         self.answers = _Ratio(ANSWER_TOKENS, PRIOR_ANSWERS, KEPT_ANSWERS)
 
 

@@ -69,7 +69,7 @@ class Seen(msgspec.Struct, kw_only=True, gc=False):
     """What passed of an answer: counts as the upstream gave them, None where it did not, and how much text.
 
     ``complete``: it ended by itself, so that its counts are its last. ``events``: pieces with text in them, of a
-    stream; ``text_bytes`` and ``text_chars`` count text, reasoning and arguments of tools.
+    stream; ``text_bytes`` and ``text_chars`` count text and arguments of tools.
     """
 
     input_tokens: int | None = None

@@ -88,6 +88,8 @@ class Answer:
         self._wake()
 
     def feed(self, piece: bytes) -> None:
+        if self._error is not None:
+            return  # what is left of an answer whose reader failed
         if self._take is not None:
             try:
                 if self._take(piece):
@@ -105,7 +107,8 @@ class Answer:
         self._wake()
 
     def end(self) -> None:
-        self._ended = True
+        # The end of what could not be read to its end is no end of it.
+        self._ended = self._error is None
         self._wake()
 
     def fail(self, error: UpstreamError) -> None:
