@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from contextlib import ExitStack
@@ -53,6 +54,7 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> b
 
         _step(2, "Start a mock model and the gateway in front of it")
         deployment = servers.enter_context(open_deployment(out / "data", create=True))
+        _known_key(out / "data", seed)
         keys = _admit(deployment, world)
         base_url = _start(servers, out, port or free_port())
         say(f"   the gateway listens on {base_url}; {counted(len(keys), 'account')} hold a key each")
@@ -89,6 +91,12 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> b
 
 def _step(number: int, title: str) -> None:
     say(f"\n[{number}/{STEPS}] {title}")
+
+
+def _known_key(data: Path, seed: int) -> None:
+    """A sketch key that the seed gives, for traffic that is nobody's: what is found is then the same on every run."""
+    (data / "key").write_bytes(hashlib.blake2b(f"demo {seed}".encode(), digest_size=32).digest())
+    (data / "key").chmod(0o600)
 
 
 def _admit(deployment: Deployment, world: DemoWorld) -> dict[str, str]:
