@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         1 << 30, gt=0, description="Request bodies in memory at once, without the first MiB of each; above it 503."
     )
     max_concurrency: int = Field(1_000, gt=0, description="Requests under way at once; above it 503.")
+    max_account_concurrency: int = Field(400, gt=0, description="The same of one account; above it 429.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
         [], description="Networks whose X-Forwarded-For, X-JA4 and X-Tiergate-Client-Cert are believed."
     )

@@ -344,6 +344,19 @@ def test_too_many_at_once_are_asked_to_come_back(start: Callable[..., Deployed],
     second.ask()
 
 
+def test_one_account_leaves_room_for_others(start: Callable[..., Deployed], slow_upstream: str) -> None:
+    gateway = start(slow_upstream, max_account_concurrency="1")
+    first, second = gateway.customer(), gateway.customer()
+    stream = first.ask(stream=True)
+    with pytest.raises(openai.RateLimitError) as refused:
+        first.ask()
+    assert refused.value.code == "too_many_at_once"
+    assert refused.value.response.headers["retry-after"] == "1"
+    second.ask()
+    list(stream)
+    first.ask()
+
+
 def test_an_answer_that_cannot_be_recorded_is_withheld(start: Callable[..., Deployed], slow_upstream: str) -> None:
     gateway = start(slow_upstream)
     customer = gateway.customer()

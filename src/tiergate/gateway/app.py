@@ -6,6 +6,8 @@ It finds in the scope, besides what ASGI has there, ``gone``, a future that is d
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from tiergate.admission.decision import INVALID_KEY
@@ -42,6 +44,8 @@ class Gateway:
         self._readiness = readiness
         self._bodies = Bodies(self._settings.max_body_bytes, self._settings.max_held_bytes)
         self.under_way = 0
+        self._of_account: Counter[str] = Counter()
+        """Requests under way by account: none may have all that there is room for."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -77,19 +81,37 @@ class Gateway:
             room.leave()
 
     async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send, room: Room) -> None:
-        headers, dialect, admission = dict(scope["headers"]), surface.dialect, self._admission
-        key, snapshot = presented_key(headers), admission.snapshot
-        credential = admission.live(key)
+        headers, dialect = dict(scope["headers"]), surface.dialect
+        credential = self._admission.live(presented_key(headers))
         if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return
+        if self._of_account[credential.account_id] >= self._settings.max_account_concurrency:
+            message = "too many requests of this account are under way; wait for some of them"
+            await fail(send, dialect, 429, "too_many_at_once", message, [(b"retry-after", b"1")])
+            return
+        self._of_account[credential.account_id] += 1
+        try:
+            await self._answer(surface, credential, headers, scope, receive, send, room)
+        finally:
+            self._of_account[credential.account_id] -= 1
+            if not self._of_account[credential.account_id]:
+                del self._of_account[credential.account_id]
+
+    async def _answer(
+        self, surface: Surface, credential: Credential, headers: dict[bytes, bytes], scope: Scope, receive: Receive,
+        send: Send, room: Room,
+    ) -> None:  # fmt: skip
+        dialect, admission = surface.dialect, self._admission
+        snapshot = admission.snapshot
         body = await room.read(receive, headers)
         # Sending the body can take as long as the caller likes: what was known before it may be past.
         if admission.snapshot is not snapshot:
-            credential = admission.live(key)
-        if credential is None:
-            await refuse(send, dialect, INVALID_KEY, None)
-            return
+            live = admission.live(presented_key(headers))
+            if live is None:
+                await refuse(send, dialect, INVALID_KEY, None)
+                return
+            credential = live
         try:
             asked = surface.asked(body)
         except UNREADABLE as error:
