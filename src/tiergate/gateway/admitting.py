@@ -5,7 +5,6 @@ The gateway asks it before an upstream is asked; the authorizer, for gateways of
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from tiergate.admission.decision import Decision, admit
@@ -17,13 +16,13 @@ from tiergate.gateway.charging import Charge
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.dialects.common import Asked
 from tiergate.gateway.dialects.errors import error_body
-from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.limits import SharedBudgets, has_budget
 from tiergate.gateway.replies import Send, refuse, reply
 from tiergate.gateway.routing.candidates import Candidate
 from tiergate.gateway.routing.requirements import Exclusion
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.ledger.verdicts import Action
+from tiergate.ledger.verdicts import Action, Verdict
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
 
@@ -32,29 +31,44 @@ class Admission:
     """Decides by a snapshot of the control database that `snapshot` holds and its owner replaces."""
 
     def __init__(
-        self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier
-    ) -> None:
+        self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier,
+        budgets: SharedBudgets,
+    ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.tiers = tiers
         self._clock = clock
         self._public_url = public_url
         self._classified = classified
-        self._budgets = CaseBudgets()
+        self._budgets = budgets
 
     def live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""
         credential = self.snapshot.credential(key)
         return None if credential is None or credential.revoked_at is not None else credential
 
-    def account(self, credential: Credential, *, spend: bool = True) -> Decision:
-        """The decision on an account. ``spend``: a request of a limited case takes one of its budget."""
-        verdict = self.snapshot.verdict(credential.account_id, self._clock.now_us())
-        wait = None
-        active = credential.account_status == "active"
+    def account(self, credential: Credential) -> Decision:
+        """The decision on an account that asks no model, and spends nothing of a case's budget."""
+        return admit(credential, self._verdict(credential), case_wait_s=0)
+
+    async def request(self, key: str | None, credential: Credential, *, summarises: bool = True) -> Decision:
+        """The decision on an account that asks a model: one of a limited case takes a request of its budget.
+
+        :param key: what the credential was presented as. ``summarises``: whether answers can be summarised here; where
+            they cannot, a request whose answer should be spends nothing.
+        """
+        verdict = self._verdict(credential)
         # A closed account is refused anyway: it must not use up the budget of the others.
-        if active and verdict is not None and verdict.action in (Action.LIMIT, Action.SUMMARISE):
-            wait = self._budgets.wait_s(verdict, time.monotonic()) if spend else 0
-        return admit(credential, verdict, case_wait_s=wait)
+        if verdict is None or not has_budget(verdict) or credential.account_status != "active":
+            return admit(credential, verdict)
+        if verdict.action is Action.SUMMARISE and not summarises:
+            return admit(credential, verdict, case_wait_s=0)
+        wait_s = await self._budgets.wait_s(verdict)
+        # Whoever waits for the database must not pass by what was known before.
+        now = self.live(key)
+        return admit(now, None if now is None else self._verdict(now), case_wait_s=wait_s)
+
+    def _verdict(self, credential: Credential) -> Verdict | None:
+        return self.snapshot.verdict(credential.account_id, self._clock.now_us())
 
     def barred(
         self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,

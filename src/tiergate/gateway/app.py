@@ -104,7 +104,7 @@ class Gateway:
         )  # fmt: skip
         if self._services.watch.tracing:
             call.trace = continued(scope["headers"])
-        decision = admission.account(credential)
+        decision = await admission.request(key, credential)
         if not decision.allowed:
             await admission.refuse_account(call, dialect, decision, send)
             return
@@ -180,7 +180,7 @@ class Gateway:
         dialect, headers = spoken(scope), dict(scope["headers"])
         credential = self._admission.live(presented_key(headers))
         # Listing models spends no budget: a limited case may look.
-        decision = INVALID_KEY if credential is None else self._admission.account(credential, spend=False)
+        decision = INVALID_KEY if credential is None else self._admission.account(credential)
         if credential is None or not decision.allowed:
             await self._admission.refuse_account(None, dialect, decision, send)
             return
