@@ -67,6 +67,13 @@ class Admission:
         now = self.live(key)
         return admit(now, None if now is None else self._verdict(now), case_wait_s=wait_s)
 
+    def notice_header(self, verdict: Verdict) -> tuple[bytes, bytes]:
+        """The header of an answer that a verdict changed."""
+        return b"x-tiergate-notice", self._link(verdict).encode()
+
+    def _link(self, verdict: Verdict) -> str:
+        return f"{self._public_url}/verdicts/{verdict.verdict_id}"
+
     def _verdict(self, credential: Credential) -> Verdict | None:
         return self.snapshot.verdict(credential.account_id, self._clock.now_us())
 
@@ -129,7 +136,7 @@ class Admission:
         if call is not None:
             with suppress(LedgerError):
                 await call.record(decision.status, finish_reason=decision.code)
-        link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
+        link = self._link(decision.verdict) if decision.verdict else None
         await refuse(send, dialect, decision, link, *([] if call is None else [call.id_header]))
 
     async def refuse_tier(self, call: Call, tier: TierDecision, send: Send) -> None:

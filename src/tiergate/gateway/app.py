@@ -17,6 +17,7 @@ from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import UNREADABLE, Asked
+from tiergate.gateway.dialects.summarised import summarised_request
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import PAGES, Notices
@@ -108,6 +109,9 @@ class Gateway:
         if not decision.allowed:
             await admission.refuse_account(call, dialect, decision, send)
             return
+        if decision.verdict is not None:
+            body, call.summarised = summarised_request(surface.operation, body), True
+            call.headers += [(b"x-tiergate-verdict", b"summarise"), admission.notice_header(decision.verdict)]
         if self._services.routing.routes is not None:
             await self._by_routes(call, credential, asked, scope, body, decision.code, send)
             return
