@@ -6,6 +6,7 @@ The gateway asks it before an upstream is asked; the authorizer, for gateways of
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 
 from tiergate.admission.decision import Decision, admit
 from tiergate.admission.engine import TierDecision
@@ -22,7 +23,9 @@ from tiergate.gateway.routing.candidates import Candidate
 from tiergate.gateway.routing.requirements import Exclusion
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.ledger.verdicts import Action, Verdict
+from tiergate.ledger.marks import marks_of
+from tiergate.ledger.row_sketches import RowSketcher
+from tiergate.ledger.verdicts import Action, Carried, Verdict
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
 
@@ -32,7 +35,7 @@ class Admission:
 
     def __init__(
         self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier,
-        budgets: SharedBudgets,
+        budgets: SharedBudgets, sketcher: RowSketcher,
     ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.tiers = tiers
@@ -40,6 +43,7 @@ class Admission:
         self._public_url = public_url
         self._classified = classified
         self._budgets = budgets
+        self._sketcher = sketcher
 
     def live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""
@@ -50,13 +54,21 @@ class Admission:
         """The decision on an account that asks no model, and spends nothing of a case's budget."""
         return admit(credential, self._verdict(credential), case_wait_s=0)
 
-    async def request(self, key: str | None, credential: Credential, *, summarises: bool = True) -> Decision:
+    async def request(
+        self, key: str | None, credential: Credential, asked: Asked | None, *, summarises: bool = True
+    ) -> Decision:
         """The decision on an account that asks a model: one of a limited case takes a request of its budget.
 
-        :param key: what the credential was presented as. ``summarises``: whether answers can be summarised here; where
+        :param key: what the credential was presented as. ``asked``: None where that is not known, which every verdict on
+            the account is for. ``summarises``: whether answers can be summarised here; where
             they cannot, a request whose answer should be spends nothing.
         """
-        verdict = self._verdict(credential)
+
+        @cache
+        def carried() -> frozenset[str] | None:
+            return None if asked is None else marks_of(*self._sketcher.sketch([(asked.system_text, asked.prompt_text)]))
+
+        verdict = self._verdict(credential, carried)
         # A closed account is refused anyway: it must not use up the budget of the others.
         if verdict is None or not has_budget(verdict) or credential.account_status != "active":
             return admit(credential, verdict)
@@ -65,7 +77,7 @@ class Admission:
         wait_s = await self._budgets.wait_s(verdict)
         # Whoever waits for the database must not pass by what was known before.
         now = self.live(key)
-        return admit(now, None if now is None else self._verdict(now), case_wait_s=wait_s)
+        return admit(now, None if now is None else self._verdict(now, carried), case_wait_s=wait_s)
 
     def notice_header(self, verdict: Verdict) -> tuple[bytes, bytes]:
         """The header of an answer that a verdict changed."""
@@ -74,8 +86,8 @@ class Admission:
     def _link(self, verdict: Verdict) -> str:
         return f"{self._public_url}/verdicts/{verdict.verdict_id}"
 
-    def _verdict(self, credential: Credential) -> Verdict | None:
-        return self.snapshot.verdict(credential.account_id, self._clock.now_us())
+    def _verdict(self, credential: Credential, carried: Carried = frozenset) -> Verdict | None:
+        return self.snapshot.verdict(credential.account_id, self._clock.now_us(), carried)
 
     def barred(
         self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,

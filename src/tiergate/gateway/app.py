@@ -105,7 +105,7 @@ class Gateway:
         )  # fmt: skip
         if self._services.watch.tracing:
             call.trace = continued(scope["headers"])
-        decision = await admission.request(key, credential)
+        decision = await admission.request(key, credential, asked)
         if not decision.allowed:
             await admission.refuse_account(call, dialect, decision, send)
             return

@@ -152,7 +152,9 @@ class Authorizer:
             self._services, fresh, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
             headers.get(b"x-tiergate-project"),
         )  # fmt: skip
-        decision = await self._admission.request(presented_key(headers), fresh, summarises=False)
+        decision = await self._admission.request(
+            presented_key(headers), fresh, asked if body else None, summarises=False
+        )
         if decision.allowed and decision.verdict is not None:
             decision = Decision(False, 403, "answers_not_summarised", _NOT_SUMMARISED, decision.verdict)
         if not decision.allowed:
