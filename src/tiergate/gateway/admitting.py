@@ -59,9 +59,9 @@ class Admission:
     ) -> Decision:
         """The decision on an account that asks a model: one of a limited case takes a request of its budget.
 
-        :param key: what the credential was presented as. ``asked``: None where that is not known, which every verdict on
-            the account is for. ``summarises``: whether answers can be summarised here; where
-            they cannot, a request whose answer should be spends nothing.
+        :param key: what the credential was presented as. ``asked``: None where that is not known: then every verdict
+            on the account is for it. ``summarises``: whether answers can be summarised here; where they cannot, a
+            request whose answer should be spends nothing.
         """
 
         @cache
