@@ -56,7 +56,7 @@ DECOYS: Final = 8
 KILLS_A_PIECE: Final = 2
 CLIENTS: Final = 4
 GIVE_UP_S: Final = 60.0
-TIMES: Final = ("opened_at_us", "step_until_us")
+TIMES: Final = ("opened_at_us", "step_since_us", "step_until_us")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError
+from tiergate.ledger.verdicts import Carried
 from tiergate.redteam.recorded import Recorded, newcomers
 from tiergate.redteam.replay import Control, Outcome, Replay, Setting
 from tiergate.redteam.requests import AHEAD, ANSWERED, MOVED, REFUSED, Requests
@@ -75,7 +77,7 @@ def test_every_request_of_the_campaign_is_in_one_state_and_asked_by_one_account(
     requests = Requests(world)
     middle = int(np.median(requests.time))
     stopped = sorted(world.campaign)[:10]
-    requests.ask(0, middle, set(stopped), lambda _account, _at: "account_suspended")
+    requests.ask(0, middle, set(stopped), lambda _account, _at, _carried: "account_suspended")
     assert (requests.state[requests.purpose] == REFUSED).any()
     rows = requests.left(stopped)
     requests.stop(stopped)
@@ -83,7 +85,7 @@ def test_every_request_of_the_campaign_is_in_one_state_and_asked_by_one_account(
     accounts, shown = newcomers(world.spec, 7, middle, 2.0, 5)
     assert set(shown["account_id"].to_pylist()) <= set(accounts["account_id"].to_pylist())
     requests.deal(rows, shown, middle + HOUR + np.arange(len(rows)))
-    requests.ask(middle, int(requests.time.max()) + 1, set(), lambda _account, _at: "never asked")
+    requests.ask(middle, int(requests.time.max()) + 1, set(), lambda _account, _at, _carried: "never asked")
     asked = requests.purpose & (requests.state != MOVED)
     assert asked.sum() == world.purpose.sum()
     assert not (requests.state == AHEAD).any()
@@ -91,6 +93,19 @@ def test_every_request_of_the_campaign_is_in_one_state_and_asked_by_one_account(
     log = requests.recorded()
     assert log.num_rows == (requests.state == ANSWERED).sum() == len(set(log["exchange_id"].to_pylist()))
     assert set(shown["account_id"].to_pylist()) <= set(log["account_id"].to_pylist())
+
+
+def test_what_a_request_carries_tells_the_campaign(world: Recorded) -> None:
+    requests, carried = Requests(world), Counter[str]()
+
+    def gate(_account: str, _at: int, marks: Carried) -> str:
+        carried.update(marks() or ())
+        return "refused"
+
+    requests.ask(0, int(requests.time.max()) + 1, world.campaign, gate)
+    mark, count = carried.most_common(1)[0]
+    assert mark.startswith("template:")
+    assert count >= 0.9 * world.purpose.sum()
 
 
 def test_a_log_without_a_truth_has_no_campaign(folder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tiergate.detection.cases import (
     CASE_EXCHANGES_SCHEMA,
     CASES_SCHEMA,
 )
+from tiergate.detection.heirs import HEIRS_SCHEMA
+from tiergate.detection.marks import MARKS_SCHEMA
 from tiergate.detection.ties import TIES_SCHEMA
 
 NOW = 1_780_000_000_000_000
@@ -48,13 +50,26 @@ def write_look(tmp_path: Path) -> WriteLook:
 
 
 def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict[str, Any]]) -> Path:
-    """Write look ``number`` into ``folder``; see `write_look`."""
+    """Write look ``number`` into ``folder``; see `write_look`. ``tied``: families that tie a case to another lineage;
+    ``marks``: of the case; ``heirs``: accounts; ``charged``: exchanges of 50 that are charged to each member."""
     folder.mkdir()
-    heads, members = [], []
+    heads, members, ties, marks, heirs = [], [], list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     for lineage, given in cases.items():
         figures = dict(given)
         belonging: Members = figures.pop("members", {"a": 0.9, "b": 0.8, "c": 0.3})
-        case_id = f"{lineage}-as-of-{number}"
+        case_id, charged = f"{lineage}-as-of-{number}", figures.pop("charged", 40)
+        ties += [
+            {"case_a": case_id, "case_b": f"{other}-as-of-{number}", "log_odds": 5.0, "families": families}
+            | {"succession_hours": None, "explanation": "they share a thing"}
+            for other, families in figures.pop("tied", {}).items()
+        ]
+        shares = {"charged_share": 0.9, "other_share": 0.0}
+        marks += [{"case_id": case_id, "mark": mark} | shares for mark in figures.pop("marks", ())]
+        heirs += [
+            {"case_id": case_id, "account_id": account, "first_seen": at_us, "log_odds": 9.0, "p_value": 0.0001}
+            | {"q_value": 0.001, "families": ["network", "template"], "explanation": "it shows what they show"}
+            for account in figures.pop("heirs", ())
+        ]
         heads.append(
             {
                 "case_id": case_id, "opened_at": at_us, "first_seen": at_us - DAY, "last_seen": at_us,
@@ -68,7 +83,7 @@ def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict
         members += [
             {
                 "case_id": case_id, "account_id": account, "membership": membership, "first_linked_at": at_us,
-                "campaign_exchanges": 40, "exchanges": 50,
+                "campaign_exchanges": charged, "exchanges": 50,
             }
             for account, membership in belonging.items()
         ]  # fmt: skip
@@ -77,7 +92,9 @@ def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict
         ("case_accounts", members, CASE_ACCOUNTS_SCHEMA),
         ("case_evidence", [], CASE_EVIDENCE_SCHEMA),
         ("case_exchanges", [], CASE_EXCHANGES_SCHEMA),
-        ("case_ties", [], TIES_SCHEMA),
+        ("case_ties", ties, TIES_SCHEMA),
+        ("case_marks", marks, MARKS_SCHEMA),
+        ("case_heirs", heirs, HEIRS_SCHEMA),
     ):
         pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{name}.parquet")
     return folder

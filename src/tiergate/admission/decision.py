@@ -9,12 +9,12 @@ The order is fixed and the first fact that fails decides. A fact that is missing
 | `account_suspended` | 403 | a verdict in force suspends it |
 | `verification_required` | 403 | a verdict in force asks it to verify itself |
 | `case_limited` | 429 | a verdict in force limits its case, and the case's budget is used up |
-| `allowed` | 200 | none of these |
+| `allowed` | 200 | none of these; with a verdict where it changes the answer (`summarise`) |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiergate.ledger.verdicts import Action, Verdict
 from tiergate.parties.registry import Credential
@@ -58,7 +58,8 @@ def admit(credential: Credential | None, verdict: Verdict | None, *, case_wait_s
     if verdict.action is Action.VERIFY:
         return Decision(False, 403, "verification_required", _VERIFY, verdict)
     if verdict.action in (Action.LIMIT, Action.SUMMARISE):
-        if case_wait_s == 0:
-            return ALLOWED
+        unlimited = verdict.action is Action.SUMMARISE and verdict.requests_per_minute is None
+        if unlimited or case_wait_s == 0:
+            return replace(ALLOWED, verdict=verdict) if verdict.action is Action.SUMMARISE else ALLOWED
         return Decision(False, 429, "case_limited", _LIMITED, verdict, case_wait_s or 60.0)
     return Decision(False, 403, "account_suspended", _SUSPENDED, verdict)

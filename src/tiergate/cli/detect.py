@@ -46,8 +46,8 @@ def detect(
 ) -> None:
     """Find accounts that work as one, and why.
 
-    Writes cases, case_accounts, case_evidence, case_exchanges, case_ties, links and decoys (.parquet) and
-    run.json. A row that cannot be read is counted and kept in refused.jsonl; it never stops the others.
+    Writes cases, case_accounts, case_evidence, case_exchanges, case_ties, case_marks, case_heirs, links and decoys
+    (.parquet) and run.json. A row that cannot be read is counted and kept in refused.jsonl; it never stops the others.
 
     \b
     Example:

@@ -7,7 +7,7 @@ under which key they were hashed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -45,7 +45,7 @@ class Ragged:
 
     Row ``r`` has ``code[start[r]:start[r + 1]]``; ``start`` (rows + 1,); ``code`` (items,): distinct values numbered by
     first appearance, below ``distinct``. ``alone`` (rows,): whether the row had values that occur nowhere else, of
-    which there were ``singles`` in all.
+    which there were ``singles`` in all. ``values`` (distinct,): the values, where they are hashes.
     """
 
     start: Ints
@@ -53,6 +53,7 @@ class Ragged:
     distinct: int
     alone: npt.NDArray[np.bool_]
     singles: int
+    values: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def row(self) -> I32:
         """Row of each item (items,), ascending."""
@@ -163,7 +164,7 @@ def ragged(chunks: list[pa.Array], order: I64 | None) -> Ragged:
     code, first = _renumbered(code, places.known)
     if start[-1] < 2**31:
         start = start.astype(np.int32)
-    return Ragged(start, code, len(first), single > 0, int(single.sum()))
+    return Ragged(start, code, len(first), single > 0, int(single.sum()), places.values[first])
 
 
 def _lengths(kept: npt.NDArray[np.bool_], start: Ints) -> I32:

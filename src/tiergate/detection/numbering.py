@@ -49,7 +49,7 @@ class Places:
     """Finds values among ``known`` ones (ascending, distinct)."""
 
     def __init__(self, known: I64) -> None:
-        self._known = known
+        self.values = known
         self._bits = max(1, min(26, len(known).bit_length() + 1))
         cell = self._cell(known)
         held = np.bincount(cell, minlength=1 << self._bits)
@@ -58,22 +58,22 @@ class Places:
 
     @property
     def known(self) -> int:
-        return len(self._known)
+        return len(self.values)
 
     def of(self, values: I64) -> I32:
         """Index of each of ``values`` among the known ones, -1 where it is none of them."""
-        if not len(self._known):
+        if not len(self.values):
             return np.full(len(values), -1, np.int32)
         if self._deepest > CROWDED:
-            at = np.minimum(np.searchsorted(self._known, values), len(self._known) - 1).astype(np.int32)
-            return np.where(self._known[at] == values, at, np.int32(-1))
+            at = np.minimum(np.searchsorted(self.values, values), len(self.values) - 1).astype(np.int32)
+            return np.where(self.values[at] == values, at, np.int32(-1))
         cell = self._cell(values)
         at, end = self._start.take(cell), self._start.take(cell + 1)
         found = np.full(len(values), -1, np.int32)
         left = np.flatnonzero(at < end)
         at, end, wanted = at[left], end[left], values[left]
         while len(left):
-            hit = self._known.take(at) == wanted
+            hit = self.values.take(at) == wanted
             found[left[hit]] = at[hit]
             more = ~hit & (at + 1 < end)
             left, at, end, wanted = left[more], at[more] + 1, end[more], wanted[more]

@@ -26,11 +26,13 @@ from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate,
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.exchanges import ExchangeMixture
 from tiergate.detection.findings import MOSTLY, Finding, find, find_queues, grown
+from tiergate.detection.heirs import heir_table
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import TooLittleError, Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
 from tiergate.detection.links import Links, join, link
 from tiergate.detection.looks import LEVEL
+from tiergate.detection.marks import mark_table
 from tiergate.detection.membership import worded_anew
 from tiergate.detection.pivot import synchrony
 from tiergate.detection.ties import tie
@@ -105,7 +107,8 @@ def run_detection(
     history: History | None = None,
     again: bool = False,
 ) -> RunSummary:
-    """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, links, decoys (.parquet) and
+    """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, case_marks,
+    case_heirs, links, decoys (.parquet) and
     run.json into ``out``.
 
     :param sketch_key: key under which text is sketched; a public one when None, as nothing sketched is kept.
@@ -135,6 +138,8 @@ def run_detection(
         "links": _link_table(cases, found.links, traffic),
         "case_exchanges": exchange_table(cases, traffic),
         "case_ties": found.ties,
+        "case_marks": mark_table(cases, traffic),
+        "case_heirs": heir_table(cases, _opened(heads), found.holdings, traffic),
         "decoys": _score_table(found),
     }
     for name, table in written.items():
@@ -178,6 +183,7 @@ class Outcome:
     links: Links
     ties: pa.Table
     weights: Weights
+    holdings: Holdings
 
 
 def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
@@ -239,7 +245,7 @@ def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, pro
                 turning,
             )
         )
-    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights)
+    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights, holdings)
 
 
 def _seen(cases: list[Case], traffic: Traffic, history: History | None, *, again: bool) -> History:
@@ -250,6 +256,12 @@ def _seen(cases: list[Case], traffic: Traffic, history: History | None, *, again
     ]
     before = history or History.empty()
     return before.followed(seen, int(traffic.time_us[-1]), alone=history is None, again=again)
+
+
+def _opened(heads: pa.Table) -> dict[str, int]:
+    """By case, when it was first opened: microseconds."""
+    moments = heads["first_opened_at"].cast(pa.int64()).to_pylist()
+    return dict(zip(heads["case_id"].to_pylist(), moments, strict=True))
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:

@@ -5,8 +5,8 @@ The gateway asks it before an upstream is asked; the authorizer, for gateways of
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
+from functools import cache
 
 from tiergate.admission.decision import Decision, admit
 from tiergate.admission.engine import TierDecision
@@ -17,13 +17,15 @@ from tiergate.gateway.charging import Charge
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.dialects.common import Asked
 from tiergate.gateway.dialects.errors import error_body
-from tiergate.gateway.limits import CaseBudgets
+from tiergate.gateway.limits import SharedBudgets, has_budget
 from tiergate.gateway.replies import Send, refuse, reply
 from tiergate.gateway.routing.candidates import Candidate
 from tiergate.gateway.routing.requirements import Exclusion
 from tiergate.gateway.snapshot import Snapshot
 from tiergate.gateway.tiers import NOT_LISTED_DECISION, Ruling, TierGate, details_of, message_of, status_of
-from tiergate.ledger.verdicts import Action
+from tiergate.ledger.marks import marks_of
+from tiergate.ledger.row_sketches import RowSketcher
+from tiergate.ledger.verdicts import Action, Carried, Verdict
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
 
@@ -32,29 +34,60 @@ class Admission:
     """Decides by a snapshot of the control database that `snapshot` holds and its owner replaces."""
 
     def __init__(
-        self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier
-    ) -> None:
+        self, snapshot: Snapshot, clock: Clock, public_url: str, tiers: TierGate, classified: ClassifiedTier,
+        budgets: SharedBudgets, sketcher: RowSketcher,
+    ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.tiers = tiers
         self._clock = clock
         self._public_url = public_url
         self._classified = classified
-        self._budgets = CaseBudgets()
+        self._budgets = budgets
+        self._sketcher = sketcher
 
     def live(self, key: str | None) -> Credential | None:
         """The credential behind a key, None for an unknown or revoked one."""
         credential = self.snapshot.credential(key)
         return None if credential is None or credential.revoked_at is not None else credential
 
-    def account(self, credential: Credential, *, spend: bool = True) -> Decision:
-        """The decision on an account. ``spend``: a request of a limited case takes one of its budget."""
-        verdict = self.snapshot.verdict(credential.account_id, self._clock.now_us())
-        wait = None
-        active = credential.account_status == "active"
+    def account(self, credential: Credential) -> Decision:
+        """The decision on an account that asks no model, and spends nothing of a case's budget."""
+        return admit(credential, self._verdict(credential), case_wait_s=0)
+
+    async def request(
+        self, key: str | None, credential: Credential, asked: Asked | None, *, summarises: bool = True
+    ) -> Decision:
+        """The decision on an account that asks a model: one of a limited case takes a request of its budget.
+
+        :param key: what the credential was presented as. ``asked``: None where that is not known: then every verdict
+            on the account is for it. ``summarises``: whether answers can be summarised here; where they cannot, a
+            request whose answer should be spends nothing.
+        """
+
+        @cache
+        def carried() -> frozenset[str] | None:
+            return None if asked is None else marks_of(*self._sketcher.sketch([(asked.system_text, asked.prompt_text)]))
+
+        verdict = self._verdict(credential, carried)
         # A closed account is refused anyway: it must not use up the budget of the others.
-        if active and verdict is not None and verdict.action in (Action.LIMIT, Action.SUMMARISE):
-            wait = self._budgets.wait_s(verdict, time.monotonic()) if spend else 0
-        return admit(credential, verdict, case_wait_s=wait)
+        if verdict is None or not has_budget(verdict) or credential.account_status != "active":
+            return admit(credential, verdict)
+        if verdict.action is Action.SUMMARISE and not summarises:
+            return admit(credential, verdict, case_wait_s=0)
+        wait_s = await self._budgets.wait_s(verdict)
+        # Whoever waits for the database must not pass by what was known before.
+        now = self.live(key)
+        return admit(now, None if now is None else self._verdict(now, carried), case_wait_s=wait_s)
+
+    def notice_header(self, verdict: Verdict) -> tuple[bytes, bytes]:
+        """The header of an answer that a verdict changed."""
+        return b"x-tiergate-notice", self._link(verdict).encode()
+
+    def _link(self, verdict: Verdict) -> str:
+        return f"{self._public_url}/verdicts/{verdict.verdict_id}"
+
+    def _verdict(self, credential: Credential, carried: Carried = frozenset) -> Verdict | None:
+        return self.snapshot.verdict(credential.account_id, self._clock.now_us(), carried)
 
     def barred(
         self, candidates: tuple[Candidate, ...], credential: Credential, headers: dict[bytes, bytes], code: str,
@@ -115,7 +148,7 @@ class Admission:
         if call is not None:
             with suppress(LedgerError):
                 await call.record(decision.status, finish_reason=decision.code)
-        link = f"{self._public_url}/verdicts/{decision.verdict.verdict_id}" if decision.verdict else None
+        link = self._link(decision.verdict) if decision.verdict else None
         await refuse(send, dialect, decision, link, *([] if call is None else [call.id_header]))
 
     async def refuse_tier(self, call: Call, tier: TierDecision, send: Send) -> None:

@@ -19,6 +19,7 @@ from tiergate.gateway.calls import Call, Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import UNREADABLE, Asked
+from tiergate.gateway.dialects.summarised import summarised_request
 from tiergate.gateway.dialects.surfaces import SURFACES, Surface
 from tiergate.gateway.listing import PATH, Listing
 from tiergate.gateway.notices import PAGES, Notices
@@ -126,10 +127,13 @@ class Gateway:
         )  # fmt: skip
         if self._services.watch.tracing:
             call.trace = continued(scope["headers"])
-        decision = admission.account(credential)
+        decision = await admission.request(key, credential, asked)
         if not decision.allowed:
             await admission.refuse_account(call, dialect, decision, send)
             return
+        if decision.verdict is not None:
+            body, call.summarised = summarised_request(surface.operation, body), True
+            call.headers += [(b"x-tiergate-verdict", b"summarise"), admission.notice_header(decision.verdict)]
         if self._services.routing.routes is not None:
             await self._by_routes(call, credential, asked, scope, body, decision.code, send)
             return
@@ -202,7 +206,7 @@ class Gateway:
         dialect, headers = spoken(scope), dict(scope["headers"])
         credential = self._admission.live(presented_key(headers))
         # Listing models spends no budget: a limited case may look.
-        decision = INVALID_KEY if credential is None else self._admission.account(credential, spend=False)
+        decision = INVALID_KEY if credential is None else self._admission.account(credential)
         if credential is None or not decision.allowed:
             await self._admission.refuse_account(None, dialect, decision, send)
             return

@@ -26,6 +26,7 @@ from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.common import UPSTREAM_ERROR, Asked, Usage
 from tiergate.gateway.dialects.errors import error_body
 from tiergate.gateway.dialects.sse import EventStream
+from tiergate.gateway.dialects.summarised import SummarisedStream, summarised_answer
 from tiergate.gateway.dialects.surfaces import Surface
 from tiergate.gateway.metered import as_raw, demand_of, limit_headers, payer_of, seen_in_stream, seen_whole
 from tiergate.gateway.metering.meter import Charge as Metered
@@ -98,6 +99,8 @@ class Call:
         self._routed: dict[str, str | int | None] = {}
         self.trace: TraceContext | None = None
         """The trace it belongs to, where exchanges are traced."""
+        self.summarised = False
+        """Whether the answer goes out without reasoning and log-probabilities."""
         self._first_token_s: float | None = None
         self.exchange = Exchange(
             exchange_id=self._id,
@@ -277,6 +280,8 @@ class Call:
         body, status = await answer.read(), answer.status
         try:
             passed, said = way.adapter.answer(status, body, self._services.clock.now_us())
+            if self.summarised and status < 400:
+                passed = summarised_answer(self.surface.operation, passed)
         except Exception as error:
             raise _unfit(error) from error
         seen = None
@@ -307,7 +312,8 @@ class Call:
         headers = [*returned_headers(answer), (b"cache-control", b"no-store"), *self.headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         stream = way.adapter.stream(self._asked, self._keep_text, self._services.clock.now_us())
-        finish, recorded, told, held = None, False, status >= 400, b""
+        summarised = SummarisedStream(self.surface.operation) if self.summarised else None
+        finish, rest, recorded, told, held = None, b"", False, status >= 400, b""
         pass_on: Callable[[bytes], bool] = scope["pass_on"]
 
         def take(piece: bytes) -> bool:
@@ -315,6 +321,8 @@ class Call:
             nonlocal told, held
             try:
                 passed = stream.feed(piece)
+                if summarised is not None:
+                    passed = summarised.feed(passed)
             except Exception as error:
                 raise _unfit(error) from error
             if not told and stream.pieces:
@@ -333,9 +341,11 @@ class Call:
                     recorded = True
                 await send({"type": "http.response.body", "body": held, "more_body": True})
                 held = b""
+            rest = stream.end()
+            if summarised is not None:
+                rest = summarised.feed(rest) + summarised.end()
         except UpstreamError:
             finish = "client_disconnected" if scope["gone"].done() else "upstream_broke_off"
-        rest = stream.end() if finish is None else b""
         if status < 400 and finish != "client_disconnected":
             output = stream.usage.output_tokens if stream.usage else None
             ways.ended(output, broke_off=finish is not None and not recorded)

@@ -12,7 +12,7 @@ from tiergate.admission.engine import Gate
 from tiergate.clock import Clock
 from tiergate.gateway.admitting import Admission
 from tiergate.gateway.replies import Scope, Send, fail, reply
-from tiergate.ledger.verdicts import Action, Verdict
+from tiergate.ledger.verdicts import Action, Verdict, applying
 
 PAGES: Final = ("/verdicts/", "/decisions/")
 _WHAT: Final = {
@@ -30,6 +30,7 @@ _CODES: Final = {
     Action.SUSPEND: "account_suspended",
 }
 """What answers to requests say; see `admission.decision`."""
+_SOME: Final = " This reaches only requests like those that are charged; all others pass."
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
 padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{margin:0}}</style>
@@ -58,7 +59,7 @@ class Notices:
     def _verdict(self, verdict_id: str, as_html: bool) -> tuple[bytes, bytes] | None:
         snapshot = self._admission.snapshot
         verdict = snapshot.notices.get(verdict_id)
-        if verdict is None or snapshot.verdict(verdict.account_id, self._clock.now_us()) is None:
+        if verdict is None or applying([msgspec.structs.replace(verdict, marks=None)], self._clock.now_us()) is None:
             return None
         return notice(verdict, self._appeal_contact, as_html=as_html)
 
@@ -72,7 +73,7 @@ def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[byt
     facts = {
         "code": _CODES[verdict.action],
         "action": verdict.action.value,
-        "what_happens": _WHAT[verdict.action],
+        "what_happens": _WHAT[verdict.action] + ("" if verdict.marks is None else _SOME),
         "reason": verdict.reason,
         "what_is_charged": _charged(verdict),
         "since": _day(verdict.decided_at),

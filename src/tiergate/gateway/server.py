@@ -36,6 +36,7 @@ from tiergate.gateway.charging import Till
 from tiergate.gateway.classified import ClassifiedTier
 from tiergate.gateway.deciding import DecisionWriter
 from tiergate.gateway.dialects.surfaces import SURFACES
+from tiergate.gateway.limits import SharedBudgets
 from tiergate.gateway.listing import PATH
 from tiergate.gateway.metering.prices import PriceTable, price_table
 from tiergate.gateway.metering.worker import Metering
@@ -56,6 +57,7 @@ from tiergate.gateway.tiers import TierGate
 from tiergate.gateway.upstreams.pool import Limits
 from tiergate.gateway.upstreams.upstream import Upstream
 from tiergate.ledger.log import ExchangeLog
+from tiergate.ledger.row_sketches import RowSketcher
 from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
 from tiergate.parties.registry import Registry
@@ -169,7 +171,10 @@ async def _serve(
     }
     readiness = Readiness(time.monotonic, failures)
     classified = ClassifiedTier(Till(Credits(engine), clock, loop), writer, lambda: metering.meter.prices)
-    admission = Admission(snapshot, clock, settings.public_url or address, TierGate(feed), classified)
+    admission = Admission(
+        snapshot, clock, settings.public_url or address, TierGate(feed), classified, SharedBudgets(engine, clock),
+        RowSketcher(sketcher),
+    )  # fmt: skip
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
         """The routes in force, and the prices and names that go with them."""

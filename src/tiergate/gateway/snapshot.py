@@ -18,7 +18,7 @@ from tiergate.admission.known_facts import Standing
 from tiergate.admission.models import FILE, Models, fingerprint, read_models
 from tiergate.admission.standings import Known
 from tiergate.errors import InputError
-from tiergate.ledger.verdicts import Verdict, VerdictStore
+from tiergate.ledger.verdicts import Carried, Verdict, VerdictStore, applying
 from tiergate.parties.registry import Credential, Registry, key_hash
 
 
@@ -26,17 +26,18 @@ from tiergate.parties.registry import Credential, Registry, key_hash
 class Snapshot:
     """One state of the control database and of `models.toml`.
 
-    ``notices``: verdicts in force by their id. Where tiers are in force, ``standings`` of every credential by its id,
-    and ``epochs``: a number that is another one whenever the models or that credential's standing changed.
-    ``proofs``: second proofs by credential. ``listed``: the models as the file has them, and ``models`` with the packs
-    that bind them. ``facts_epoch``: the number of the last change of admission that is in it.
-    ``complaint``: why `models.toml` could not be taken over, None when it was; ``packs_complaint`` of rule packs.
+    ``verdicts`` in force by account, the strictest first; ``notices``: the same by their id. Where tiers are in
+    force, ``standings`` of every credential by its id, and ``epochs``: a number that is another one whenever the
+    models or that credential's standing changed. ``proofs``: second proofs by credential. ``listed``: the models as
+    the file has them, and ``models`` with the packs that bind them. ``facts_epoch``: the number of the last change
+    of admission that is in it. ``complaint``: why `models.toml` could not be taken over, None when it was;
+    ``packs_complaint`` of rule packs.
     """
 
     pepper: bytes
     versions: Counters
     credentials: dict[str, Credential]
-    verdicts: dict[str, Verdict]
+    verdicts: dict[str, tuple[Verdict, ...]]
     notices: dict[str, Verdict]
     models: Models = field(default_factory=lambda: Models({}))
     standings: dict[str, Standing] = field(default_factory=dict)
@@ -60,12 +61,10 @@ class Snapshot:
         hashed = key_hash(key, self.pepper) if key else None
         return self.credentials.get(hashed) if hashed else None
 
-    def verdict(self, account_id: str, now_us: int) -> Verdict | None:
-        """The verdict in force for an account; expiry is checked here, between refreshes too."""
-        verdict = self.verdicts.get(account_id)
-        if verdict is not None and verdict.expires_at is not None and verdict.expires_at <= now_us:
-            return None
-        return verdict
+    def verdict(self, account_id: str, now_us: int, carried: Carried = frozenset) -> Verdict | None:
+        """The verdict in force for a request of an account, see `applying`; expiry is checked here, between refreshes
+        too."""
+        return applying(self.verdicts.get(account_id, ()), now_us, carried)
 
 
 class Facts(Protocol):
@@ -158,11 +157,11 @@ def load(
 
 def _verdicts(
     store: VerdictStore, now_us: int, current: Snapshot | None, versions: Counters
-) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+) -> tuple[dict[str, tuple[Verdict, ...]], dict[str, Verdict]]:
     if current is not None and current.versions[1] == versions[1]:
         return current.verdicts, current.notices
-    verdicts = store.in_force(now_us)
-    return verdicts, {verdict.verdict_id: verdict for verdict in verdicts.values()}
+    verdicts = store.every_in_force(now_us)
+    return verdicts, {one.verdict_id: one for some in verdicts.values() for one in some}
 
 
 def _credentials(

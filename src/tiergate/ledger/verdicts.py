@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Final
 
@@ -28,6 +28,10 @@ class Action(enum.StrEnum):
     SUMMARISE = "summarise"
     SUSPEND = "suspend"
 
+
+Carried = Callable[[], frozenset[str] | None]
+"""The marks that a request carries, made where a verdict asks for them; None where they are not known, which every
+verdict is for."""
 
 _STRICTNESS: Final = tuple(Action)
 
@@ -115,12 +119,19 @@ class VerdictStore:
 
         A milder verdict of another case therefore never frees an account, and lifting one case leaves the others'.
         """
-        strictest: dict[str, Verdict] = {}
+        return {account: ordered[0] for account, ordered in self.every_in_force(now_us).items()}
+
+    def every_in_force(self, now_us: int) -> dict[str, tuple[Verdict, ...]]:
+        """All that each account is subject to at ``now_us``, the strictest first: one that is told by its marks leaves
+        the account's other requests to the next."""
+        standing: dict[str, list[Verdict]] = {}
         for verdict in self._standing(now_us):
-            held = strictest.get(verdict.account_id)
-            if held is None or _STRICTNESS.index(verdict.action) >= _STRICTNESS.index(held.action):
-                strictest[verdict.account_id] = verdict
-        return strictest
+            standing.setdefault(verdict.account_id, []).insert(0, verdict)
+        # Sorting keeps the newest of equals first.
+        return {
+            account: tuple(sorted(some, key=lambda one: -_STRICTNESS.index(one.action)))
+            for account, some in standing.items()
+        }
 
     def _standing(
         self, now_us: int, case_id: str | None = None, connection: sa.Connection | None = None
@@ -155,6 +166,18 @@ class VerdictStore:
         """A number that grows with every row: cheap to ask whether anything changed."""
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.max(_VERDICTS.c.number))).scalar() or 0
+
+
+def applying(verdicts: Iterable[Verdict], now_us: int, carried: Carried = frozenset) -> Verdict | None:
+    """The first of an account's ``verdicts`` that is not over at ``now_us`` and is for a request. A request that asks
+    no model carries no mark."""
+    for verdict in verdicts:
+        if verdict.expires_at is not None and verdict.expires_at <= now_us:
+            continue
+        marks = None if verdict.marks is None else carried()
+        if marks is None or verdict.marks is None or not marks.isdisjoint(verdict.marks):
+            return verdict
+    return None
 
 
 def new_verdict_id() -> str:

@@ -36,7 +36,7 @@ from tiergate.detection.intake import TooLittleError
 from tiergate.detection.lineage import History
 from tiergate.detection.run import DetectionInputs, Parameters, run_detection
 from tiergate.gateway.limits import CaseBudgets
-from tiergate.ledger.verdicts import Action, Verdict
+from tiergate.ledger.verdicts import Action, Carried, Verdict, applying
 from tiergate.parties.registry import Credential
 from tiergate.records.refused import RefusedRows
 from tiergate.records.schema import TIME
@@ -133,6 +133,7 @@ class Replay:
         self._checking: set[str] = set()
         self._touched: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
+        self._standing: dict[str, tuple[Verdict, ...]] = {}
         self._budgets = CaseBudgets()
         self._asked_on: Counter[tuple[str, int]] = Counter()
         self._history = History.empty()
@@ -170,15 +171,13 @@ class Replay:
         if at < self._end:
             heapq.heappush(self._events, (at, len(self._events) + self._outcome.looks * 1_000_000, act))
 
-    def _gate(self, limit: int | None, account: str, at: int) -> str | None:
+    def _gate(self, limit: int | None, account: str, at: int, carried: Carried) -> str | None:
         if limit is not None:
             day = account, at // DAY
             if self._asked_on[day] >= limit:
                 return ACCOUNT_LIMIT
             self._asked_on[day] += 1
-        verdict = self._verdicts.get(account)
-        if verdict is not None and verdict.expires_at is not None and verdict.expires_at <= at:
-            verdict = None
+        verdict = applying(self._standing.get(account, ()), at, carried)
         wait_s = None if verdict is None else self._budgets.wait_s(verdict, at / 1e6)
         decision = admit(_credential(account), verdict, case_wait_s=wait_s)
         return None if decision.allowed else decision.code
@@ -212,7 +211,7 @@ class Replay:
 
     def _met(self, answer: Path, now: int) -> None:
         """What the verdicts of ``now`` set in motion."""
-        self._verdicts = self._desk.verdicts.in_force(now)
+        self._obey(now)
         under = {name for name, one in self._verdicts.items() if one.action is not Action.WATCH}
         self._touched |= under
         if self._outcome.step_h is None and under & self._guilty:
@@ -260,7 +259,11 @@ class Replay:
                 file = msgspec.structs.replace(file, cleared=(*file.cleared, *cleared))
                 writing.put(case_id, file, "cleared")
                 self._desk.enforce(writing, file, seen[case_id][1] if case_id in seen else [])
-        self._verdicts = self._desk.verdicts.in_force(now)
+        self._obey(now)
+
+    def _obey(self, now: int) -> None:
+        self._standing = self._desk.verdicts.every_in_force(now)
+        self._verdicts = {name: some[0] for name, some in self._standing.items()}
 
     def _accounts(self, now: int) -> pa.Table | None:
         """The accounts table as it stands: nobody is closed yet who is closed later."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tiergate.ledger.marks import KINDS, mark
+from tiergate.ledger.verdicts import Carried
 from tiergate.records.schema import TIME
 from tiergate.redteam.recorded import IDENTITY, Recorded
 
@@ -21,8 +24,8 @@ REFUSED: Final = 2
 MOVED: Final = 3
 """A request that another account asks again, under a row of its own."""
 
-Gate = Callable[[str, int], str | None]
-"""By account and time (microseconds): None for an answer, or the code of a refusal."""
+Gate = Callable[[str, int, Carried], str | None]
+"""By account, time (microseconds) and the marks that the request carries: None for an answer, or a refusal's code."""
 
 
 class Requests:
@@ -59,10 +62,15 @@ class Requests:
             self.state[rows[~inside]] = ANSWERED
             rows = rows[inside]
         for row in rows[np.argsort(self.time[rows], kind="stable")].tolist():
-            code = gate(self.names[self._owner[row]], int(self.time[row]))
+            code = gate(self.names[self._owner[row]], int(self.time[row]), partial(self._carried, row))
             self.state[row] = ANSWERED if code is None else REFUSED
             if code is not None and not self.purpose[row]:
                 self.refused[code] += 1
+
+    def _carried(self, row: int) -> frozenset[str]:
+        log, source = self._world.log, int(self._source[row])
+        told = ((kind, log[f"sketch_{kind}"][source].as_py() or ()) for kind in KINDS)
+        return frozenset(mark(kind, value) for kind, values in told for value in values)
 
     def left(self, accounts: Collection[str]) -> I64:
         """Rows of the campaign's purpose that these accounts were refused or have before them."""

@@ -105,10 +105,11 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unknown_fields=True):
-    """One case. ``step`` is in force until ``step_until_us`` (None with `watch`); ``step_by``: who took it, and
-    ``approved_by``: the people who agreed to it, none where the policy took it by itself.
+    """One case. ``step`` was taken at ``step_since_us`` and is in force until ``step_until_us`` (None with `watch`);
+    ``step_by``: who took it, and ``approved_by``: the people who agreed to it, none where the policy took it by itself.
 
     ``ceiling``: until ``ceiling_until_us`` no look takes or proposes a stricter step, since people decided so.
+    ``inherited``: by what the step in force was taken, where that is because another case was stopped.
     ``stated``: the confidence that the case had when it was closed. ``merged``: other cases whose accounts this one's
     steps reach too; ``apart``: accounts that are not of it, by name of the case they were split off into, whose
     ``split_from`` names this one.
@@ -122,9 +123,11 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
     stated: float | None = None
     assignee: str | None = None
     step: Action = Action.WATCH
+    step_since_us: int | None = None
     step_until_us: int | None = None
     step_by: str | None = None
     approved_by: tuple[str, ...] = ()
+    inherited: str | None = None
     proposal: Proposal | None = None
     ceiling: Action | None = None
     ceiling_until_us: int | None = None
@@ -139,13 +142,13 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
         """See `Severity`."""
         return _SEVERITIES[max(self.step, self.found.recommended, key=LADDER.index)]
 
-    def cleared_at(self, now_us: int) -> frozenset[str]:
-        """Accounts that the step in force does not touch now."""
-        step = LADDER.index(self.step)
+    def cleared_at(self, now_us: int, step: Action | None = None) -> frozenset[str]:
+        """Accounts that a step, the one in force when None, does not touch now."""
+        height = LADDER.index(self.step if step is None else step)
         return frozenset(
             one.account_id
             for one in self.cleared
-            if step <= LADDER.index(one.up_to) and (one.until_us is None or one.until_us > now_us)
+            if height <= LADDER.index(one.up_to) and (one.until_us is None or one.until_us > now_us)
         )
 
     def with_cleared(self, cleared: Cleared) -> CaseFile:
@@ -161,13 +164,26 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
         return msgspec.structs.replace(self, cleared=tuple(one for one in self.cleared if one is not held))
 
     def stepped(
-        self, step: Action, until_us: int | None = None, by: str | None = None, approved_by: tuple[str, ...] = ()
+        self,
+        step: Action,
+        until_us: int | None = None,
+        by: str | None = None,
+        approved_by: tuple[str, ...] = (),
+        *,
+        now_us: int | None = None,
     ) -> CaseFile:
         """The file with that step in force; with `watch` nothing is. A proposal that it fulfils is gone."""
         if step is Action.WATCH:
-            until_us, by, approved_by = None, None, ()
+            until_us, by, approved_by, now_us = None, None, (), None
         return msgspec.structs.replace(
-            self, step=step, step_until_us=until_us, step_by=by, approved_by=approved_by, proposal=self._left(step)
+            self,
+            step=step,
+            step_since_us=now_us,
+            step_until_us=until_us,
+            step_by=by,
+            approved_by=approved_by,
+            inherited=None,
+            proposal=self._left(step),
         )
 
     def _left(self, step: Action) -> Proposal | None:

@@ -28,6 +28,7 @@ from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER, Permitted, Policy, permitted
 from tiergate.response.looks import Look, Member, digest_of
 from tiergate.response.people import WATCH
+from tiergate.response.succession import INHERITED, inheriting, stops
 
 AUTHOR: Final = WATCH
 LEAST_MEMBERSHIP: Final = 0.5
@@ -35,6 +36,7 @@ LEAST_MEMBERSHIP: Final = 0.5
 RENEWED_BELOW: Final = 0.5
 """Share of a verdict's time left at which it is renewed, so that not every look writes a row for every account."""
 REASON: Final = "the way this account is used closely matches a group of accounts that act as one"
+REASON_OF_HEIRS: Final = "this account closely matches accounts that act as one and were stopped before it came"
 SUBJECT: Final = "detection"
 
 
@@ -77,6 +79,8 @@ class CaseDesk:
             for case_id, held in holdings(look, files).items():
                 file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
                 may = self._permitted(file, held.found, belief, now_us)
+                ties = look.ties.get(held.found.case_id, [])
+                may = inheriting(may, file, held.found, ties, files, now_us)
                 members = list(held.members.values())
                 changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
             writing.put(
@@ -139,9 +143,12 @@ class CaseDesk:
     def _stepped(self, file: CaseFile, may: Permitted, now_us: int) -> CaseFile:
         """The file with the step that holds from now on, and until when."""
         before, file = file, lapsed(file, now_us)
-        until_us = now_us + self.policy.expires_after_us
+        lasts_us = self.policy.expires_after_us if may.inherited is None else self.policy.heir_expires_after_us
+        until_us = now_us + lasts_us
         if LADDER.index(may.alone) > LADDER.index(file.step):
-            return file.stepped(may.alone, until_us, AUTHOR)
+            return msgspec.structs.replace(
+                file.stepped(may.alone, until_us, AUTHOR, now_us=now_us), inherited=may.inherited
+            )
         if file.step is Action.WATCH:
             return file
         # A step that people took beyond what the look supports stands until its end.
@@ -168,14 +175,14 @@ class CaseDesk:
         """
         now_us, case_id = writing.now_us, file.case_id
         standing = self.verdicts.of_case(case_id, now_us, writing.connection)
-        touched = (
-            {} if file.step is Action.WATCH else {one.account_id: one for one in touched_by(file, members, now_us)}
-        )
+        touched = {one.account_id: one for one in touched_by(file, members, now_us) if one.marks or self._is_whole(one)}
         rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
-        until_us = file.step_until_us or now_us + self.policy.expires_after_us
         for account, member in touched.items():
             held = standing.get(account)
-            if held is not None and held.action is file.step:
+            until_us = file.step_until_us or now_us + self.policy.expires_after_us
+            if self._is_heir(file, member):
+                until_us = min(until_us, now_us + self.policy.heir_expires_after_us)
+            if held is not None and (held.action, held.marks) == self._due(file, member):
                 left = (held.expires_at or until_us) - now_us
                 if held.expires_at == until_us or (not by_hand and left >= RENEWED_BELOW * (until_us - now_us)):
                     continue
@@ -183,17 +190,34 @@ class CaseDesk:
         self.verdicts.put(rows, writing.connection)
         return len(rows)
 
+    def _is_whole(self, member: Member) -> bool:
+        """Whether a step reaches all that the account asks. Where its other exchanges cannot be told, it is left."""
+        return member.share >= self.policy.whole_account_from
+
+    def _is_heir(self, file: CaseFile, member: Member) -> bool:
+        """Whether an account came only when the case was stopped. People who suspended a case did not see it then."""
+        unseen = bool(file.approved_by) and member.linked_us > (file.step_since_us or member.linked_us)
+        return member.inherits is not None or (unseen and file.step is Action.SUSPEND)
+
+    def _due(self, file: CaseFile, member: Member) -> tuple[Action, list[str] | None]:
+        """What the case's step comes to for an account, and the marks of those exchanges that it reaches alone."""
+        step = INHERITED if self._is_heir(file, member) else file.step
+        return step, None if self._is_whole(member) else sorted(member.marks)
+
     def _verdict(
         self, file: CaseFile, member: Member, held: Verdict | None, author: str, now_us: int, until_us: int
     ) -> Verdict:
-        budget = file.step in (Action.LIMIT, Action.SUMMARISE)
-        found = file.found
+        found, (action, marks) = file.found, self._due(file, member)
+        budget = action in (Action.LIMIT, Action.SUMMARISE)
+        inherited = member.inherits or file.inherited
+        if inherited is None and self._is_heir(file, member):
+            inherited = f"it is used like the accounts of {file.case_id}, since they were suspended"
         return Verdict(
             verdict_id=new_verdict_id(),
             account_id=member.account_id,
             case_id=file.case_id,
-            action=file.step,
-            reason=REASON,
+            action=action,
+            reason=REASON if inherited is None else REASON_OF_HEIRS,
             author=file.step_by or author,
             decided_at=now_us,
             expires_at=until_us,
@@ -201,17 +225,27 @@ class CaseDesk:
             evidence=[
                 f"{found.case_id}: q {found.q_value:.3f}, membership {member.membership:.3f}",
                 f"look {found.look}, sha256 {found.digest}",
+                *([] if inherited is None else [inherited]),
             ],
             requests_per_minute=self.policy.requests_per_minute if budget else None,
             charged=member.charged,
             observed=member.observed,
+            marks=marks,
         )
 
 
 def touched_by(file: CaseFile, members: Iterable[Member], now_us: int) -> list[Member]:
-    """Members that the step of a case reaches: sure ones, without those cleared."""
-    cleared = file.cleared_at(now_us)
-    return [one for one in members if one.membership >= LEAST_MEMBERSHIP and one.account_id not in cleared]
+    """Members that the step of a case reaches: sure ones, without those cleared; and its heirs, where it stops them."""
+    if file.step is Action.WATCH:
+        return []
+    cleared, verified = file.cleared_at(now_us), file.cleared_at(now_us, INHERITED)
+    return [
+        one
+        for one in members
+        if one.membership >= LEAST_MEMBERSHIP
+        and one.account_id not in (cleared if one.inherits is None else verified)
+        and (one.inherits is None or stops(file, now_us))
+    ]
 
 
 def lapsed(file: CaseFile, now_us: int) -> CaseFile:

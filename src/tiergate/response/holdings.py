@@ -54,7 +54,8 @@ def holdings(look: Look, files: Files) -> dict[str, Held]:
             before = mine.members.get(one.account_id)
             if before is not None:
                 membership = max(before.membership, one.membership)
-                one = replace(one, membership=membership, charged=before.charged + one.charged)
+                marks = tuple(dict.fromkeys((*before.marks, *one.marks)))
+                one = replace(one, membership=membership, charged=before.charged + one.charged, marks=marks)
             mine.members[one.account_id] = one
     for case_id, mine in held.items():
         file = files.get(case_id)

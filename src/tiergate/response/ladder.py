@@ -42,6 +42,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires_after_hours: float = 168.0
     requests_per_minute: float = 6.0
     whole_account_from: float = 0.8
+    heir_expires_after_hours: float = 72.0
     due_hours: float = 72.0
     appeal_days: int = 5
     outcomes_needed: int = 20
@@ -51,6 +52,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """How long a step lasts that nobody renews, in microseconds."""
         return int(self.expires_after_hours * HOUR)
 
+    @property
+    def heir_expires_after_us(self) -> int:
+        """How long a step lasts that was inherited and that no look renews, in microseconds; no longer than others."""
+        return int(min(self.heir_expires_after_hours, self.expires_after_hours) * HOUR)
+
     def approvals(self, action: Action) -> int:
         """People who must agree to a step by hand: what the policy says, two where it does not list the step."""
         if action is Action.WATCH:
@@ -59,10 +65,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Permitted(msgspec.Struct, frozen=True):
-    """The step that a case permits by itself, and a stricter one that people may take, None where there is none."""
+    """The step that a case permits by itself, and a stricter one that people may take, None where there is none.
+    ``inherited``: by what it permits the step, where that is because another case was stopped."""
 
     alone: Action
     proposed: Action | None = None
+    inherited: str | None = None
 
 
 def permitted(
@@ -113,6 +121,8 @@ def _fault(policy: Policy) -> str | None:
             return f"`suspend`: `approvals` is {LEAST_FOR_SUSPENSION} at least, nobody is shut out by one person alone"
     if not 1 <= policy.expires_after_hours <= 24 * 365:
         return "`expires_after_hours` goes from 1 to 8760: a step that never ends outlives its reason"
+    if not 1 <= policy.heir_expires_after_hours <= 24 * 365:
+        return "`heir_expires_after_hours` goes from 1 to 8760: a step that never ends outlives its reason"
     if not 0 < policy.requests_per_minute <= 1e6:
         return "`requests_per_minute` goes from above 0 to a million"
     if not 0 <= policy.whole_account_from <= 1:

@@ -60,7 +60,7 @@ def respond(
             expires_at=now_us + expires_after_us,
             supersedes=before.get(row["account_id"]),
             evidence=[f"{case_id}: q {head['q_value']:.3f}, membership {row['membership']:.3f}"],
-            requests_per_minute=requests_per_minute if chosen is Action.LIMIT else None,
+            requests_per_minute=requests_per_minute if chosen in (Action.LIMIT, Action.SUMMARISE) else None,
         )
         for row in members.to_pylist()
         if row["case_id"] == case_id and row["membership"] >= LEAST_MEMBERSHIP

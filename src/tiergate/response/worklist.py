@@ -30,7 +30,7 @@ from tiergate.response.case_files import CaseFile, Cleared, Outcome, Proposal, S
 from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
 from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER
-from tiergate.response.looks import Look, Member, answer_in
+from tiergate.response.looks import Look, Member, answer_in, member_under
 from tiergate.response.people import involved_in, is_person, needed_for
 
 
@@ -264,9 +264,7 @@ class Worklist:
                 case.members = self.members_in(case.writing, case.file.case_id)
             except InputError:
                 standing = self.desk.verdicts.of_case(case.file.case_id, case.writing.now_us, case.writing.connection)
-                case.members = [
-                    Member(one.account_id, 1.0, one.charged or 0, one.observed) for one in standing.values()
-                ]
+                case.members = [member_under(one) for one in standing.values()]
         return case.members
 
     def _put(self, case: Editing, file: CaseFile, action: str, reason: str) -> CaseFile:
@@ -283,7 +281,7 @@ class Worklist:
         until_us = case.writing.now_us + self.desk.policy.expires_after_us
         if step is case.file.step:
             people = tuple(dict.fromkeys((*case.file.approved_by, *people)))
-        file = case.file.stepped(step, until_us, " and ".join(people), people)
+        file = case.file.stepped(step, until_us, " and ".join(people), people, now_us=case.writing.now_us)
         if file.ceiling is not None and LADDER.index(file.ceiling) < LADDER.index(step):
             file = msgspec.structs.replace(file, ceiling=step)
         self.put(case, file, action, reason)

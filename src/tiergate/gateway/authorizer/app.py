@@ -27,7 +27,6 @@ from tiergate.gateway.metered import demand_of
 from tiergate.gateway.notices import PAGES, Notices
 from tiergate.gateway.replies import ClientGoneError, RawHeaders, Receive, Scope, Send, fail, read_body, refuse, reply
 from tiergate.gateway.telemetry.readiness import Readiness
-from tiergate.ledger.verdicts import Action
 from tiergate.parties.registry import Credential
 from tiergate.settings import AuthorizerSettings
 
@@ -117,7 +116,7 @@ class Authorizer:
         elif surface is not None:
             await self._call(surface, credential, scope, headers, receive, send)
         elif scope["method"] == "GET" and _LISTING.fullmatch(path):
-            decision = self._admission.account(credential, spend=False)
+            decision = self._admission.account(credential)
             if decision.allowed:
                 await reply(send, 200, b"", _for_upstream(credential, [], None), kind=None)
             else:
@@ -153,11 +152,11 @@ class Authorizer:
             self._services, fresh, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
             headers.get(b"x-tiergate-project"),
         )  # fmt: skip
-        verdict = self._admission.snapshot.verdict(fresh.account_id, self._services.clock.now_us())
-        summarised = verdict is not None and verdict.action is Action.SUMMARISE
-        decision = self._admission.account(fresh, spend=not summarised)
-        if decision.allowed and summarised:
-            decision = Decision(False, 403, "answers_not_summarised", _NOT_SUMMARISED, verdict)
+        decision = await self._admission.request(
+            presented_key(headers), fresh, asked if body else None, summarises=False
+        )
+        if decision.allowed and decision.verdict is not None:
+            decision = Decision(False, 403, "answers_not_summarised", _NOT_SUMMARISED, decision.verdict)
         if not decision.allowed:
             await self._admission.refuse_account(call, surface.dialect, decision, send)
             return
