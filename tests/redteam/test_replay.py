@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -116,3 +119,11 @@ def test_a_log_without_a_truth_has_no_campaign(folder: Path, tmp_path: Path) -> 
     (tmp_path / "exchanges.parquet").unlink()
     with pytest.raises(InputError):
         Recorded.read(tmp_path)
+
+
+def test_the_command_says_what_was_refused(folder: Path) -> None:
+    command = [sys.executable, "-m", "tiergate", "replay", str(folder), "--control", "account_limit", "--json"]
+    done = subprocess.run([*command, "--account-a-day", "1"], capture_output=True, text=True, check=True)
+    (row,) = json.loads(done.stdout)
+    assert row["refused"]["account_limit"] > 0
+    assert (row["control"], row["simulated"], row["planned"]) == ("account_limit", True, 1_800)

@@ -78,7 +78,8 @@ def _row(one: Outcome) -> dict[str, Any]:
         for wave in one.waves
     ]
     bill = None if one.bill is None else asdict(one.bill) | {"total_usd": one.bill.total}
-    return asdict(one) | {"waves": waves, "bill": bill, "simulated": True}
+    figures = {name: getattr(one, name) for name in one.__slots__}
+    return figures | {"refused": dict(one.refused), "waves": waves, "bill": bill, "simulated": True}
 
 
 def _print(outcomes: Sequence[Outcome]) -> None:

@@ -103,12 +103,12 @@ class Gateway:
         self, surface: Surface, credential: Credential, headers: dict[bytes, bytes], scope: Scope, receive: Receive,
         send: Send, room: Room,
     ) -> None:  # fmt: skip
-        dialect, admission = surface.dialect, self._admission
+        dialect, admission, key = surface.dialect, self._admission, presented_key(headers)
         snapshot = admission.snapshot
         body = await room.read(receive, headers)
         # Sending the body can take as long as the caller likes: what was known before it may be past.
         if admission.snapshot is not snapshot:
-            live = admission.live(presented_key(headers))
+            live = admission.live(key)
             if live is None:
                 await refuse(send, dialect, INVALID_KEY, None)
                 return
