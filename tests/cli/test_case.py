@@ -57,7 +57,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     listed = run_tiergate("case", "list")
     first, second = listed.stdout.splitlines()
     assert first.startswith("case_aaaa1111  open       critical  limit      3 accounts")
-    assert first.endswith("suspend proposed  overdue")
+    assert "suspend proposed by tiergate watch, 2 more must agree  overdue" in first
     assert second.startswith("case_bbbb2222  open       medium    verify ")
     assert listed.stderr == "tiergate: 2 cases, 2 overdue\n"
 
