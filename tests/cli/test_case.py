@@ -77,6 +77,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     run_tiergate("case", "clear", "case_a", "a", "--reason", "verified", "--author", "ann")
     shown = run_tiergate("case", "show", "case_a").stdout
     assert "suspend by ann and bob, until" in shown
+    assert "\n  answer " in shown
     assert "a  membership 0.90  charged 40  cleared by ann" in shown
     assert "ann: asked the reseller" in shown
     closed = run_tiergate("case", "close", "case_a", "mistaken", "--reason", "a class", "--author", "ann")
