@@ -57,7 +57,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     listed = run_tiergate("case", "list")
     first, second = listed.stdout.splitlines()
     assert first.startswith("case_aaaa1111  open       critical  limit      3 accounts")
-    assert first.endswith("suspend proposed  overdue")
+    assert "suspend proposed by tiergate watch, 2 more must agree  overdue" in first
     assert second.startswith("case_bbbb2222  open       medium    verify ")
     assert listed.stderr == "tiergate: 2 cases, 2 overdue\n"
 
@@ -77,6 +77,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     run_tiergate("case", "clear", "case_a", "a", "--reason", "verified", "--author", "ann")
     shown = run_tiergate("case", "show", "case_a").stdout
     assert "suspend by ann and bob, until" in shown
+    assert "\n  answer " in shown
     assert "a  membership 0.90  charged 40  cleared by ann" in shown
     assert "ann: asked the reseller" in shown
     closed = run_tiergate("case", "close", "case_a", "mistaken", "--reason", "a class", "--author", "ann")

@@ -26,7 +26,7 @@ def test_a_case_is_exported_verified_and_written_up(deployment: Deployment, run_
     held = run_tiergate("case", "verify", bundle.name)
     assert (held.returncode, held.stdout.splitlines()[0]) == (
         0,
-        f"holds: case {deployment.file.case_id} came out again, byte for byte",
+        f"holds: {deployment.file.case_id} came out again, byte for byte",
     )
     assert deployment.file.found.digest in held.stdout
     raw = bytearray(bundle.read_bytes())

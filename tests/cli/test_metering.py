@@ -117,3 +117,16 @@ def test_budgets_are_set_listed_and_removed(said: Told) -> None:
     ):
         with pytest.raises(InputError, match=message):
             said("budgets", "set", *words)
+
+
+def test_a_limit_that_meets_no_account_says_so(said: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    told = "no account belongs to `acme` yet: `tiergate keys create ACCOUNT --organisation acme`"
+    app(args=["budgets", "set", "organisation", "acme", "usd/month", "5"], standalone_mode=False)
+    assert told in capsys.readouterr().err
+    said("keys", "create", "acct-1", "--organisation", "acme")
+    app(args=["budgets", "set", "organisation", "acme", "usd/month", "5"], standalone_mode=False)
+    assert told not in capsys.readouterr().err
+    with pytest.raises(InputError, match="belongs to `acme`"):
+        said("keys", "create", "acct-1", "--organisation", "other")
+    with pytest.raises(InputError, match="leave it out"):
+        said("keys", "create", "acct-1", "--organisation", " ")

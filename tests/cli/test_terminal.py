@@ -105,3 +105,11 @@ def test_help_loads_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout.split()
     assert "typer" in loaded
     assert not {"cedarpy", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy", "sqlalchemy"} & set(loaded)
+
+
+@pytest.mark.parametrize("command", [("routes", "check"), ("case", "approve"), ("nosuch",)])
+def test_a_usage_error_names_the_help_of_its_command(command: tuple[str, ...], run_tiergate: RunCommand) -> None:
+    told = run_tiergate(*command)
+    assert told.returncode == 2
+    named = "" if command == ("nosuch",) else " " + " ".join(command)
+    assert told.stderr.endswith(f"; see `tiergate{named} --help`\n")

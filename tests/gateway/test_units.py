@@ -90,9 +90,11 @@ def test_a_snapshot_is_replaced_only_by_a_change(tmp_path: Path) -> None:
     ],
 )
 def test_a_notice_says_what_is_charged_and_how_to_contest_it(charged: int, observed: int | None, said: str) -> None:
-    verdict = msgspec.structs.replace(limited(6.0), charged=charged, observed=observed)
+    rests_on = ["case_1: q 0.010, membership 0.900", "look 1, sha256 1e54"]
+    verdict = msgspec.structs.replace(limited(6.0), charged=charged, observed=observed, evidence=rests_on)
     told = msgspec.json.decode(notice(verdict, "help@example.com", as_html=False)[0])
     assert (told["code"], told["what_is_charged"], told["verdict"]) == ("case_limited", said, "v")
+    assert told["rests_on"] == "look 1, sha256 1e54"
     assert "help@example.com" in told["how_to_appeal"]
     assert "/v1/appeals" in told["how_to_appeal"]
 

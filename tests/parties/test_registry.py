@@ -104,6 +104,22 @@ def test_revoking_is_for_good_and_for_one_key(registry: Registry) -> None:
             registry.revoke_key(unknown, NOW + 9)
 
 
+def test_an_account_joins_one_organisation_for_good(registry: Registry) -> None:
+    registry.add_account({"account_id": "free", "created_at": NOW})
+    key = registry.issue_key("free", "one", NOW)
+    before = registry.version()
+    registry.join("free", "acme")
+    registry.join("free", "acme")
+    changed = registry.credentials_since(before)
+    assert changed is not None, "gateways hear of it"
+    assert changed[hashed(key)].organization_id == "acme"
+    assert registry.accounts_of("acme") == ["free"]
+    with pytest.raises(InputError, match="belongs to `acme`"):
+        registry.join("free", "other")
+    with pytest.raises(InputError, match="`nobody`"):
+        registry.join("nobody", "acme")
+
+
 def test_closing_an_account_shows_on_its_keys(registry: Registry) -> None:
     key = registry.issue_key("a", "one", NOW)
     registry.close_account("a", NOW + 1)

@@ -256,7 +256,8 @@ def notice(appeal: Appeal, now_us: int) -> str:
         return (
             f"the appeal should have been answered by {due} and is overdue; it stays open and those who run this see it"
         )
-    said = f"{len(appeal.votes)} of the reviewers have voted" if appeal.votes else "it waits for reviewers"
+    voted = len(appeal.votes)
+    said = f"{voted} reviewer{' has' if voted == 1 else 's have'} voted" if voted else "it waits for reviewers"
     return f"the appeal was received; {said}, and it will be answered by {due}"
 
 

@@ -215,7 +215,10 @@ def _verified(
 
 def _checked(holder: Holder) -> Holder:
     if not holder.organisation_id.strip() or not (holder.person_id or holder.workload_id):
-        raise InputError(f"the holder of `{holder.subject_id}` needs an organisation, and a person or workload")
+        raise InputError(
+            f"the holder of `{holder.subject_id}` needs an organisation, and a person or workload: "
+            "`--organisation` with `--person` or `--workload`"
+        )
     if holder.proof is None:
         return holder
     digest = sha256_of(holder.proof.digest.replace(":", ""))

@@ -125,7 +125,9 @@ def main() -> NoReturn:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="tiergate", standalone_mode=False)
     except typer.TyperException as error:
         message = error.format_message().rstrip(".")
-        note(f"{message[:1].lower()}{message[1:]}; see `tiergate --help`")
+        context = getattr(error, "ctx", None)
+        command = "tiergate" if context is None else context.command_path
+        note(f"{message[:1].lower()}{message[1:]}; see `{command} --help`")
         sys.exit(2)
     except TiergateError as error:
         note(str(error))

@@ -49,7 +49,9 @@ def file(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """File an appeal against a decision, a verdict, or a membership's refusal, suspension or end.
+    """File an appeal.
+
+    It is against a decision, a verdict, or a membership's refusal, suspension or end.
 
     \b
     Example:
@@ -119,7 +121,7 @@ def list_(
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """List appeals, the one due first first.
+    """List appeals, those due soonest first.
 
     \b
     Example:

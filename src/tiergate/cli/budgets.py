@@ -49,7 +49,7 @@ def set_(
       tiergate budgets set end-user '*' usd/day 2 --of acme
       tiergate budgets set key key_3f9a51c0de7b2846 requests/minute 600
     """
-    from tiergate.gateway.metering.limits import LimitStore
+    from tiergate.gateway.metering.limits import EACH, LimitStore
     from tiergate.gateway.metering.recovery import spent_before
     from tiergate.gateway.metering.shares import ShareStore
     from tiergate.gateway.metering.windows import window
@@ -57,6 +57,8 @@ def set_(
     limit = _limit(scope, subject, measure, of, _units(measure, amount))
     now_us = now()
     with deployment(data) as opened:
+        if scope == "organisation" and subject != EACH and not opened.registry.accounts_of(subject):
+            note(f"no account belongs to `{subject}` yet: `tiergate keys create ACCOUNT --organisation {subject}`")
         if measure.startswith("usd/"):
             shares, (begin, _) = ShareStore(opened.engine), window(measure.split("/")[1], now_us)
             for whose, spent in spent_before(data / "log", limit, now_us).items():
@@ -108,7 +110,6 @@ def list_(data: Data = Path("data"), as_json: Json = False) -> None:
     now_us = now()
     with deployment(data) as opened:
         limits = LimitStore(opened.engine).all()
-        single = [one for one in limits if _is_money(one) and one.subject.rpartition("/")[2] != EACH]
         single = [one for one in limits if _is_money(one) and one.subject.rpartition("/")[2] != EACH]
         keys = {one: (one.counter, window(one.measure.split("/")[1], now_us)[0]) for one in single}
         standing = ShareStore(opened.engine).standing(keys.values())

@@ -271,7 +271,9 @@ def merge_(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Make the accounts of a case another's, whose step then reaches them.
+    """Make a case's accounts another's.
+
+    Its step then reaches them.
 
     \b
     Example:
@@ -296,7 +298,9 @@ def split_(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Give accounts a case of their own, which is watched until people decide.
+    """Give accounts a case of their own.
+
+    It is watched until people decide.
 
     \b
     Example:

@@ -29,10 +29,10 @@ def dossier(
     sample: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Exchanges in the sample.")] = 25,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Write what is known of a case and was done about it, for people who have to judge it.
+    """Write a dossier, as HTML or PDF.
 
-    What was observed stands apart from what is inferred, and what speaks against the case is shown as large as
-    what speaks for it. No account outside the case is named.
+    It is for people who have to judge a case. What was observed stands apart from what is inferred, and what speaks
+    against the case is shown as large as what speaks for it. No account outside the case is named.
 
     \b
     Example:

@@ -23,10 +23,11 @@ def export(
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """Write the evidence of a case into one file, which anybody can run again with `tiergate case verify`.
+    """Write a case's evidence into one file.
 
-    It holds all that detection read, without text and with every other customer's names replaced, and the case's
-    file, history and verdicts. It takes up to 100 bytes an exchange of the whole log.
+    Anybody can run it again with `tiergate case verify`. It holds all that detection read, without text and with
+    every other customer's names replaced, and the case's file, history and verdicts. It takes up to 100 bytes an
+    exchange of the whole log.
 
     \b
     Example:
@@ -63,10 +64,10 @@ def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="File that `tiergate case export` wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Check every hash of a bundle, look again at what was read, and compare. Exit code 0 if it holds, 1 if not.
+    """Check a bundle, look again at what was read, and compare.
 
-    Needs no deployment and no network, the memory that the look itself needed, and room for a copy of the bundle in
-    the folder for temporary files.
+    Exit code 0 if it holds, 1 if not. Needs no deployment and no network, the memory that the look itself needed,
+    and room for a copy of the bundle in the folder for temporary files.
 
     \b
     Example:
@@ -90,7 +91,7 @@ def verify(
             }
         )
     elif found.holds:
-        say(f"holds: case {about.case_id} came out again, byte for byte")
+        say(f"holds: {about.case_id} came out again, byte for byte")
         say(f"answer {about.digest}; compare it with the one that the notice of a verdict names")
         looked = f"{counted(about.exchanges, 'exchange')} of {counted(about.accounts, 'account')}"
         say(f"{looked}, exported {moment(about.exported_at_us)} UTC")

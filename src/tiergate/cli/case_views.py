@@ -109,7 +109,9 @@ def list_(
 
 
 def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None:
-    """Show a case: what was found, what is in force, who belongs to it, what was said.
+    """Show a case, its step, accounts and notes.
+
+    The evidence for and against: `tiergate case dossier`.
 
     \b
     Example:
@@ -127,6 +129,7 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
         found = file.found
         say(f"  {found.summary}")
         say(f"  confidence {found.confidence:.3f}, q {found.q_value:.2g}, e {found.e_value:.3g}, look {found.look}")
+        say(f"  answer {found.digest}")
         if file.step_until_us is not None:
             say(f"  {file.step} by {file.step_by}, until {moment(file.step_until_us)} UTC")
         if file.proposal is not None:
@@ -148,7 +151,7 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
 
 
 def history(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None:
-    """Everything that was done about a case, by whom and why, oldest first.
+    """Show what was done about a case, oldest first.
 
     \b
     Example:
@@ -170,7 +173,9 @@ def history(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> N
 
 
 def calibration(data: Data = Path("data"), as_json: Json = False) -> None:
-    """How far stated confidence held: closed cases and decided appeals, by the confidence they had.
+    """Show how far stated confidence held.
+
+    It counts closed cases and decided appeals, by the confidence they had.
 
     \b
     Example:
@@ -208,7 +213,10 @@ def _line(worklist: Worklist, file: CaseFile) -> str:
 
     waits = "  overdue" if late(file, worklist.desk.policy, now()) else ""
     state = file.status.value if file.outcome is None else file.outcome.value
-    asked = f"  {file.proposal.action} proposed" if file.proposal is not None else ""
+    asked = ""
+    if file.proposal is not None:
+        missing = file.proposal.needed - len(file.proposal.approved_by)
+        asked = f"  {file.proposal.action} proposed by {file.proposal.by}, {missing} more must agree"
     return (
         f"{file.case_id}  {state:<9}  {file.severity:<8}  {file.step:<9}  {counted(file.found.accounts, 'account'):<12}"
         f"  {file.assignee or 'nobody'}{asked}{waits}"

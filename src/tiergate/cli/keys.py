@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tiergate.cli.options import NoParty, need_parties
 from tiergate.cli.terminal import counted, moment, note, say, say_json
 from tiergate.clock import SystemClock
+from tiergate.errors import InputError
 
 app = typer.Typer(help="Create, list and revoke API keys.", rich_markup_mode=None, add_completion=False)
 
@@ -20,6 +22,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 def create(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account the key belongs to.")],
     label: Annotated[str, typer.Option(metavar="TEXT", help="What the key is for.")] = "",
+    organisation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Organisation of the account, for good: whose budget it spends.")
+    ] = None,
+    no_party: NoParty = False,
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
@@ -27,16 +33,22 @@ def create(
 
     \b
     Example:
-      tiergate keys create alice --label laptop --data data
+      tiergate keys create alice --organisation acme --label laptop --data data
     """
     from tiergate.cli.deployment import open_deployment
 
     now_us = SystemClock().now_us()
+    if organisation is not None:
+        if not organisation.strip():
+            raise InputError("`--organisation` is empty: leave it out for an account of no organisation")
+        need_parties(data, organisation, anyway=no_party)
     with open_deployment(data, create=True) as deployment:
         registry = deployment.registry
         if account not in registry.accounts_table()["account_id"].to_pylist():
             registry.add_account({"account_id": account, "created_at": now_us})
             note(f"registered the account `{account}`")
+        if organisation is not None:
+            registry.join(account, organisation)
         key = registry.issue_key(account, label, now_us)
     if as_json:
         say_json({"account_id": account, "label": label, "key": key})

@@ -103,10 +103,10 @@ def explain(
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Show who would be asked for a request, in which order, and why the others would not.
+    """Show who would be asked for a request, and in which order.
 
-    It is the answer of a gateway that has just started: nothing is measured, no upstream has failed. Whom
-    admission lets use which model is not asked.
+    It says why the others would not. It is the answer of a gateway that has just started: nothing is measured, no
+    upstream has failed. Whom admission lets use which model is not asked.
 
     \b
     Example:

@@ -297,25 +297,30 @@ def _sharing(one: Shared, members: int) -> str:
     )
 
 
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 1000 else f"{ratio:.3g}"
+
+
 def _tested(one: Statistic) -> str:
     ratio = float(np.exp(np.clip(one.value, -20, 20)))
     if one.name in LABEL_TESTS:
         usual = float(np.exp(np.clip(one.mean, -20, 20)))
         return (
-            f"two exchanges of one account share {LABEL_TESTS[one.name]} {ratio:.3g} times as often as two of "
-            f"different accounts (1 if one queue is dealt out; {usual:.3g} in random groups of accounts here)"
+            f"two exchanges of one account share {LABEL_TESTS[one.name]} {_times(ratio)} times as often as two of "
+            f"different accounts (1 if one queue is dealt out; {_times(usual)} in random groups of accounts here)"
         )
     if one.name == "messages":
         return (
-            f"two exchanges of one account's day carry the same message {ratio:.3g} times as often as two of different "
-            "accounts (far below 1 if each account runs one list; more says nothing)"
+            f"two exchanges of one account's day carry the same message {_times(ratio)} times as often as two of "
+            "different accounts (far below 1 if each account runs one list; more says nothing)"
         )
     if one.name == "repeats":
         return f"{one.value:.0%} of the exchanges come from a list in common, which a fifth of the members send"
     if one.name == "bursts":
         return f"the rate in common varies by {np.sqrt(one.value):.0%} (beyond 200%, something outside sets the hour)"
     if one.name == "hand-over":
-        return f"when part of the group was closed, the load of the rest became {ratio:.3g} times what it was"
+        return f"when part of the group was closed, the load of the rest became {_times(ratio)} times what it was"
     return (
-        f"the pooled hourly rate varies {ratio:.3g} times as much as the accounts' rates add up to (1 if independent)"
+        f"the pooled hourly rate varies {_times(ratio)} times as much as the accounts' rates add up to "
+        "(1 if independent)"
     )

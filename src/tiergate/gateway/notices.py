@@ -80,9 +80,10 @@ def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[byt
         "until": _day(verdict.expires_at) if verdict.expires_at else "further notice",
         "case": verdict.case_id,
         "verdict": verdict.verdict_id,
+        "rests_on": "; ".join(one for one in verdict.evidence if one.startswith("look ")) or "a decision by hand",
         "how_to_appeal": (
-            f"Write to {appeal_contact} and name the verdict, or file an appeal against the `verdict` with this id at "
-            "the control API, `POST /v1/appeals`. People who had no part in it answer, by a date that you are told."
+            f"Write to {appeal_contact} and name the verdict, or file an appeal against the verdict with this id at "
+            "the control API, POST /v1/appeals. People who had no part in it answer, by a date that you are told."
         ),
     }
     return _page("Notice about your account", facts, as_html=as_html)

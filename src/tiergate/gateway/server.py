@@ -62,7 +62,7 @@ from tiergate.ledger.sketches import Sketcher, load_or_create_key
 from tiergate.ledger.verdicts import VerdictStore
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
-from tiergate.settings import Settings
+from tiergate.settings import AuthorizerSettings, Settings
 
 MOST_OBSERVERS = 64
 LOG_LOOKED_AT_S = 5.0
@@ -157,7 +157,9 @@ async def _serve(
     loop = asyncio.get_running_loop()
     recorder = Recorder(log, loop, seal_every_s=settings.seal_every_s, durable=settings.durable)
     path = _routes_path(settings)
-    forced = load_routes(path, None, snapshot.models, os.environ)
+    # An authorizer calls no upstream: it reads the file for prices and names, and is trusted with no key.
+    environment = None if isinstance(settings, AuthorizerSettings) else os.environ
+    forced = load_routes(path, None, snapshot.models, environment)
     metering = Metering(engine, settings.data / "log", log.writer, _prices(snapshot, forced), clock)
     routing = Routing(settings, metering.meter.estimator)
     routing.use(forced.routes)
@@ -178,7 +180,7 @@ async def _serve(
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
         """The routes in force, and the prices and names that go with them."""
-        now = await asyncio.to_thread(load_routes, path, forced, admission.snapshot.models, os.environ)
+        now = await asyncio.to_thread(load_routes, path, forced, admission.snapshot.models, environment)
         if now.routes is not forced.routes or admission.snapshot.models is not before.models:
             routing.use(now.routes)
             metering.meter.replace(prices=_prices(admission.snapshot, now))

@@ -139,6 +139,23 @@ class Registry:
         with self._engine.connect() as connection:
             return list(connection.execute(query.order_by(_ACCOUNTS.c.account_id)).scalars())
 
+    def join(self, account_id: str, organisation_id: str) -> None:
+        """Put an account of no organisation into one. Raises `InputError` for an unknown account, or another's."""
+        with self._engine.begin() as connection:
+            mine = _ACCOUNTS.c.account_id == account_id
+            free = sa.update(_ACCOUNTS).where(mine, _ACCOUNTS.c.organization_id.is_(None))
+            if connection.execute(free.values(organization_id=organisation_id)).rowcount:
+                _changed(connection, account_id)
+                return
+            row = connection.execute(sa.select(_ACCOUNTS.c.organization_id).where(mine)).first()
+        if row is None:
+            raise InputError(f"no account is called `{account_id}`")
+        if row.organization_id != organisation_id:
+            raise InputError(
+                f"`{account_id}` belongs to `{row.organization_id}` and stays there: "
+                f"register another account for `{organisation_id}`"
+            )
+
     def close_account(self, account_id: str, now_us: int) -> None:
         """Close an account: its keys stop working. Raises `InputError` for an unknown one."""
         with self._engine.begin() as connection:

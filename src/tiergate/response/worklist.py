@@ -321,7 +321,7 @@ def found_file(file: CaseFile | None, case_id: str) -> CaseFile:
 
 def _proposed(file: CaseFile, action: Action) -> Proposal:
     if file.proposal is None:
-        raise StateError(f"nothing is proposed for `{file.case_id}`", code="no_proposal")
+        raise StateError(f"nothing is proposed for `{file.case_id}`: propose it first", code="no_proposal")
     if file.proposal.action is not action:
         raise StateError(f"`{file.proposal.action}` is proposed, not `{action}`", code="proposal_changed")
     return file.proposal

@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from benchmarks.gateway_crash import serving
 from benchmarks.june_world import CLOSED, COMMODITY, Person
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from tests.gateway.conftest import GIVE_UP_S
 from tests.gateway.external.conftest import LARGEST, MODEL_HEADER, TOKEN, Authorizing, ask, authorizing, suspend
 from tiergate.admission.credits import Credits
+from tiergate.cli.deployment import open_deployment
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
 from tiergate.gateway.authorizer.messages import METHOD, CheckRequest, CheckResponse
@@ -275,6 +278,26 @@ def test_who_must_be_answered_without_reasoning_is_refused_as_answers_pass_elsew
     while (answer := ask(authorizer.server.address, f"/authorize{CHAT}", asking(), key_of(person)))[0] == 200:
         assert time.monotonic() < give_up
     assert (answer[0], json.loads(answer[2])["error"]["code"]) == (403, "answers_not_summarised")
+
+
+ROUTES = """
+upstreams: {east: {url: "https://api.example.com/v1", dialect: openai, key_env: NOT_SET_HERE}}
+models: {swift: {upstream: east, context_tokens: 1000, free: true}}
+groups: {chat: {candidates: [swift]}}
+"""
+
+
+def test_the_file_of_routes_is_read_without_the_keys_of_upstreams(tmp_path: Path) -> None:
+    """No upstream is called from here: whoever runs this need not be trusted with their keys."""
+    (tmp_path / "gateway.yaml").write_text(ROUTES)
+    with open_deployment(tmp_path, create=True) as opened:
+        opened.registry.add_account({"account_id": "alice", "created_at": 0})
+        key = {"authorization": f"Bearer {opened.registry.issue_key('alice', '', 0)}"}
+    command = ["-m", "tiergate", "authorize", "--data", str(tmp_path), "--port", "0"]
+    with serving(command, tmp_path / "output") as server:
+        assert ask(server.address, f"/authorize{CHAT}", asking("swift"), key)[0] == 200
+        status, _, body = ask(server.address, f"/authorize{CHAT}", asking("other"), key)
+    assert (status, json.loads(body)["error"]["code"]) == (403, "model_not_priced")
 
 
 def test_a_port_for_grpc_that_is_taken_is_said_so(world: Any, authorizer: Authorizing) -> None:

@@ -56,6 +56,10 @@ def test_an_alert_names_a_case_and_counts_the_rest() -> None:
     assert alerts[-1].title.endswith("suspend is proposed and waits for 1 to agree")
 
 
+def test_a_lifted_step_is_told_as_none() -> None:
+    assert told(a_case(**STEP), a_case())[0].title.endswith(": no step is in force")
+
+
 def test_ids_have_no_full_stop() -> None:
     # Standard Webhooks joins id, timestamp and body with full stops.
     alerts = [*told(None, a_case("case.1")), failing(3, NOW), trial("a.b", NOW)]

@@ -85,7 +85,7 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> b
         say(f"\n{'Every step did what it should' if well else 'NOT every step did what it should'}; {took:.0f} s.")
         if keep_serving:
             bystander = next(name for name in keys if not any(name in case.account_ids for case in found.cases))
-            _serve_until_interrupted(base_url, keys[bystander], report)
+            _serve_until_interrupted(base_url, keys[bystander], out / "data", report)
     return well
 
 
@@ -165,7 +165,7 @@ def _report(out: Path, found: CasesFolder, truth: Truth, outcomes: list[Outcome]
     return write_report(out, found.path, exchanges=log, sources=sources, outcomes=outcomes, truth=truth)
 
 
-def _serve_until_interrupted(base_url: str, key: str, report: Path) -> None:
+def _serve_until_interrupted(base_url: str, key: str, data: Path, report: Path) -> None:
     """Tell the addresses and wait for Ctrl-C, which is how this is meant to end."""
     say(f"""
 The gateway keeps running. Try it:
@@ -173,6 +173,8 @@ The gateway keeps running. Try it:
     -H 'Content-Type: application/json' \\
     -d '{{"model": "mock", "messages": [{{"role": "user", "content": "hello"}}]}}'
 Report: {report.resolve().as_uri()}
+Work on the case, in another terminal:
+  tiergate watch --data {data} --once && tiergate case list --data {data}
 Ctrl-C ends everything.""")
     try:
         while True:

@@ -27,7 +27,7 @@ class InForce(msgspec.Struct, frozen=True):
     complaint: str | None = None
 
 
-def load(path: Path, previous: InForce | None, models: Models, environment: Mapping[str, str]) -> InForce:
+def load(path: Path, previous: InForce | None, models: Models, environment: Mapping[str, str] | None) -> InForce:
     """The routes of ``path``, or ``previous`` itself where neither the file nor ``models`` changed since.
 
     A file that is wrong or gone leaves the previous one in force, and says so once in the log. Half of a file may be a

@@ -55,7 +55,8 @@ def about_case(before: CaseFile | None, file: CaseFile, *, number: int, at_us: i
         told.append(("case.reopened", f"{name} opened again: its accounts went on"))
     if file.step is not (Action.WATCH if before is None else before.step):
         until = "" if file.step_until_us is None else f" until {moment(file.step_until_us)}"
-        told.append(("case.step", f"{name}: {file.step.value} is in force{until}"))
+        step = "no step is" if file.step is Action.WATCH else f"{file.step.value} is"
+        told.append(("case.step", f"{name}: {step} in force{until}"))
     proposal = file.proposal
     held = None if before is None or before.proposal is None else (before.proposal.action, before.proposal.at_us)
     if proposal is not None and (proposal.action, proposal.at_us) != held:

@@ -121,7 +121,7 @@ def sample(facts: Facts) -> Section:
                     for one in traffic.sample
                 ],
                 align="ccclr",
-                widths=[5, 0, 4, 4, 0],
+                widths=[6, 0, 4, 3, 0],
             ),
             Text(f"{share(traffic.charged, traffic.exchanges)} of what these accounts sent is charged."),
         ],

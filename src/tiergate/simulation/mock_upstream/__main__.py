@@ -12,8 +12,11 @@ from tiergate.simulation.mock_upstream.application import MockUpstream
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A stand-in for a model provider, on loopback.")
-    parser.add_argument("--port", type=int, default=0)
+    parser = argparse.ArgumentParser(
+        prog="python -m tiergate.simulation.mock_upstream",
+        description="A stand-in for a model provider, on loopback: OpenAI's API, and answers of some words.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="a free one if not given; the address is printed as JSON")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="before an answer and between streamed events")
     options = parser.parse_args()
     listener = socket.socket()
