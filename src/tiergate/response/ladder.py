@@ -41,7 +41,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps: tuple[Step, ...]
     expires_after_hours: float = 168.0
     requests_per_minute: float = 6.0
-    whole_account_from: float = 0.8
+    whole_account_from: float = 0.5
     heir_expires_after_hours: float = 72.0
     due_hours: float = 72.0
     appeal_days: int = 5
