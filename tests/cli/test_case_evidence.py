@@ -18,6 +18,10 @@ Run = Callable[..., CompletedProcess[str]]
 def test_a_case_is_exported_verified_and_written_up(deployment: Deployment, run_tiergate: Run, tmp_path: Path) -> None:
     case, data = deployment.file.case_id[:13], tmp_path / "data"
     shutil.copytree(deployment.data, data)
+    shown = run_tiergate("case", "show", case, "--data", "data")
+    assert shown.returncode == 0, shown.stderr
+    assert "workload" in shown.stdout
+    assert "no say either way" in shown.stdout
     done = run_tiergate("case", "export", case, "--data", "data", "--out", "out/case.tar", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["digest"] == deployment.file.found.digest

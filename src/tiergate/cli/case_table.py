@@ -29,6 +29,11 @@ def print_cases(found: CasesFolder, console: Console | None = None, *, most: int
         console.print(f"... and {len(found.cases) - most} more in {found.path / 'cases.parquet'}")
 
 
+def print_evidence(case: Case, console: Console | None = None) -> None:
+    """Print what speaks for one case, and what against it."""
+    (console or Console(highlight=False)).print(_why(case))
+
+
 def _table(cases: list[Case]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name, right in (

@@ -109,9 +109,7 @@ def list_(
 
 
 def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None:
-    """Show a case, its step, accounts and notes.
-
-    The evidence for and against: `tiergate case dossier`.
+    """Show a case: its step, evidence for and against, accounts and notes.
 
     \b
     Example:
@@ -142,12 +140,26 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
             say(f"  with the accounts of {name}")
         for name, accounts in file.apart.items():
             say(f"  without {counted(len(accounts), 'account')}, split off into {name}")
+        _evidence(data, file)
         for one in members:
             kept = f"cleared by {one['cleared_by']}" if one["cleared_by"] else one["action"] or "not touched"
             say(f"  {one['account_id']}  membership {one['membership']:.2f}  charged {one['charged']:,}  {kept}")
         for row in worklist.history(file.case_id):
             if row.action == "note":
                 say(f"  {moment(row.at_us)}  {row.author}: {row.reason}")
+
+
+def _evidence(data: Path, file: CaseFile) -> None:
+    from tiergate.cli.case_table import print_evidence
+    from tiergate.cli.cases import named_case, read_cases
+    from tiergate.errors import InputError
+    from tiergate.response.looks import answer_in
+
+    try:
+        found = read_cases(answer_in(data, file.found.digest))
+        print_evidence(named_case(found, file.found.case_id))
+    except InputError as error:
+        note(f"its evidence cannot be shown: {error}")
 
 
 def history(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None:
