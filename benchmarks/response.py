@@ -21,26 +21,13 @@ from typing import Any, Final
 import numpy as np
 from benchmarks.detection.worlds import SCENARIOS, compose
 
-from tiergate.clock import HOUR
 from tiergate.redteam.recorded import Recorded
 from tiergate.redteam.replay import Control, Outcome, Replay, Setting
 from tiergate.response.ladder import load_policy
-from tiergate.simulation.world import START_US, write_world
+from tiergate.simulation.world import write_world
 
 CLOSE_H: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 18.0)
 """Hours after a pool's first exchange at which is looked too."""
-
-
-def begins_h(world: Recorded) -> list[float]:
-    """Hours from the world's start at which pools of the campaign begin: its first exchange, and the first after a ban
-    that is planned."""
-    own = world.times[world.purpose]
-    if not len(own) or world.spec is None:
-        return []
-    begins = [(int(own[0]) - START_US) / HOUR]
-    if world.spec.banned_on_day is not None and world.spec.replaced_after_h is not None:
-        begins.append(world.spec.banned_on_day * 24 + world.spec.replaced_after_h)
-    return begins
 
 
 def pools(outcome: Outcome) -> list[float | None]:
@@ -56,8 +43,7 @@ def measure(options: argparse.Namespace, scenario: str) -> list[dict[str, Any]]:
         )
         write_world(composed, folder)
         world = Recorded.read(folder)
-    also = tuple(float(begin + close) for begin in begins_h(world) for close in CLOSE_H)
-    setting = Setting(every_h=options.every, also_h=also, decoys=options.decoys, seed=options.seed)
+    setting = Setting(every_h=options.every, close_h=CLOSE_H, decoys=options.decoys, seed=options.seed)
     rows = []
     for name in options.control:
         began = time.monotonic()

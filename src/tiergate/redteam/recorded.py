@@ -67,6 +67,14 @@ class Recorded:
         )
 
     @property
+    def others(self) -> npt.NDArray[np.bool_]:
+        """Which exchanges (exchanges,) are honest customers': a reseller's other customers are, camouflage is not."""
+        mine = pc.is_in(self.log["account_id"], pa.array(sorted(self.campaign), pa.string()))
+        carried = self.spec is not None and self.spec.innocent_share > 0
+        honest: npt.NDArray[np.bool_] = ~self.purpose & (carried | ~np.asarray(mine))
+        return honest
+
+    @property
     def times(self) -> npt.NDArray[np.int64]:
         """When each exchange started (exchanges,), microseconds since the epoch."""
         return np.asarray(self.log["started_at"].cast(pa.int64()))

@@ -47,6 +47,7 @@ from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import Policy
 from tiergate.response.looks import Look
 from tiergate.simulation.evasion import Bill, cost
+from tiergate.simulation.world import START_US
 
 Progress = Callable[[str, float], None]
 USUAL: Final = 0.99
@@ -69,13 +70,13 @@ RESPONDING: Final = frozenset({Control.RESPONSE, Control.ALL})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How it is played. Hours between looks, with more looks ``also_h`` hours after the beginning; until an honest
-    account has verified itself; until an attacker has fresh accounts for those that were stopped, None where it gives
-    up. ``account_a_day``: exchanges that one account may ask where accounts are limited; None for what `USUAL` of the
-    honest ones never exceed."""
+    """How it is played. Hours between looks, with more looks ``close_h`` hours after each pool of the campaign begins;
+    until an honest account has verified itself; until an attacker has fresh accounts for those that were stopped, None
+    where it gives up. ``account_a_day``: exchanges that one account may ask where accounts are limited; None for what
+    `USUAL` of the honest ones never exceed."""
 
     every_h: float = 6.0
-    also_h: tuple[float, ...] = ()
+    close_h: tuple[float, ...] = ()
     verified_after_h: float = 24.0
     replaced_after_h: float | None = 24.0
     account_a_day: int | None = None
@@ -140,7 +141,7 @@ class Replay:
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
         waves = [Wave(world.campaign, self._first)] if world.campaign else []
         planned = int(world.purpose.sum())
-        self._outcome = Outcome(control, planned, len(world.purpose) - planned, waves=waves)
+        self._outcome = Outcome(control, planned, int(world.others.sum()), waves=waves)
 
     def run(self) -> Outcome:
         """Play it to its end."""
@@ -153,10 +154,10 @@ class Replay:
                 now = self._begin
                 if self._control in RESPONDING:
                     every = int(self._setting.every_h * HOUR)
-                    looks = {*range(self._begin + every, self._end, every)}
-                    looks |= {self._begin + int(hour * HOUR) for hour in self._setting.also_h if hour > 0}
-                    for at in looks:
+                    for at in range(self._begin + every, self._end, every):
                         self._at(at, self._look)
+                    for began in self._pools():
+                        self._closely(began)
                 while self._events:
                     at, _, act = heapq.heappop(self._events)
                     self._requests.ask(now, at, None if limit is not None else self._verdicts, gate)
@@ -166,6 +167,17 @@ class Replay:
             finally:
                 engine.dispose()
         return self._judged()
+
+    def _pools(self) -> list[int]:
+        """When pools of the campaign begin that were planned: the first, and the one after a ban."""
+        spec = self._world.spec
+        if spec is None or spec.banned_on_day is None or spec.replaced_after_h is None:
+            return [self._first]
+        return [self._first, START_US + int(spec.banned_on_day * DAY + spec.replaced_after_h * HOUR)]
+
+    def _closely(self, began: int) -> None:
+        for hours in self._setting.close_h:
+            self._at(began + int(hours * HOUR), self._look)
 
     def _at(self, at: int, act: Callable[[int], None]) -> None:
         if at < self._end:
@@ -244,6 +256,7 @@ class Replay:
         names = frozenset(shown["account_id"].to_pylist())
         self._guilty |= names
         self._outcome.waves.append(Wave(names, now))
+        self._closely(now)
 
     def _verified(self, accounts: set[str], answer: Path, now: int) -> None:
         """Honest accounts have verified themselves, in every case that asked."""

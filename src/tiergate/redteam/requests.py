@@ -41,6 +41,7 @@ class Requests:
         self._owner = np.asarray(names.indices).astype(np.int64)
         self.time = world.times.copy()
         self.purpose = world.purpose.copy()
+        self.others = world.others.copy()
         self.state = np.zeros(len(self.time), np.int8)
         self._source = np.arange(len(self.time))
         self._shown: list[pa.Table] = []
@@ -64,7 +65,7 @@ class Requests:
         for row in rows[np.argsort(self.time[rows], kind="stable")].tolist():
             code = gate(self.names[self._owner[row]], int(self.time[row]), partial(self._carried, row))
             self.state[row] = ANSWERED if code is None else REFUSED
-            if code is not None and not self.purpose[row]:
+            if code is not None and self.others[row]:
                 self.refused[code] += 1
 
     def _carried(self, row: int) -> frozenset[str]:
@@ -92,6 +93,7 @@ class Requests:
         self._source = np.concatenate([self._source, self._source[rows]])
         self.time = np.concatenate([self.time, times])
         self.purpose = np.concatenate([self.purpose, np.ones(len(rows), bool)])
+        self.others = np.concatenate([self.others, np.zeros(len(rows), bool)])
         self.state = np.concatenate([self.state, np.zeros(len(rows), np.int8)])
         self._shown.append(shown)
 
