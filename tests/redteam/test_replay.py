@@ -129,3 +129,10 @@ def test_the_command_says_what_was_refused(folder: Path) -> None:
     (row,) = json.loads(done.stdout)
     assert row["refused"]["account_limit"] > 0
     assert (row["control"], row["simulated"], row["planned"]) == ("account_limit", True, 1_800)
+
+
+def test_pools_that_begin_at_one_moment_are_looked_at_once(world: Recorded) -> None:
+    looks = (24.0, 24.0, 48.0)  # of which 48 h after the beginning is a usual look too
+    setting = Setting(every_h=100.0, close_h=looks, decoys=2, replaced_after_h=None)
+    outcome = played(world, Control.RESPONSE, setting)
+    assert outcome.looks == 2 + len(range(100, 240, 100))

@@ -32,7 +32,7 @@ IDENTITY = (
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A world as it was recorded. ``log``: exchanges in order of time, sketched; ``purpose`` (exchanges,): whether each
-    serves a campaign; ``campaign``: accounts that serve one, by the hour in which each first did; ``spec``: the
+    serves a campaign; ``campaign``: accounts that serve one; ``spec``: the
     campaign as it was simulated, None where it was not, or there was none."""
 
     log: pa.Table

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -139,6 +140,8 @@ class Replay:
         self._asked_on: Counter[tuple[str, int]] = Counter()
         self._history = History.empty()
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
+        self._number = count()
+        self._looked = self._begin
         waves = [Wave(world.campaign, self._first)] if world.campaign else []
         planned = int(world.purpose.sum())
         self._outcome = Outcome(control, planned, int(world.others.sum()), waves=waves)
@@ -181,7 +184,8 @@ class Replay:
 
     def _at(self, at: int, act: Callable[[int], None]) -> None:
         if at < self._end:
-            heapq.heappush(self._events, (at, len(self._events) + self._outcome.looks * 1_000_000, act))
+            # The number keeps those of one moment in order, and what is done from being compared.
+            heapq.heappush(self._events, (at, next(self._number), act))
 
     def _gate(self, limit: int | None, account: str, at: int, carried: Carried) -> str | None:
         if limit is not None:
@@ -195,6 +199,9 @@ class Replay:
         return None if decision.allowed else decision.code
 
     def _look(self, now: int) -> None:
+        if now == self._looked:
+            return
+        self._looked = now
         share = (now - self._begin) / (self._end - self._begin)
         self._progress(f"{self._control}, day {(now - self._begin) / DAY:.1f}", share)
         answer = self._scratch / f"{self._outcome.looks:06d}"
