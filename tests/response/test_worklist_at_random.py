@@ -21,9 +21,10 @@ from tiergate.clock import DAY
 from tiergate.database import open_database
 from tiergate.errors import StateError
 from tiergate.ledger.verdicts import Action
+from tiergate.response.by_hand import LEAST_MEMBERSHIP
 from tiergate.response.case_files import CaseFile, Outcome, Status
 from tiergate.response.contested import ContestedVerdicts
-from tiergate.response.desk import AUTHOR, LEAST_MEMBERSHIP, CaseDesk, lapsed
+from tiergate.response.desk import AUTHOR, CaseDesk, lapsed
 from tiergate.response.holdings import owner_of
 from tiergate.response.ladder import load_policy
 from tiergate.response.looks import digest_of, kept

@@ -55,7 +55,7 @@ def apply(
     from tiergate.cli.cases import named_case, read_cases
     from tiergate.cli.deployment import open_deployment
     from tiergate.ledger.verdicts import Action
-    from tiergate.response.policy import file_of, respond
+    from tiergate.response.by_hand import file_of, respond
 
     named = named_case(read_cases(cases), case)
     chosen = Action(action.value if action else named.facts["recommended_action"])

@@ -2,7 +2,7 @@
 
 At each look the real detection (`tiergate.detection.run.find_cases`) sees what the gateway has recorded by then, honest
 customers and attack alike, and what its cases recommend is done at once to every account that more likely than not
-belongs to one, as `tiergate.response.policy` does. Nobody reviews but under `Control.REVIEWED`, and no verdict expires
+belongs to one, as `tiergate.response.by_hand` does. Nobody reviews but under `Control.REVIEWED`, and no verdict expires
 within the window. The attacker knows the controls, the looks and the world.
 """
 
@@ -31,7 +31,7 @@ from tiergate.records.schema import TIME
 from tiergate.redteam.attack import Attack
 from tiergate.redteam.background import Background, Setting, at_us, batches
 from tiergate.redteam.campaign import Caps, RunningCampaign
-from tiergate.response.policy import LEAST_MEMBERSHIP, REQUESTS_PER_MINUTE
+from tiergate.response.by_hand import LEAST_MEMBERSHIP, REQUESTS_PER_MINUTE
 from tiergate.simulation.evasion import Bill, Level
 
 

@@ -22,6 +22,7 @@ from tiergate.admission.appeals import Appeal
 from tiergate.admission.changes import Changes, Writing
 from tiergate.clock import HOUR
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, lifted, new_verdict_id
+from tiergate.response.by_hand import LEAST_MEMBERSHIP, REASON
 from tiergate.response.calibration import Calibration
 from tiergate.response.case_files import CaseFile, Found, Outcome, Proposal, Status, Taken
 from tiergate.response.holdings import holdings
@@ -31,11 +32,8 @@ from tiergate.response.people import WATCH
 from tiergate.response.succession import INHERITED, inheriting, stops
 
 AUTHOR: Final = WATCH
-LEAST_MEMBERSHIP: Final = 0.5
-"""An account is touched when it more likely than not belongs to the case."""
 RENEWED_BELOW: Final = 0.5
 """Share of a verdict's time left at which it is renewed, so that not every look writes a row for every account."""
-REASON: Final = "the way this account is used closely matches a group of accounts that act as one"
 REASON_OF_HEIRS: Final = "this account closely matches accounts that act as one and were stopped before it came"
 SUBJECT: Final = "detection"
 

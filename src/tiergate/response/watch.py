@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -37,8 +36,6 @@ from tiergate.response.desk import CaseDesk, Change
 from tiergate.response.ladder import Policy
 from tiergate.response.looks import digest_of, kept
 from tiergate.response.watch_lock import FOLDER, held
-
-EVERY_S: Final = 300.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):

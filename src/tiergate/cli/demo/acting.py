@@ -33,7 +33,7 @@ def act(
 
     Returns what was done, and whether a member got what the verdict says and a bystander got an answer.
     """
-    from tiergate.response.policy import respond
+    from tiergate.response.by_hand import respond
 
     case = found.cases[0]
     action = Action(case.facts["recommended_action"])

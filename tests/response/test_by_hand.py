@@ -13,7 +13,7 @@ from tiergate.clock import DAY
 from tiergate.database import open_database
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action, VerdictStore
-from tiergate.response.policy import respond
+from tiergate.response.by_hand import respond
 
 NOW = 1_780_000_000_000_000
 

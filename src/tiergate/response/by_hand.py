@@ -19,6 +19,9 @@ EXPIRES_AFTER_US: Final = 7 * DAY
 """A verdict that nobody renews ends after a week: a mistake must not outlive the attention it got."""
 
 LEAST_MEMBERSHIP: Final = 0.5
+"""An account is touched when it more likely than not belongs to the case."""
+REASON: Final = "the way this account is used closely matches a group of accounts that act as one"
+"""What a customer is told; it names nobody."""
 REQUESTS_PER_MINUTE: Final = 6.0
 """Budget of a limited case, all its accounts together."""
 
@@ -54,7 +57,7 @@ def respond(
             account_id=row["account_id"],
             case_id=case_id,
             action=chosen,
-            reason="the way this account is used closely matches a group of accounts that act as one",
+            reason=REASON,
             author=author if approved_by is None else f"{author} and {approved_by}",
             decided_at=now_us,
             expires_at=now_us + expires_after_us,
