@@ -29,6 +29,25 @@ GIVE_UP_S = 30.0
 """When a test stops waiting for what must come. How soon it comes is measured in `benchmarks/`, on a quiet machine."""
 
 
+Row = dict[str, Any]
+
+
+def rows_of(data: Path, account_id: str) -> list[Row]:
+    """What the log of a data folder holds of an account, oldest first."""
+    rows = [row for batch in read_log(data / "log") for row in batch.to_pylist()]
+    return sorted((row for row in rows if row["account_id"] == account_id), key=lambda row: row["exchange_id"])
+
+
+def row_where(data: Path, account_id: str, fits: Callable[[Row], bool]) -> Row:
+    """The one row of an account that fits, waiting for it."""
+    give_up = time.monotonic() + GIVE_UP_S
+    while not (found := [row for row in rows_of(data, account_id) if fits(row)]):
+        assert time.monotonic() < give_up, rows_of(data, account_id)
+        time.sleep(0.05)
+    (row,) = found
+    return row
+
+
 def now_us() -> int:
     return SystemClock().now_us()
 
@@ -98,19 +117,13 @@ class Deployed:
         time.sleep(1.2)
         return made
 
-    def rows(self, account_id: str) -> list[dict[str, Any]]:
+    def rows(self, account_id: str) -> list[Row]:
         """What the log holds of an account, oldest first."""
-        rows = [row for batch in read_log(self.data / "log") for row in batch.to_pylist()]
-        return sorted((row for row in rows if row["account_id"] == account_id), key=lambda row: row["exchange_id"])
+        return rows_of(self.data, account_id)
 
-    def row_where(self, account_id: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def row_where(self, account_id: str, fits: Callable[[Row], bool]) -> Row:
         """The one row that fits, waiting for it: a caller who hung up is recorded when that is noticed."""
-        give_up = time.monotonic() + GIVE_UP_S
-        while not (found := [row for row in self.rows(account_id) if fits(row)]):
-            assert time.monotonic() < give_up, self.rows(account_id)
-            time.sleep(0.05)
-        (row,) = found
-        return row
+        return row_where(self.data, account_id, fits)
 
 
 @contextmanager

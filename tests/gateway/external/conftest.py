@@ -25,9 +25,8 @@ import pytest
 from benchmarks.gateway_crash import Server, serving
 from benchmarks.june_world import Person, World, build
 
-from tests.gateway.conftest import GIVE_UP_S
+from tests.gateway.conftest import Row, row_where, rows_of
 from tiergate.clock import HOUR, SystemClock
-from tiergate.ledger.log import read_log
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore, new_verdict_id
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -182,18 +181,12 @@ class Authorizing:
     def grpc_port(self) -> int:
         return int(self.grpc.rpartition(":")[2])
 
-    def rows(self, account_id: str) -> list[dict[str, Any]]:
-        rows = [row for batch in read_log(self.world.data / "log") for row in batch.to_pylist()]
-        return sorted((row for row in rows if row["account_id"] == account_id), key=lambda row: row["exchange_id"])
+    def rows(self, account_id: str) -> list[Row]:
+        return rows_of(self.world.data, account_id)
 
-    def row_where(self, account_id: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def row_where(self, account_id: str, fits: Callable[[Row], bool]) -> Row:
         """The one row that fits, waiting for it."""
-        give_up = time.monotonic() + GIVE_UP_S
-        while not (found := [row for row in self.rows(account_id) if fits(row)]):
-            assert time.monotonic() < give_up, self.rows(account_id)
-            time.sleep(0.05)
-        (row,) = found
-        return row
+        return row_where(self.world.data, account_id, fits)
 
 
 @contextmanager
