@@ -190,5 +190,7 @@ def _models(data: Path | None, current: Snapshot | None) -> tuple[Models, str | 
     lost = current.listed.tiers_in_force or not models.by_name.keys() >= current.models.asking
     if lost and not models.tiers_in_force:
         return current.listed, f"`{FILE}` tells no tiers apart any more: restart the gateway if that is meant"
+    if current.listed.by_name and not models.by_name:  # as a file is for a moment that is written in place
+        return current.listed, f"`{FILE}` lists no model any more: restart the gateway if that is meant"
     same = list(current.listed.by_name.items()) == list(models.by_name.items())
     return current.listed if same else models, None

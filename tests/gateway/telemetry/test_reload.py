@@ -84,6 +84,15 @@ def test_a_wrong_file_of_models_is_told_once_and_the_old_prices_stay(priced: Dep
     assert priced.output.read_text().count("inptu_price") == 1
 
 
+def test_a_file_that_is_empty_while_it_is_written_unprices_nothing(priced: Deployed) -> None:
+    customer = priced.customer()
+    (priced.data / FILE).write_text("")
+    (warning,) = until(lambda: warned(priced))
+    assert "lists no model any more" in warning["detail"]
+    customer.ask()
+    assert priced.rows(customer.account_id)[0]["cost_micro_usd"] > 0
+
+
 def test_a_wrong_file_of_routes_is_told_too(priced: Deployed) -> None:
     (priced.data / ROUTES).write_text("upstreams: [")
     until(lambda: rejected(priced, ROUTES) == 1)
