@@ -16,7 +16,8 @@ from tests.detection.conftest import log_batches
 from tiergate.admission.engine import NOT_PERMITTED, POLICY_ERROR, Engine
 from tiergate.detection.cases import Case, tables
 from tiergate.detection.clusters import Holdings, describe
-from tiergate.detection.evidence import FAMILIES, gather
+from tiergate.detection.evidence import gather
+from tiergate.detection.families import FAMILIES
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import take_in
 from tiergate.detection.pivot import Synchrony

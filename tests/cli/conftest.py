@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cli import forked
 
 from tiergate.records.schema import TIME
 
@@ -117,9 +117,6 @@ def run_tiergate(tmp_path: Path) -> RunCommand:
 
     def run(*arguments: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIERGATE_")}
-        return subprocess.run(
-            [sys.executable, "-m", "tiergate", *arguments],
-            capture_output=True, text=True, cwd=cwd, env=environment | {"COLUMNS": "80"}, timeout=120, check=False,
-        )  # fmt: skip
+        return forked.run(arguments, cwd, environment | {"COLUMNS": "80"}, timeout_s=120)
 
     return run

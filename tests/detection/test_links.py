@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from tiergate.detection.blocking import FULL_JOIN
-from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence, Kind
+from tiergate.detection.evidence import Evidence, Kind
+from tiergate.detection.families import CAUSES, FAMILIES
 from tiergate.detection.links import LEAST_REMAINDER, LEAST_SURPRISE, Links, join, link
 from tiergate.detection.weights import MOST_AGAINST, FamilyWeight, Weights
 

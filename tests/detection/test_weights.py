@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tiergate.detection.evidence import CAUSES, FAMILIES
+from tiergate.detection.families import CAUSES, FAMILIES
 from tiergate.detection.weights import (
     BOUNDS,
     MOST_AGAINST,

@@ -10,40 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tiergate.cli import (
-    alerts,
-    appeals,
-    authorize,
-    budgets,
-    case,
-    case_dossier,
-    case_evidence,
-    classes,
-    control,
-    credit,
-    decisions,
-    demo,
-    detect,
-    grants,
-    holders,
-    importing,
-    keys,
-    members,
-    operators,
-    packs,
-    parties,
-    programmes,
-    purposes,
-    redteam,
-    replay_world,
-    respond,
-    routes,
-    serve,
-    simulate,
-    spend,
-    verify,
-    watch,
-)
+from tiergate.cli.commands import Commands
 from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
@@ -52,6 +19,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 app = typer.Typer(
     name="tiergate",
+    cls=Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -80,41 +48,6 @@ def _tiergate(
     Example:
       tiergate demo --no-serve
     """
-
-
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("authorize")(authorize.authorize)
-app.command("control")(control.control)
-app.command("detect")(detect.detect)
-app.command("import")(importing.import_)
-app.command("simulate")(simulate.simulate)
-app.command("redteam")(redteam.redteam)
-app.command("replay")(replay_world.replay)
-app.command("spend")(spend.spend)
-app.command("verify")(verify.verify)
-app.command("watch")(watch.watch)
-app.add_typer(keys.app, name="keys")
-app.add_typer(operators.app, name="operators")
-app.add_typer(routes.app, name="routes")
-app.add_typer(packs.app, name="packs")
-app.add_typer(parties.app, name="parties")
-case.app.command("dossier")(case_dossier.dossier)
-case.app.command("export")(case_evidence.export)
-case.app.command("verify")(case_evidence.verify)
-app.add_typer(case.app, name="case")
-app.add_typer(respond.app, name="respond")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(programmes.app, name="programme")
-app.add_typer(members.app, name="member")
-app.add_typer(purposes.app, name="purpose")
-app.add_typer(holders.app, name="holders")
-app.add_typer(classes.app, name="classes")
-app.add_typer(grants.app, name="grant")
-app.add_typer(credit.app, name="credit")
-app.add_typer(budgets.app, name="budgets")
-app.add_typer(appeals.app, name="appeal")
-app.add_typer(alerts.app, name="alerts")
 
 
 def main() -> NoReturn:

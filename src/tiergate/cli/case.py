@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli import case_views
+from tiergate.cli import case_dossier, case_evidence, case_views
 from tiergate.cli.case_views import CaseId, Step, named, opened, show_one
 from tiergate.cli.options import Author, Data, Json, Until, end_of, now, who
 
@@ -22,6 +22,9 @@ app.command("list")(case_views.list_)
 app.command("show")(case_views.show)
 app.command("history")(case_views.history)
 app.command("calibration")(case_views.calibration)
+app.command("dossier")(case_dossier.dossier)
+app.command("export")(case_evidence.export)
+app.command("verify")(case_evidence.verify)
 
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; others read it.")]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Id of the account.")]

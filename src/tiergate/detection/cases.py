@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tiergate.detection.description import Cluster, Shared, counted
-from tiergate.detection.evidence import CAUSES, Evidence
+from tiergate.detection.evidence import Evidence
+from tiergate.detection.families import CAUSES
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic
 from tiergate.detection.pivot import Synchrony

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiergate.detection.arrays import row_max
-from tiergate.detection.evidence import CAUSES
+from tiergate.detection.families import CAUSES
 from tiergate.detection.holdings import Family, Holdings
 
 I64 = npt.NDArray[np.int64]

@@ -32,6 +32,7 @@ from tiergate.detection.addresses import neighbourhoods
 from tiergate.detection.arrays import Ints, give_back, pairs
 from tiergate.detection.columns import ranked
 from tiergate.detection.conduct import lifecycle, pivots, subjects, timing
+from tiergate.detection.families import FAMILIES
 from tiergate.detection.intake import Coded, Traffic
 from tiergate.detection.pivot import Release, releases_seen
 from tiergate.detection.recurrence import templates, vocabulary
@@ -40,14 +41,6 @@ from tiergate.ledger.intents import CAPABILITIES
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
-
-CAUSES: Final[dict[str, tuple[str, ...]]] = {
-    "customer": ("identity",),
-    "place": ("network",),
-    "tool": ("template", "client", "capability"),
-    "conduct": ("timing", "lifecycle", "subjects"),
-}
-FAMILIES: Final = tuple(family for families in CAUSES.values() for family in families)
 
 STRATA: Final = 10
 RESELLING_PLANS: Final = ("team", "enterprise")

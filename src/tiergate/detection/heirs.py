@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tiergate.detection.cases import Case
-from tiergate.detection.evidence import CAUSES
+from tiergate.detection.families import CAUSES
 from tiergate.detection.holdings import Family, Holdings
 from tiergate.detection.intake import Traffic
 from tiergate.records.schema import TIME

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from tiergate.detection.arrays import Ints, runs
-from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence
+from tiergate.detection.evidence import Evidence
+from tiergate.detection.families import CAUSES, FAMILIES
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]

@@ -22,7 +22,8 @@ import scipy.sparse as sp
 
 from tiergate.detection.arrays import distinct, row_max
 from tiergate.detection.blocking import AT_RANDOM, BY_CONDUCT, Blocks
-from tiergate.detection.evidence import CAUSES, FAMILIES, Evidence, Kind
+from tiergate.detection.evidence import Evidence, Kind
+from tiergate.detection.families import CAUSES, FAMILIES
 from tiergate.detection.weights import Weights, learn
 
 I32 = npt.NDArray[np.int32]

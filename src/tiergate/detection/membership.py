@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tiergate.detection.arrays import row_max
 from tiergate.detection.description import COHERENT, Cluster, Shared, beside, counted, known, worth_naming
-from tiergate.detection.evidence import CAUSES
+from tiergate.detection.families import CAUSES
 from tiergate.detection.holdings import Family, Holdings
 from tiergate.detection.links import LEAST_SURPRISE
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tiergate.clock import HOUR
 from tiergate.detection.cases import Case
-from tiergate.detection.evidence import CAUSES
+from tiergate.detection.families import CAUSES
 from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import Traffic
 

@@ -39,7 +39,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tiergate.detection.evidence import CAUSES, FAMILIES
+from tiergate.detection.families import CAUSES, FAMILIES
 
 F64 = npt.NDArray[np.float64]
 Surprises = npt.NDArray[np.floating[Any]]

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from scipy.special import betaincinv
 
 from tiergate.admission.appeals import Against, Appeal
 from tiergate.admission.appeals import Outcome as AppealOutcome
@@ -106,6 +105,8 @@ def _row_of(stated: float) -> int:
 
 
 def _reliability(at: int, row: list[Judged]) -> Reliability | None:
+    from scipy.special import betaincinv  # slow to import, and most that read a case read no table
+
     if not row:
         return None
     held, missed = sum(one.held for one in row), sum(not one.held for one in row)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tiergate.detection.evidence import CAUSES
+from tiergate.detection.families import CAUSES
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Found
 from tiergate.response.ladder import LADDER, Permitted
