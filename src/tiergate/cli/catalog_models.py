@@ -98,7 +98,7 @@ def tiers(
                 one.model.developer,
                 one.model.country,
                 one.model.released,
-                "; ".join(fact_words(fact) for fact in one.facts) or one.because,
+                "; ".join(fact_words(fact) for fact in (*one.facts, *one.conditions)) or one.because,
             )
             for one in shown
         ],
