@@ -137,7 +137,5 @@ def test_what_is_cited_from_epoch_is_what_epoch_says(shared_data: Path) -> None:
         assert model.as_of == dt.date(2026, 8, 11)
         for fact in model.access:
             if fact.source.startswith("Epoch AI") and fact.mode in (Mode.GENERAL, Mode.OPEN_WEIGHTS):
-                if model.id == "grok-2":
-                    continue  # its weights came a year after the day that the index gives
                 assert (fact.mode, fact.use) == ACCESSIBILITY[row["Model accessibility"]], model.id
                 assert fact.licence == "CC-BY-4.0"
