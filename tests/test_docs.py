@@ -180,6 +180,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/response.md",
         "docs/alerts.md",
         "docs/dossier.md",
+        "docs/catalog.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -297,3 +298,23 @@ def test_the_page_on_alerts_has_every_type_field_and_wait_and_its_example_is_rig
     waits = [wait // outbox.SECOND for wait in outbox.WAITS_US]
     assert waits == [5, 300, 1800, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24))]
     assert "after 5 s, 5 min, 30 min, 2 h," in page
+
+
+def test_the_page_on_the_catalog_has_every_rule_attribute_and_licence_and_its_example_is_right(tmp_path: Path) -> None:
+    from tiergate.catalog.cited import LICENCES
+    from tiergate.catalog.models import Mode, load_catalog
+    from tiergate.catalog.providers import Attribute
+    from tiergate.catalog.tiers import RULES
+    from tiergate.cli.catalog_providers import HEADINGS
+
+    page = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    rules = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", page, re.MULTILINE)
+    assert rules == [(rule.mode.value, rule.tier.value, rule.because) for rule in RULES]
+    assert [mode for mode in Mode if f"`{mode}`" not in page] == []
+    columns = re.findall(r"^\| ([\w ]+) \| `(\w+)` \|", page, re.MULTILINE)
+    assert columns == list(zip(HEADINGS, Attribute, strict=True))
+    assert [licence for licence in LICENCES if licence not in page] == []
+    assert f"has {len(load_catalog().by_id)} models" in page
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(example)
+    assert load_catalog().with_models(tmp_path / "mine.toml").find("inhouse").developer == "Example"

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "packs": "packs:app",
     "parties": "parties:app",
     "case": "case:app",
+    "catalog": "catalog:app",
     "respond": "respond:app",
     "decisions": "decisions:app",
     "programme": "programmes:app",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiergate.cli.options import Json, end_of
+from tiergate.cli.rows import csv_cell
 from tiergate.cli.terminal import counted, note, say, say_json
 from tiergate.errors import InputError
 
@@ -72,11 +73,6 @@ def _shown(name: str | None) -> str:
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in name) if name else "-"
 
 
-def _cell(value: object) -> object:
-    """A value for a spreadsheet, which would take some texts for formulas."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
 def _flat(row: Spent) -> dict[str, str | int | None]:
     return dict(row.group) | {name: getattr(row, name) for name in row.__struct_fields__[1:]}
 
@@ -85,7 +81,7 @@ def _print_csv(rows: list[Spent]) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, _flat(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in _flat(row).items()} for row in rows)
+        writer.writerows({name: csv_cell(value) for name, value in _flat(row).items()} for row in rows)
 
 
 def _print_table(rows: list[Spent]) -> None:

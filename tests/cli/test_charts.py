@@ -1,0 +1,62 @@
+"""Charts and rows that commands write: same bytes for the same drawing, and places that cannot be written are said."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from tiergate.cli.charts import STYLES, chart_file, label_line, write_chart
+from tiergate.cli.rows import csv_file, print_rows, write_csv
+from tiergate.errors import InputError
+
+
+def draw(figure: Figure) -> None:
+    axes = figure.subplots()
+    for place, style in enumerate(STYLES):
+        axes.plot([0, 1], [place, place], **style._asdict())
+        label_line(axes, 1, place, f"line {place}", style)
+
+
+def test_a_chart_is_text_and_names_its_source(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.svg", tmp_path / "two.svg"
+    for path in (one, two):
+        chart_file(path)
+        write_chart(draw, path, title="From $1 to $2", source="made up, for a test")
+    text = one.read_text()
+    assert "Source: made up, for a test" in text
+    assert "From $1 to $2" in text
+    assert "line 6" in text
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_picture_of_dots(tmp_path: Path) -> None:
+    write_chart(draw, tmp_path / "one.png", title="t", source="s", size=(2, 2))
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_two_lines_are_told_apart_by_colour_alone() -> None:
+    assert len({(style.linestyle, style.marker) for style in STYLES}) == len(STYLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("one.pdf", r"an \.svg or a \.png"), ("is.svg", "is a folder: give `--chart`")]
+)
+def test_what_is_no_chart_is_said_before_the_work(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "is.svg").mkdir()
+    with pytest.raises(InputError, match=said):
+        chart_file(tmp_path / name)
+
+
+def test_rows_reach_a_spreadsheet_without_formulas(tmp_path: Path) -> None:
+    csv_file(tmp_path / "new" / "rows.csv")
+    write_csv(tmp_path / "new" / "rows.csv", [{"model": "=HYPERLINK()", "usd": 1.5, "day": None}])
+    with (tmp_path / "new" / "rows.csv").open() as file:
+        assert list(csv.DictReader(file)) == [{"model": "'=HYPERLINK()", "usd": "1.5", "day": ""}]
+
+
+def test_a_table_shows_what_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(["model", "USD"], [["[bold]x[/]", 1]], right="lr")
+    assert "[bold]x[/]" in capsys.readouterr().out
