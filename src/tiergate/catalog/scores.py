@@ -23,7 +23,8 @@ Access: TypeAlias = Literal["open", "closed", "unknown"]
 """Whether the weights can be had; ``unknown`` also for models that nobody outside can use."""
 
 SHIPPED: Final = Path(__file__).parent / "facts" / "capability.csv"
-"""Models that led a group when they came out: frontiers of access, country and developer. Not the whole index."""
+"""Models that led a group when they came out (of access, country or developer), and those that questions name. Not the
+whole index."""
 EPOCH: Final = "Epoch AI, Epoch Capabilities Index, https://epoch.ai/data/eci_scores.csv"
 MAX_BYTES: Final = 8_000_000
 MAX_SCORE: Final = 1_000

@@ -72,7 +72,7 @@ def lag(
     csv_file(csv)
     chart_file(chart)
     scores = read(vintage)
-    found = lags(scores, follower, leader, since=_day(since), as_of=_day(as_of), resamples=resamples, seed=seed)
+    found = lags(scores, follower, leader, since=day_of(since), as_of=day_of(as_of), resamples=resamples, seed=seed)
     if csv is not None:
         write_csv(csv, [asdict(one) for one in found])
     if chart is not None:
@@ -130,7 +130,7 @@ def gap(
     if months not in (1, 2, 3, 4, 6, 12):
         raise InputError(f"a year has no whole number of spans of {months} months: give 1, 2, 3, 4, 6 or 12")
     scores = read(vintage)
-    found = gaps(scores, follower, leader, months=months, since=_day(since), as_of=_day(as_of))
+    found = gaps(scores, follower, leader, months=months, since=day_of(since), as_of=day_of(as_of))
     if csv is not None:
         write_csv(csv, [asdict(one) for one in found])
     if chart is not None:
@@ -178,7 +178,7 @@ def convergence(
     chart_file(chart)
     scores = read(vintage)
     labs = tuple(names or FRONTIER_LABS)
-    found = spreads(scores, labs, since=_day(since), as_of=_day(as_of), resamples=resamples, seed=seed)
+    found = spreads(scores, labs, since=day_of(since), as_of=day_of(as_of), resamples=resamples, seed=seed)
     flat = [
         {"on": one.on, "spread": one.spread, "low": one.low, "high": one.high} | {name: one.best[name] for name in labs}
         for one in found
@@ -229,7 +229,8 @@ def _say_left_out(scores: Vintage) -> None:
         note("rows left out: " + ", ".join(f"{count} {reason}" for reason, count in scores.left_out.items()))
 
 
-def _day(moment: datetime | None) -> dt.date | None:
+def day_of(moment: datetime | None) -> dt.date | None:
+    """The day of an option, if it was given."""
     return None if moment is None else moment.date()
 
 

@@ -15,6 +15,7 @@ from tiergate.errors import InputError
 
 Numbers = NDArray[np.float64]
 Days = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 _Z90: Final = 1.6448536269514722
 _COUNTRY_WORDS: Final = {"china": "CN", "usa": "US", "us": "US", "uk": "GB", "france": "FR"}
@@ -63,7 +64,7 @@ class Group:
         """Which model first reached each of ``levels``; ``len(scores)`` where none did. For frontiers alone."""
         return np.searchsorted(self.scores, levels, side="left")
 
-    def _where(self, chosen: NDArray[np.bool_]) -> Group:
+    def _where(self, chosen: Flags) -> Group:
         models = tuple(name for name, wanted in zip(self.models, chosen, strict=True) if wanted)
         return Group(self.name, models, self.days[chosen], self.scores[chosen], self.below[chosen], self.above[chosen])
 
@@ -111,7 +112,7 @@ def _deviations(halves: Sequence[float]) -> Numbers:
     return np.asarray(np.maximum(halves, 0.0) / _Z90, dtype=np.float64)
 
 
-def _beaten_the_same_day(days: Days, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _beaten_the_same_day(days: Days, held: Flags) -> Flags:
     """Record holders that a later row of the same day beats: drawn scores need not fall within a day."""
     beaten = np.zeros(len(days), dtype=bool)
     rows = np.flatnonzero(held)
