@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,32 +31,56 @@ def test_lags_as_table_json_csv_and_chart(run_tiergate: RunCommand, tmp_path: Pa
     assert found["staleness"]["low"] < found["staleness"]["value"] < found["staleness"]["high"]
 
 
-def test_gap_and_convergence(run_tiergate: RunCommand, tmp_path: Path) -> None:
-    done = run_tiergate("economics", "gap", "--since", "2024-01-01", "--chart", "gap.png")
-    assert "2024-01-01   2024-06-30                    7.2                12.6" in done.stdout
+Run = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command line within this process, at 80 columns; its output and its notes."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[str, str]:
+        app(args=["economics", *words], prog_name="tiergate", standalone_mode=False)
+        return capsys.readouterr()
+
+    return run
+
+
+def test_gap_and_convergence(run_here: Run, tmp_path: Path) -> None:
+    out, _ = run_here("gap", "--since", "2024-01-01", "--chart", "gap.png", "--csv", "gap.csv")
+    assert "2024-01-01   2024-06-30                    7.2                12.6" in out
     assert (tmp_path / "gap.png").read_bytes().startswith(b"\x89PNG")
-    done = run_tiergate("economics", "convergence", "--json", "--chart", "spread.svg", "--csv", "spread.csv")
-    found = {one["on"]: one for one in json.loads(done.stdout)}
+    assert (tmp_path / "gap.csv").read_text().startswith("from_day,to_day,points,months\n2024-01-01,2024-06-30,7.24")
+    words = ("convergence", "--resamples", "50", "--chart", "spread.svg", "--csv", "spread.csv")
+    found = {one["on"]: one for one in json.loads(run_here(*words, "--json")[0])}
     assert round(found["2024-12-31"]["spread"], 1) == 12.7
     assert (tmp_path / "spread.csv").read_text().startswith("on,spread,low,high,OpenAI,Anthropic,Google\n")
+    assert "Anthropic" in (tmp_path / "spread.svg").read_text()
+    out, notes = run_here("convergence", "OpenAI", "Meta", "--since", "2026-01-01", "--resamples", "0")
+    assert "unknown" in out
+    assert "CC-BY-4.0" in notes
 
 
-def test_questions_and_when(run_tiergate: RunCommand, tmp_path: Path) -> None:
-    done = run_tiergate("economics", "forecast", "--csv", "questions.csv")
-    assert "china-reaches-april-frontier   2028-04-10   yes 2026-07-16" in done.stdout
+def test_questions_and_when(run_here: Run, tmp_path: Path) -> None:
+    out, _ = run_here("forecast", "--csv", "questions.csv")
+    assert "china-reaches-april-frontier   2028-04-10   yes 2026-07-16" in out
     assert "open-reaches-fable-5" in (tmp_path / "questions.csv").read_text()
-    done = run_tiergate("economics", "forecast", "open", "--model", "claude fable 5", "--json", "--chart", "when.svg")
-    found = json.loads(done.stdout)
+    shown = json.loads(run_here("forecast", "--json")[0])
+    assert {evidence["licence"] for one in shown for evidence in one["evidence"]} == {"fact"}
+    out, _ = run_here("forecast", "open", "--model", "claude fable 5", "--json", "--chart", "when.svg")
+    found = json.loads(out)
     assert found["model"] == "Claude Fable 5"
     assert found["low"] < found["median"] < found["high"]
     assert "economics backtest" in (tmp_path / "when.svg").read_text()
 
 
-def test_the_record_says_where_it_falls_short(run_tiergate: RunCommand) -> None:
-    done = run_tiergate("economics", "backtest", "--chart", "record.svg")
-    assert done.returncode == 0, done.stderr
-    assert "open behind closed, known then; months" in done.stdout
-    assert "known then: missed for open behind closed (2.67)" in done.stderr
+def test_the_record_says_where_it_falls_short(run_here: Run, tmp_path: Path) -> None:
+    out, notes = run_here("backtest", "--chart", "record.svg", "--csv", "record.csv")
+    assert "open behind closed, known then; months" in out
+    assert "known then: missed for open behind closed (2.67)" in notes
+    assert "months off" in (tmp_path / "record.svg").read_text()
+    assert len((tmp_path / "record.csv").read_text().splitlines()) == 1 + 2 * 3 * 5
 
 
 @pytest.mark.parametrize(
@@ -76,13 +101,10 @@ def test_the_record_says_where_it_falls_short(run_tiergate: RunCommand) -> None:
         (("backtest", "US", "China"), "`US` was never behind `China`"),
     ],
 )
-def test_bad_input_is_told_what_is_allowed(
-    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_told_what_is_allowed(words: tuple[str, ...], said: str, run_here: Run) -> None:
     with pytest.raises(InputError) as caught:
-        app(args=["economics", *words], prog_name="tiergate", standalone_mode=False)
+        run_here(*words)
     assert said in str(caught.value)
-    assert capsys.readouterr().out == ""
 
 
 def test_bad_input_ends_with_2(run_tiergate: RunCommand) -> None:
