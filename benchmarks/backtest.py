@@ -53,14 +53,12 @@ def main() -> None:
 
 def show(found: list[Record]) -> None:
     print(f"{found[0].protocol}\n")
-    print("| who behind whom | method | answered | plain off | median off | with open | bias | CRPS | in 80% |")
+    print("| who behind whom | method | answered | plain off | median off | with open | bias | CRPS | share in 80% |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for one in found:
-        print(
-            f"| {one.follower} behind {one.leader} | {one.method} | {one.resolved} of {one.origins} "
-            f"| {one.mae_plain:.2f} | {one.mae:.2f} | {one.mae_open:.2f} | {one.bias:+.2f} | {one.crps:.2f} "
-            f"| {one.coverage:.0%} |"
-        )
+        figures = (one.mae_plain, one.mae, one.mae_open, one.bias, one.crps, one.coverage)
+        cells = " | ".join("unknown" if value is None else f"{value:.2f}" for value in figures)
+        print(f"| {one.follower} behind {one.leader} | {one.method} | {one.resolved} of {one.origins} | {cells} |")
     print()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def test_lags_as_table_json_csv_and_chart(run_tiergate: RunCommand, tmp_path: Pa
     assert found["staleness"]["low"] < found["staleness"]["value"] < found["staleness"]["high"]
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "lags.md"
 Run = Callable[..., tuple[str, str]]
 
 
@@ -105,6 +107,22 @@ def test_bad_input_is_told_what_is_allowed(words: tuple[str, ...], said: str, ru
     with pytest.raises(InputError) as caught:
         run_here(*words)
     assert said in str(caught.value)
+
+
+def test_the_page_shows_what_is_printed(run_here: Run) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    shown = re.search(r"```console\n\$ tiergate economics (.*?)\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    out, _ = run_here(*shown[1].split())
+    assert [line.rstrip() for line in out.splitlines()] == shown[2].splitlines()
+
+
+def test_a_question_as_the_page_shows_it(run_here: Run, tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    (tmp_path / "mine.toml").write_text(shown[1].replace("asked = 2026-11-28", "asked = 2026-07-30"))
+    out, _ = run_here("forecast", "--questions", "mine.toml")
+    assert "open-reaches-opus-5            2027-06-30   open" in out
 
 
 def test_bad_input_ends_with_2(run_tiergate: RunCommand) -> None:

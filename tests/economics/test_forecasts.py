@@ -98,7 +98,8 @@ def test_factors_of_answered_questions_are_their_quantiles(truth: list[float]) -
     assert len(found) == DRAWS
     assert set(found) <= set((values + 1) / 3)
     assert (np.diff(drawn(3.0, found)) >= 0).all()
-    assert np.median(found) == pytest.approx(np.quantile((values + 1) / 3, 0.5, method="inverted_cdf"), rel=1e-9)
+    ordered = np.sort((values + 1) / 3)
+    assert ordered[(len(values) - 1) // 2] <= np.median(found) <= ordered[len(values) // 2]
 
 
 def test_open_questions_push_the_distribution_later() -> None:

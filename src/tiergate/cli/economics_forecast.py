@@ -169,17 +169,21 @@ def _print_records(found: list[Record]) -> None:
             (
                 one.method,
                 f"{one.resolved} of {one.origins}",
-                f"{one.mae_plain:.1f}",
-                f"{one.mae:.1f}",
-                f"{one.mae_open:.1f}",
-                f"{one.bias:+.1f}",
-                f"{one.crps:.1f}",
-                f"{one.coverage:.0%}",
+                _figure(one.mae_plain),
+                _figure(one.mae),
+                _figure(one.mae_open),
+                _figure(one.bias, "+.1f"),
+                _figure(one.crps),
+                _figure(one.coverage, ".0%"),
             )
             for one in found
         ],
         right="lrrrrrrr",
     )
+
+
+def _figure(value: float | None, form: str = ".1f") -> str:
+    return "unknown" if value is None else format(value, form)
 
 
 def _say_verdict(found: list[Record]) -> None:
@@ -189,7 +193,7 @@ def _say_verdict(found: list[Record]) -> None:
         said = ", ".join(
             f"{'met' if one.mae <= TARGET_MAE else 'missed'} for {one.follower} behind {one.leader} ({one.mae:.2f})"
             for one in tried
-            if one.resolved >= TARGET_ORIGINS
+            if one.mae is not None and one.resolved >= TARGET_ORIGINS
         )
         note(
             f"target, at most {TARGET_MAE} months off on {TARGET_ORIGINS} answers or more, median of `pace`, "
@@ -279,7 +283,7 @@ def _draw_records(figure: Figure, found: list[Record]) -> None:
             shown = {
                 one.method: one.mae
                 for one in found
-                if (one.protocol, one.follower, one.leader) == (protocol, follower, leader)
+                if one.mae is not None and (one.protocol, one.follower, one.leader) == (protocol, follower, leader)
             }
             if shown:
                 style = STYLES[number % len(STYLES)]

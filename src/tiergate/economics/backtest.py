@@ -63,7 +63,7 @@ class Record:
     says as it stands, ``mae`` that of the median of its distribution, which is what is published, and ``bias`` its
     mean error, below 0 where it was too early. Over all: ``mae_open`` counts an open question by how much it is known
     to have taken longer; ``crps``; ``coverage``, the share within the 80% interval, where an open question is within
-    until it has outlasted it."""
+    until it has outlasted it. None where there is nothing to take a mean of."""
 
     protocol: str
     method: str
@@ -71,12 +71,12 @@ class Record:
     leader: str
     origins: int
     resolved: int
-    mae_plain: float
-    mae: float
-    mae_open: float
-    bias: float
-    crps: float
-    coverage: float
+    mae_plain: float | None
+    mae: float | None
+    mae_open: float | None
+    bias: float | None
+    crps: float | None
+    coverage: float | None
 
 
 class Tuning:
@@ -194,8 +194,8 @@ def _within(draws: Numbers, months: float, reached: bool) -> bool:
     return bool(months <= high and (low <= months or not reached))
 
 
-def _mean(values: Numbers) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: Numbers) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _with_unknown(names: tuple[str, str]) -> tuple[str, str]:
