@@ -53,6 +53,7 @@ def test_rows_that_are_no_scores_are_left_out_and_counted(tmp_path: Path) -> Non
         (("Model,date",), "no column for the score: one of eci, ECI Score"),
         ((NEW,), "no model with a score"),
         ((NEW, "a,A,many,,,2025-08-07,X,China,API access"), "line 2: `many` is no score"),
+        ((NEW, "a,A\x1b[2J,150,,,2025-08-07,X,China,API access"), "line 2: the model has characters that cannot be"),
         ((NEW, "a,A,inf,,,2025-08-07,X,China,API access"), "line 2: `inf` is no score"),
         ((NEW, "a,A,150,,,last week,X,China,API access"), "line 2: `last week` is no day"),
         ((NEW, "a,A,150,149,,2025-08-07,X,China,API access"), "line 2: an interval has two ends"),

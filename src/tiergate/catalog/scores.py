@@ -190,6 +190,9 @@ def _why_not(values: dict[str, str]) -> str:
 
 
 def _score(values: dict[str, str], where: str) -> Score:
+    for field in ("model", "developer", "country"):
+        if not values[field].isprintable():
+            raise InputError(f"{where}: the {field} has characters that cannot be printed")
     low, high = (_number(values[name], where) if values[name] else None for name in ("low", "high"))
     score = _number(values["score"], where)
     if (low is None) != (high is None) or (low is not None and high is not None and low > high):
