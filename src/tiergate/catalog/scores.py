@@ -54,6 +54,7 @@ _DEVELOPERS: Final = {
     "Google DeepMind": "Google",
     "Meta AI": "Meta",
     "Microsoft Research": "Microsoft",
+    "Moonshot": "Moonshot AI",
     "Z.ai (Zhipu AI)": "Z.ai",
 }
 

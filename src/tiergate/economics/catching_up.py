@@ -22,7 +22,7 @@ from tiergate.economics.lag import DAYS_A_MONTH
 HEADLINES: Final = (("open", "closed"), ("China", "US"), ("US:open", "closed"))
 """What back-tests report. Parameters are never tuned on these."""
 DEVELOPERS: Final = (
-    "Alibaba", "Anthropic", "DeepSeek", "Google", "Meta", "Microsoft", "Mistral AI", "Moonshot", "OpenAI",
+    "Alibaba", "Anthropic", "DeepSeek", "Google", "Meta", "Microsoft", "Mistral AI", "Moonshot AI", "OpenAI",
     "xAI", "Z.ai",
 )  # fmt: skip
 """Parameters are tuned on questions between these: each behind each of the three that led at some time."""
