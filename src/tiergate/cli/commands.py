@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "parties": "parties:app",
     "case": "case:app",
     "catalog": "catalog:app",
+    "economics": "economics:app",
     "respond": "respond:app",
     "decisions": "decisions:app",
     "programme": "programmes:app",

@@ -1,0 +1,13 @@
+"""`tiergate economics`: what extraction costs, what a control buys, what capability costs."""
+
+from __future__ import annotations
+
+import typer
+
+from tiergate.cli import economics_prices
+
+app = typer.Typer(
+    help="What extraction costs, what a control buys, computed from cited facts.",
+    rich_markup_mode=None, add_completion=False,
+)  # fmt: skip
+economics_prices.register(app)
