@@ -100,7 +100,9 @@ def agreement(newest: DatedMap, other: DatedMap) -> Agreement:
         twins = [other.listed[theirs, bare(name)] for theirs in FIRST_PARTY.get(provider, ())
                  if (theirs, bare(name)) in other.listed]  # fmt: skip
         for twin in twins:
-            now = next(one for one in reversed(twin) if one.from_day is None or one.from_day <= newest.day)
+            now = next((one for one in reversed(twin) if one.from_day is None or one.from_day <= newest.day), None)
+            if now is None:
+                continue
             compared += 1
             if (rates[-1].input, rates[-1].output) != (now.input, now.output):
                 differing.add(name)

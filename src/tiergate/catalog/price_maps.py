@@ -31,6 +31,10 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a map, unpacked."""
 TEXT_MODES: Final = frozenset({"chat", "completion", "responses"})
 MILLION: Final = 1_000_000
+_UNREADABLE: Final = (
+    ValueError, LookupError, TypeError, AttributeError, SyntaxError, OSError, EOFError,
+    RecursionError, MemoryError,  # what the parser raises for source that is nested too deep
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,10 +78,9 @@ def read_map(content: bytes, package: Package, version: str) -> Listed:
     """Raises `InputError` when the map is not what the package's maps are."""
     try:
         listed = package.read(content)
-    except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, RecursionError, OSError, EOFError) as error:
-        raise InputError(
-            f"the map of {package.name} {version} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+    except _UNREADABLE as error:
+        said = f"{type(error).__name__}: {error}"
+        raise InputError(f"the map of {package.name} {version} cannot be read: {said}") from error
     if not listed:
         raise InputError(f"the map of {package.name} {version} has no price of a text model")
     return listed

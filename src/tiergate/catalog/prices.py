@@ -94,6 +94,16 @@ class Prices:
             raise InputError(f"no price is on file for `{id}`: {_similar(id, self.by_id)}")
         return found
 
+    def periods(self, id: str) -> list[tuple[ListPrice, dt.date]]:  # noqa: A002
+        """All prices of an id, each with the day from which it counts: that of the next one where that is earlier, as a
+        price may have been replaced before it was seen. Raises as `changes`."""
+        until = dt.date.max
+        found = []
+        for one in reversed(self.changes(id)):
+            until = min(until, one.since)
+            found.append((one, until))
+        return found[::-1]
+
     def in_force(self, id: str, day: dt.date) -> ListPrice | None:  # noqa: A002
         """The price of an id on ``day``; None where there is none, or none that early."""
         return next((one for one in reversed(self.by_id.get(id, ())) if one.since <= day), None)

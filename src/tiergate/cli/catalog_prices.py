@@ -59,28 +59,26 @@ def prices(
     chart_file(chart)
     known = prices_of(file)
     names = _ids(model, known)
-    if as_of is None:
-        found = [one for name in names for one in known.changes(name)]
-    else:
-        day = as_of.date()
-        found = [price for name in names if (price := known.in_force(name, day)) is not None]
-        if not found:
-            found = [known.on(names[0], day)]  # says from when there is one
-    rows = [_row(one) for one in found]
+    rows = [_row(one, counts) for name in names for one, counts in known.periods(name)]
+    if as_of is not None:
+        now = [known.in_force(name, as_of.date()) for name in names]
+        rows = [row for row in rows if any(one and _is(row, one) for one in now)]
+        if not rows:
+            known.on(names[0], as_of.date())  # raises, and says from when there is one
     if csv:
         write_csv(csv, rows)
     if chart:
-        _draw(chart, model or "all models on file", found)
+        _draw(chart, model or "all models on file", rows)
     if as_json:
         say_json(rows)
         return
     print_rows(
-        ("id", "provider", "since", "is the day", "input $/M", "output $/M", "cached $/M"),
-        [(row["id"], row["provider"], row["since"], row["dated_by"],
-          *(_usd(row[name]) for name in ("input", "output", "cached_input"))) for row in rows],
-        right="llllrrr",
+        ("id", "from", "", "input $/M", "output $/M", "cached $/M"),
+        [(row["id"], row["from"], row["dated_by"], *(_usd(row[name]) for name in ("input", "output", "cached_input")))
+         for row in rows],
+        right="lllrrr",
     )  # fmt: skip
-    note(f"{counted(len(rows), 'price')}; sources: {_sources(found)}; each price's own is in --json and --csv")
+    note(f"{counted(len(rows), 'price')}; sources: {_sources(rows)}; each price's own is in --json and --csv")
 
 
 def refresh(
@@ -165,12 +163,12 @@ def _ids(model: str | None, known: Prices) -> list[str]:
     return names
 
 
-def _row(one: ListPrice) -> dict[str, Any]:
+def _row(one: ListPrice, counts: dt.date) -> dict[str, Any]:
     return {
         "id": one.id,
         "provider": one.provider,
-        "since": one.since,
-        "dated_by": str(one.dated_by),
+        "from": counts,
+        "dated_by": "replaced by then" if counts < one.since else str(one.dated_by),
         "first_seen": one.first_seen,
         "effective": one.effective,
         "input": one.input,
@@ -184,34 +182,43 @@ def _row(one: ListPrice) -> dict[str, Any]:
     }
 
 
+def _is(row: dict[str, Any], one: ListPrice) -> bool:
+    return (row["id"], row["first_seen"]) == (one.id, one.first_seen)
+
+
 def _usd(amount: float | None) -> str:
     return "-" if amount is None else f"{amount:,.4g}"
 
 
-def _sources(found: list[ListPrice]) -> str:
+def _sources(rows: list[dict[str, Any]]) -> str:
     """Packages and pages that these prices are from, and of which days."""
-    parts = [part.strip().removeprefix("effective: ") for one in found for part in one.source.split(";")]
-    days = [one.as_of for one in found]
+    parts = [part.strip().removeprefix("effective: ") for row in rows for part in row["source"].split(";")]
+    days = [row["as_of"] for row in rows]
     return f"{', '.join(sorted({part.split(' ')[0] for part in parts}))}, {min(days)} to {max(days)}"
 
 
-def _draw(path: Path, title: str, found: list[ListPrice]) -> None:
-    from tiergate.cli.charts import STYLES, label_line, write_chart
+def _draw(path: Path, title: str, rows: list[dict[str, Any]]) -> None:
+    from tiergate.cli.charts import STYLES, Ending, date_axis, label_lines, write_chart
 
-    names = list(dict.fromkeys(one.id for one in found))
+    names = list(dict.fromkeys(row["id"] for row in rows))
     if len(names) > len(STYLES):
         raise InputError(f"a chart of {len(names)} ids cannot be read: name a model")
+    last = max(row["as_of"] for row in rows)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        endings = []
         for name, style in zip(names, STYLES, strict=False):
-            changes = [one for one in found if one.id == name]
-            days: list[Any] = [*(one.since for one in changes), max(one.as_of for one in found)]
-            usd = [math.nan if one.output is None else one.output for one in (*changes, changes[-1])]
+            changes = [row for row in rows if row["id"] == name]
+            days = [*(row["from"] for row in changes), last]
+            usd = [math.nan if row["output"] is None else row["output"] for row in (*changes, changes[-1])]
             axes.step(days, usd, where="post", **style._asdict())
-            label_line(axes, days[-1], usd[-1], name, style)
+            if changes[-1]["output"] is not None:
+                endings.append(Ending(last, usd[-1], name, style))
         axes.set_ylabel("output, US dollars for a million tokens")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
+        date_axis(axes)
+        label_lines(axes, endings)
 
-    write_chart(draw, path, title=f"List price of {title}", source=f"{_sources(found)}; `tiergate catalog prices`")
+    write_chart(draw, path, title=f"List price of {title}", source=f"{_sources(rows)}; `tiergate catalog prices`")

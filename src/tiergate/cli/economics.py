@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from tiergate.cli import economics_prices
+from tiergate.cli import economics_charts, economics_prices
 
 app = typer.Typer(
     help="What extraction costs, what a control buys, computed from cited facts.",
     rich_markup_mode=None, add_completion=False,
 )  # fmt: skip
+economics_charts.register(app)
 economics_prices.register(app)

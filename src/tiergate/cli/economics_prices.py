@@ -129,7 +129,7 @@ def _row(one: Cell) -> dict[str, Any]:
 
 
 def _draw(path: Path, cells: list[Cell], source: str, blend: float) -> None:
-    from tiergate.cli.charts import STYLES, label_line, write_chart
+    from tiergate.cli.charts import STYLES, Ending, date_axis, label_lines, write_chart
 
     thresholds = sorted({one.threshold for one in cells if one.usd is not None})
     if not thresholds:
@@ -139,14 +139,18 @@ def _draw(path: Path, cells: list[Cell], source: str, blend: float) -> None:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        endings = []
         for threshold, style in zip(thresholds, STYLES, strict=False):
             found = [one for one in cells if one.threshold == threshold and one.usd is not None]
             months: list[Any] = [one.month for one in found]
             axes.step(months, [one.usd or 0.0 for one in found], where="post", **style._asdict())
-            label_line(axes, months[-1], found[-1].usd or 0.0, f"ECI \N{GREATER-THAN OR EQUAL TO} {threshold:g}", style)
+            name = f"ECI \N{GREATER-THAN OR EQUAL TO} {threshold:g}"
+            endings.append(Ending(months[-1], found[-1].usd or 0.0, name, style))
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylabel(f"US dollars for a million tokens, {blend:g}:1")
         axes.grid(axis="y", which="both")
+        date_axis(axes)
+        label_lines(axes, endings)
 
     write_chart(draw, path, title="Cheapest list price of a capability", source=source)
