@@ -86,7 +86,9 @@ class Claim(Cited, frozen=True, kw_only=True):
             raise ValueError(f"`{self.id}` has a unit and no figure")
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class ClaimsFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The file of claims."""
+
     claim: list[Claim]
 
 
@@ -109,7 +111,7 @@ class Ledger:
         return found
 
     def with_overrides(self, given: Iterable[str]) -> Ledger:
-        """The ledger with overrides as typed: ``extraction_cost=120000``, ``open_lag=3:5:9`` (low, mode and high) or
+        """The ledger with overrides as typed: ``extraction_cost=120000``, ``open_lag=3,5,9`` (low, mode and high) or
         ``not_for_sale=refuted``.
 
         Raises `InputError` for what is no override, an unknown claim, or two overrides of one claim.
@@ -131,14 +133,14 @@ def _override(claim: Claim, value: str) -> Claim:
     if not claim.unit:
         raise InputError(f"`{claim.id}` has no figure: set it to one of {', '.join(Status)}, not to `{value}`")
     try:
-        parts = [float(part.replace(",", "").replace("_", "")) for part in value.split(":")]
+        parts = [float(part) for part in value.split(",")]
         low, mode, high = parts if len(parts) == 3 else parts * 3
         evidence = Range(low, high, mode)
     except ValueError as error:
         said = str(error) if "must not fall" in str(error) else f"`{value}` is no figure"
-        raise InputError(f"`{claim.id}`: {said}; write 5 or low:mode:high, in {claim.unit}") from None
+        raise InputError(f"`{claim.id}`: {said}; write 5 or low,mode,high, in {claim.unit}") from None
     if not all(abs(part) < float("inf") for part in (low, mode, high)):
-        raise InputError(f"`{claim.id}`: `{value}` is no figure; write 5 or low:mode:high, in {claim.unit}")
+        raise InputError(f"`{claim.id}`: `{value}` is no figure; write 5 or low,mode,high, in {claim.unit}")
     return msgspec.structs.replace(claim, evidence=evidence)
 
 
@@ -146,5 +148,5 @@ def _override(claim: Claim, value: str) -> Claim:
 def load_claims() -> Ledger:
     """The claims that come with Tiergate."""
     with as_file(files("tiergate.catalog") / "facts" / FILE) as path:
-        rows = read_facts(path, _File).claim
+        rows = read_facts(path, ClaimsFile).claim
     return Ledger(MappingProxyType({row.id: row for row in rows}))

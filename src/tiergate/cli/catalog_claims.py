@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="CLAIM=VALUE", help="Your figure (5, or low:mode:high) or status; repeatable."),
+    typer.Option("--set", metavar="CLAIM=VALUE", help="Your figure (5, or low,mode,high) or status; repeatable."),
 ]
 
 
