@@ -95,9 +95,9 @@ def prices(
     say("Whose price it is, from the first month that it was the cheapest:")
     for one in wanted:
         say(f"  ECI>={one:g}  {_holders([cell for cell in cells if cell.threshold == one])}")
-    for cell in cells:
-        if cell.caution:
-            note(f"{cell.month:%Y-%m}, ECI>={cell.threshold:g}: {cell.caution}")
+    for caution in dict.fromkeys(cell.caution for cell in cells if cell.caution):
+        touched = dict.fromkeys(f"{cell.month:%Y-%m}" for cell in cells if cell.caution == caution)
+        note(f"{', '.join(touched)}: {caution}")
     note(f"US dollars for a million tokens, {blend:g}:1 of input to output; {source}")
 
 
