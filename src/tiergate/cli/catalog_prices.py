@@ -68,7 +68,7 @@ def prices(
     if csv:
         write_csv(csv, rows)
     if chart:
-        _draw(chart, model or "all models on file", rows)
+        _draw(chart, model or "all models on file", rows, known.last_seen)
     if as_json:
         say_json(rows)
         return
@@ -197,13 +197,12 @@ def _sources(rows: list[dict[str, Any]]) -> str:
     return f"{', '.join(sorted({part.split(' ')[0] for part in parts}))}, {min(days)} to {max(days)}"
 
 
-def _draw(path: Path, title: str, rows: list[dict[str, Any]]) -> None:
+def _draw(path: Path, title: str, rows: list[dict[str, Any]], last: dt.date) -> None:
     from tiergate.cli.charts import STYLES, Ending, date_axis, label_lines, write_chart
 
     names = list(dict.fromkeys(row["id"] for row in rows))
     if len(names) > len(STYLES):
         raise InputError(f"a chart of {len(names)} ids cannot be read: name a model")
-    last = max(row["as_of"] for row in rows)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()

@@ -108,10 +108,10 @@ def write_chart(
     with mpl.rc_context(_RC):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        draw(figure)
         wide = size[0] * 18  # letters of the source line that fit
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
         figure.supxlabel(textwrap.fill(f"Source: {source}", int(wide)), x=0.01, ha="left", fontsize=6.5, color=QUIET)
+        draw(figure)  # after what is around it, so that it can measure
         if path.suffix == ".svg":
             figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         else:

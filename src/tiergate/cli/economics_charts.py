@@ -68,7 +68,7 @@ def charts(
     if csv:
         write_csv(csv, rows)
     if chart:
-        _draw(chart, wanted[0], yours=sorted(ledger.overridden))
+        _draw(chart, wanted[0], yours=ledger.overridden)
     if as_json:
         say_json({"bars": rows, "figures": [_figure(one) for whole in wanted for one in whole.figures]})
         return
@@ -92,6 +92,8 @@ def _whose(bar: Bar, yours: frozenset[str]) -> str:
         return "set by you"
     if bar.layer == "claimed":
         return "the essay"
+    if bar.source == "assumption":
+        return "simulation"
     alone = bar.value.low == bar.value.high
     return f"alleged by {bar.alleged_by}" if bar.alleged_by and alone else "sources"
 
@@ -123,7 +125,7 @@ def _figure(one: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _draw(path: Path, whole: FoundingChart, *, yours: list[str]) -> None:
+def _draw(path: Path, whole: FoundingChart, *, yours: frozenset[str]) -> None:
     from tiergate.cli.charts import write_chart
     from tiergate.economics.founding_charts import LAYERS
 
@@ -145,8 +147,11 @@ def _draw(path: Path, whole: FoundingChart, *, yours: list[str]) -> None:
             panels[0].set_xlim(70, 100)
 
     source = "claims of the ledger, `tiergate catalog claims`; vendors' own figures are their allegations"
+    simulated = [bar.label for bar in whole.bars if bar.layer == "evidence" and _whose(bar, yours) == "simulation"]
+    if simulated:
+        source += f"; as evidenced, {' and '.join(simulated)} is a simulation over prior beliefs"
     if yours:
-        source += f"; set by the reader: {', '.join(yours)}"
+        source += f"; set by the reader: {', '.join(sorted(yours))}"
     write_chart(draw, path, title=whole.title, source=source, size=(7.5, 3.6 if money else 4.6))
 
 
