@@ -146,6 +146,9 @@ def test_what_cannot_be_asked_is_said() -> None:
     known, models = as_prices([row("a", 1.0)]), [model("a", 150)]
     with pytest.raises(InputError, match="no price is on file before 2026-01-31: give a month from then on"):
         cheapest(known, models, months=[dt.date(2025, 12, 31)])
+    old = ListPrice(provider="p", id="a", input=1.0, output=1.0, first_seen=DAY, effective=dt.date(2025, 6, 1), **CITED)
+    with pytest.raises(InputError, match="no price is on file before 2026-01-31"):
+        cheapest(as_prices([old]), models, months=[dt.date(2025, 12, 31)])
     with pytest.raises(InputError, match="there is no model `b` to leave out"):
         cheapest(known, models, months=[DAY], without=["b"])
     with pytest.raises(InputError, match="-1 parts of input are no blend"):

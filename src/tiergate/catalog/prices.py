@@ -80,7 +80,8 @@ class Prices:
 
     @property
     def first_day(self) -> dt.date:
-        return min(one.since for changes in self.by_id.values() for one in changes)
+        """The first map that any price is from: what was in force before is not known of all ids."""
+        return min(one.first_seen for changes in self.by_id.values() for one in changes)
 
     @property
     def last_seen(self) -> dt.date:
