@@ -182,6 +182,8 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/dossier.md",
         "docs/catalog.md",
         "docs/lags.md",
+        "docs/claims.md",
+        "docs/prices.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -319,3 +321,39 @@ def test_the_page_on_the_catalog_has_every_rule_attribute_and_licence_and_its_ex
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "mine.toml").write_text(example)
     assert load_catalog().with_models(tmp_path / "mine.toml").find("inhouse").developer == "Example"
+
+
+def test_the_page_on_prices_has_the_cells_and_columns_that_there_are() -> None:
+    from datetime import date
+
+    from tiergate.catalog.priced_models import priced_models
+    from tiergate.catalog.prices import ListPrice, shipped_prices
+    from tiergate.economics.price_at_capability import cheapest
+
+    page = (ROOT / "docs" / "prices.md").read_text(encoding="utf-8")
+    thresholds = [float(cell) for cell in re.findall(r"^\| end of \| (.*) \|$", page, re.MULTILINE)[0].split(" | ")]
+    rows = re.findall(r"^\| (\d{4}-\d\d-\d\d) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) > 4
+    months = [date.fromisoformat(day) for day, _ in rows]
+    cells = cheapest(shipped_prices(), priced_models(), months=months, thresholds=thresholds)
+    shown = ["-" if cell.usd is None else f"{cell.usd:.3f}" for cell in cells]
+    assert shown == [cell for _, row in rows for cell in row.split(" | ")]
+    assert {"first_seen", "effective"} <= set(ListPrice.__struct_fields__)
+
+
+def test_the_page_on_claims_has_every_status_with_its_count_and_the_charts_figures() -> None:
+    from collections import Counter
+
+    from tiergate.catalog.claim_figures import figures
+    from tiergate.catalog.claims import Status, load_claims
+
+    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    ledger = load_claims()
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(Status)
+    counts = Counter(one.status for one in ledger.claims.values())
+    told = ", ".join(f"{counts[one]} {one}" for one in (Status.CORROBORATED, Status.DISPUTED, Status.REFUTED))
+    assert f"There are {len(ledger.claims)}: {told} and {counts[Status.UNCORROBORATED]} uncorroborated." in page
+    ratio = next(one for one in figures(ledger) if one.id == "training_to_extraction")
+    assert f"| training by extraction | {ratio.claimed} | {ratio.evidence} |" in page
+    for name in ("extraction_cost", "training_cost"):
+        assert str(ledger.find(name).evidence) in page

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from tiergate.cli.charts import STYLES, chart_file, label_line, write_chart
+from tiergate.cli.charts import STYLES, Ending, chart_file, label_lines, write_chart
 from tiergate.cli.rows import csv_file, print_rows, write_csv
 from tiergate.errors import InputError
 
 
 def draw(figure: Figure) -> None:
     axes = figure.subplots()
-    for place, style in enumerate(STYLES):
-        axes.plot([0, 1], [place, place], **style._asdict())
-        label_line(axes, 1, place, f"line {place}", style)
+    for style in STYLES:
+        axes.plot([0, 1], [1, 1], **style._asdict())
+    label_lines(axes, [Ending(1, 1, f"line {place}", style) for place, style in enumerate(STYLES)])
 
 
 def test_a_chart_is_text_and_names_its_source(tmp_path: Path) -> None:
@@ -30,6 +31,19 @@ def test_a_chart_is_text_and_names_its_source(tmp_path: Path) -> None:
     assert "From $1 to $2" in text
     assert "line 6" in text
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_lines_that_end_together_are_named_below_each_other(tmp_path: Path) -> None:
+    seen: list[Figure] = []
+
+    def remembered(figure: Figure) -> None:
+        draw(figure)
+        seen.append(figure)
+
+    write_chart(remembered, tmp_path / "one.svg", title="t", source="s")
+    places = sorted(text.xyann[1] for text in seen[0].axes[0].texts)  # type: ignore[attr-defined]
+    assert len(places) == len(STYLES)
+    assert all(after - before > 10 for before, after in pairwise(places))
 
 
 def test_a_picture_of_dots(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from tiergate.catalog.allegations import AllegationsFile
 from tiergate.catalog.cited import Cited, read_facts
+from tiergate.catalog.claims import ClaimsFile
 from tiergate.catalog.models import ModelsFile
 from tiergate.catalog.providers import ProvidersFile
 from tiergate.errors import InputError
@@ -25,6 +26,7 @@ KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "model": ModelsFile,
     "allegation": AllegationsFile,
     "provider": ProvidersFile,
+    "claim": ClaimsFile,
 }
 """Kind of a file by the name of its rows."""
 _CITATION: Final = tuple(field.name for field in msgspec.structs.fields(Cited))

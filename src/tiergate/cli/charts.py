@@ -1,11 +1,12 @@
 """Charts that commands draw into a file: one palette, readable in print and by the colour-blind, sources below.
 
-No line is told from another by colour alone: `STYLES` gives each its dash and marker too, and `label_line` writes its
-name where it ends.
+No line is told from another by colour alone: `STYLES` gives each its dash and marker too, and `label_line` writes
+its name where it ends.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -28,6 +29,8 @@ Chart = Annotated[
 SIZE: Final = (7.5, 4.4)
 """Inches; fits a page in portrait."""
 DOTS_PER_INCH: Final = 200
+LINE_POINTS: Final = 11.0
+"""From one label to the next, at the font's size."""
 INK: Final = "#1a1a1a"
 QUIET: Final = "#555555"
 
@@ -105,18 +108,53 @@ def write_chart(
     with mpl.rc_context(_RC):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        draw(figure)
         wide = size[0] * 18  # letters of the source line that fit
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
         figure.supxlabel(textwrap.fill(f"Source: {source}", int(wide)), x=0.01, ha="left", fontsize=6.5, color=QUIET)
+        draw(figure)  # after what is around it, so that it can measure
         if path.suffix == ".svg":
             figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         else:
             figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
-def label_line(axes: Axes, x: Any, y: float, text: str, style: Style) -> None:
-    """Write a line's name beside its last point, in its colour."""
+def label_line(axes: Axes, x: Any, y: float, text: str, style: Style, *, below: float = 0.0) -> None:
+    """Write a line's name beside its last point, ``below`` points under it, in its colour."""
     axes.annotate(
-        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=style.color, annotation_clip=False
+        text, (x, y), xytext=(5, -below), textcoords="offset points", va="center", color=style.color,
+        annotation_clip=False,
+    )  # fmt: skip
+
+
+class Ending(NamedTuple):
+    """Where a line ends, in the axes' own units, and what it is called."""
+
+    x: Any
+    y: float
+    text: str
+    style: Style
+
+
+def label_lines(axes: Axes, endings: list[Ending]) -> None:
+    """Write each line's name beside its end, and those of lines that end at one place below each other.
+
+    To be called last: it goes by the limits of the axes as they are.
+    """
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    point = axes.figure.dpi / 72
+    taken = math.inf
+    for one in sorted(endings, key=lambda one: -one.y):
+        at = axes.transData.transform((axes.convert_xunits(one.x), one.y))[1] / point  # type: ignore[no-untyped-call]
+        taken = min(at, taken - LINE_POINTS)
+        label_line(axes, *one, below=at - taken)
+
+
+def date_axis(axes: Axes) -> None:
+    """Days along x, as few as can be read."""
+    from matplotlib import dates
+
+    locator = dates.AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        dates.ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
     )

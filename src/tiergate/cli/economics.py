@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tiergate.cli import economics_forecast, economics_lag
+from tiergate.cli import economics_charts, economics_forecast, economics_lag, economics_prices
 
 app = typer.Typer(
     help="What extraction costs, what a control buys, computed from cited facts.",
@@ -12,3 +12,5 @@ app = typer.Typer(
 )  # fmt: skip
 economics_lag.register(app)
 economics_forecast.register(app)
+economics_charts.register(app)
+economics_prices.register(app)

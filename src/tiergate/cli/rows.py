@@ -38,7 +38,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[object]], *, rig
     """Print a table on stdout.
 
     :param headings: names of the columns, with units.
-    :param rows: cells, shown as `str` shows them.
+    :param rows: cells, shown as `str` shows them; the first two, which name the row, are never cut.
     :param right: a letter a column, ``r`` for those that are aligned to the right: ``lrr``.
     """
     from rich import box
@@ -48,7 +48,8 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[object]], *, rig
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if right[place : place + 1] == "r" else "left")
+        right_hand = right[place : place + 1] == "r"
+        table.add_column(heading, justify="right" if right_hand else "left", no_wrap=place < 2, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(highlight=False).print(table)
