@@ -1,0 +1,326 @@
+"""`tiergate economics attack-cost`, `tornado`, `inverse` and `inputs`: what N exchanges cost, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tiergate.cli.charts import STYLES, Chart, chart_file, write_chart
+from tiergate.cli.economics_options import (
+    SOURCES,
+    AccountCost,
+    Accounts,
+    Changes,
+    Channel,
+    Check,
+    Control,
+    Delay,
+    Draws,
+    Exchanges,
+    Limit,
+    Mix,
+    Recall,
+    RedTeam,
+    Seed,
+    as_cells,
+    deployment_of,
+    dollars,
+    priors_of,
+    shown_inputs,
+    spread_row,
+)
+from tiergate.cli.options import Json
+from tiergate.cli.rows import Csv, csv_file, print_rows, write_csv
+from tiergate.cli.terminal import note, say, say_json
+from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tiergate.economics.attack import Campaign, Deployment
+    from tiergate.economics.monte_carlo import AttackCost
+    from tiergate.economics.sensitivity import Influence
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to ``app``."""
+    app.command("attack-cost")(attack_cost)
+    app.command("tornado")(tornado)
+    app.command("inverse")(inverse)
+    app.command("inputs")(inputs)
+
+
+def attack_cost(
+    exchanges: Exchanges = 16e6,
+    accounts: Accounts = None,
+    channel: Channel = None,
+    mix: Mix = None,
+    identity_check: Check = False,
+    account_cost: AccountCost = None,
+    limit: Limit = None,
+    recall: Recall = 0.0,
+    delay: Delay = 1.0,
+    redteam: RedTeam = None,
+    control: Control = "all",
+    changes: Changes = None,
+    draws: Draws = 100_000,
+    seed: Seed = 1,
+    as_json: Json = False,
+    csv: Csv = None,
+    chart: Chart = None,
+) -> None:
+    """Estimate what N exchanges cost whoever extracts them, against a deployment like yours.
+
+    A Monte Carlo over every price; in each draw the attacker chooses what is cheapest for it. Many prices are
+    assumptions, see `tiergate economics inputs`. With --accounts, the way and the model are taken as unknown.
+
+    \b
+    Example:
+      tiergate economics attack-cost --exchanges 16e6 --accounts 24000
+      tiergate economics attack-cost --exchanges 1e6 --limit 100 --recall 0.9 --delay 1
+      tiergate economics attack-cost --exchanges 8000 --redteam redteam
+    """
+    from tiergate.economics.monte_carlo import attack_cost as estimated
+
+    csv_file(csv)
+    chart_file(chart)
+    here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
+    campaign = campaign_of(exchanges, accounts, channel, mix, here)
+    found = estimated(campaign, priors_of(changes), draws=draws, seed=seed)
+    rows = [spread_row(name, one) for name, one in _figures(found).items()]
+    if csv is not None:
+        write_csv(csv, rows)
+    if chart is not None:
+        write_chart(
+            lambda figure: _draw_cost(figure, found),
+            chart,
+            title=f"What {exchanges:,.0f} exchanges cost whoever extracts them",
+            source=f"{SOURCES}. Median, and 5th to 95th percentile of {draws:,} draws{_simulated(here)}",
+        )
+    if as_json:
+        about = {"exchanges": exchanges, "draws": draws, "seed": seed, "simulated": here.evasion is not None}
+        chosen = {"models": dict(found.models)} if found.models else {}
+        say_json(about | {"unit": "USD where the figure names no other", "figures": rows} | chosen)
+        return
+    print_rows(
+        ("USD", "median", "5% of draws below", "95% below"),
+        [(name, *as_cells(one)) for name, one in _money(found).items()],
+        right="lrrr",
+    )
+    say()
+    say(_chosen(found))
+    note(f"{draws:,} draws{_simulated(here)}; {SOURCES}")
+
+
+def tornado(
+    exchanges: Exchanges = 16e6,
+    accounts: Accounts = None,
+    channel: Channel = None,
+    mix: Mix = None,
+    identity_check: Check = False,
+    account_cost: AccountCost = None,
+    limit: Limit = None,
+    recall: Recall = 0.0,
+    delay: Delay = 1.0,
+    redteam: RedTeam = None,
+    control: Control = "all",
+    changes: Changes = None,
+    samples: Annotated[int, typer.Option(metavar="N", help="Base samples, a power of two.")] = 2_048,
+    seed: Seed = 1,
+    as_json: Json = False,
+    csv: Csv = None,
+    chart: Chart = None,
+) -> None:
+    """Show which uncertain input decides the cost: Sobol's indices (extra: economics).
+
+    Indices are shares of the variance of the cost's logarithm. The last columns are the cost with that input low or
+    high, at its 5th and 95th percentile, and all others at their medians.
+
+    \b
+    Example:
+      tiergate economics tornado --accounts 24000 --chart tornado.svg
+    """
+    from tiergate.economics.sensitivity import influences
+
+    csv_file(csv)
+    chart_file(chart)
+    if samples < 64 or samples & (samples - 1) or samples > 1 << 17:
+        raise InputError(f"`--samples {samples}`: give a power of two from 64 to 131,072")
+    here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
+    campaign = campaign_of(exchanges, accounts, channel, mix, here)
+    found = influences(campaign, priors_of(changes), samples=samples, seed=seed)
+    rows: list[dict[str, Any]] = [asdict(one) for one in found]
+    if csv is not None:
+        write_csv(csv, rows)
+    if chart is not None:
+        write_chart(
+            lambda figure: _draw_tornado(figure, found),
+            chart,
+            title=f"What decides the cost of {exchanges:,.0f} exchanges",
+            source=f"{SOURCES}. Each input at its 5th and 95th percentile, others at their medians{_simulated(here)}",
+        )
+    if as_json:
+        say_json({"exchanges": exchanges, "samples": samples, "seed": seed, "inputs": rows})
+        return
+    print_rows(
+        ("input", "alone", "with interactions", "95% within", "USD, input low", "USD, input high"),
+        [
+            (
+                one.name,
+                f"{max(one.first, 0):.3f}",
+                f"{one.total:.3f}",
+                f"{one.total_within:.3f}",
+                dollars(one.at_low),
+                dollars(one.at_high),
+            )
+            for one in found
+        ],
+        right="lrrrrr",
+    )
+    note(f"shares of the variance of log cost, {samples:,} base samples{_simulated(here)}; {SOURCES}")
+
+
+def inverse(
+    lever: Annotated[
+        Literal["account-cost", "limit", "delay"], typer.Argument(metavar="LEVER", help="account-cost, limit or delay.")
+    ],
+    usd: Annotated[float, typer.Argument(metavar="USD", min=1, help="What the median attack should cost.")],
+    exchanges: Exchanges = 16e6,
+    accounts: Accounts = None,
+    channel: Channel = None,
+    mix: Mix = None,
+    identity_check: Check = False,
+    limit: Limit = None,
+    recall: Recall = 0.0,
+    changes: Changes = None,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Say which account cost, limit or delay of detection makes N exchanges cost what you want.
+
+    \b
+    Example:
+      tiergate economics inverse account-cost 1000000 --accounts 24000
+      tiergate economics inverse limit 5000000 --identity-check
+      tiergate economics inverse delay 5000000 --limit 100 --recall 0.9
+    """
+    from tiergate.economics.inverse import needed
+
+    here = deployment_of(identity_check, None, limit, recall, 1.0, None, "all", exchanges)
+    campaign = campaign_of(exchanges, accounts, channel, mix, here)
+    found = needed(campaign, lever, usd, priors_of(changes), seed=seed)
+    if as_json:
+        say_json({"exchanges": exchanges, "seed": seed} | asdict(found))
+        return
+    say(f"{found.value:,.3g} {found.unit}" if found.value < 1000 else f"{found.value:,.0f} {found.unit}")
+    note(f"{exchanges:,.0f} exchanges then cost {usd:,.0f} dollars in the median draw; {SOURCES}")
+
+
+def inputs(changes: Changes = None, as_json: Json = False, csv: Csv = None) -> None:
+    """List every input of these estimates: low, mode, high, day and source, or why it is assumed.
+
+    \b
+    Example:
+      tiergate economics inputs --set labour_time=2,6,12
+    """
+    csv_file(csv)
+    rows = shown_inputs(priors_of(changes))
+    if csv is not None:
+        write_csv(csv, rows)
+    if as_json:
+        say_json(rows)
+        return
+    print_rows(
+        ("input", "low", "mode", "high", "unit", "as of", "source"),
+        [
+            (
+                row["input"],
+                *(f"{row[level]:g}" for level in ("low", "mode", "high")),
+                row["unit"],
+                row["as_of"],
+                f"assumption: {row['note']}" if row["source"] == "assumption" else row["source"],
+            )
+            for row in rows
+        ],
+        right="lrrr",
+    )
+
+
+def campaign_of(exchanges: float, accounts: float | None, channel: Any, mix: Any, deployment: Deployment) -> Campaign:
+    """The campaign that the options describe; what is not given is the attacker's choice, or unknown with accounts."""
+    from tiergate.economics.attack import Campaign
+
+    free: Any = "cheapest" if accounts is None else "unknown"
+    return Campaign(exchanges, accounts=accounts, channel=channel or free, mix=mix or free, deployment=deployment)
+
+
+def _simulated(here: Deployment) -> str:
+    return "" if here.evasion is None else ", with the red team's multiplier, which is simulated"
+
+
+def _money(found: AttackCost) -> dict[str, Any]:
+    return {
+        **found.items,
+        "total": found.total,
+        "all but labour": found.but_labour,
+        "per exchange": found.per_exchange,
+    }
+
+
+def _figures(found: AttackCost) -> dict[str, Any]:
+    return {
+        **_money(found),
+        "accounts bought": found.accounts,
+        "exchanges per account and day": found.exchanges_per_account_a_day,
+        "share from resellers": found.resold,
+    }
+
+
+def _chosen(found: AttackCost) -> str:
+    words = (
+        f"In the median draw it buys {dollars(found.accounts.median)} accounts, each asks "
+        f"{found.exchanges_per_account_a_day.median:,.3g} exchanges a day, and {found.resold.median:.0%} come from "
+        "resellers."
+    )
+    if found.models:
+        words += " Cheapest model: " + ", ".join(f"{name} in {share:.0%}" for name, share in found.models.items())
+        words += " of draws; N counts exchanges of the large one, and more of a smaller one for what it is worth."
+    return words
+
+
+def _draw_cost(figure: Figure, found: AttackCost) -> None:
+    axes = figure.subplots()
+    bars = [(name, one) for name, one in found.items.items() if one.median >= 1]
+    bars = [*bars, ("total", found.total)][::-1]
+    for at, (name, one) in enumerate(bars):
+        style = STYLES[1] if name == "total" else STYLES[0]
+        axes.plot([max(one.low, 1), one.high], [at, at], color=style.color, linestyle=style.linestyle, linewidth=2)
+        axes.plot([one.median], [at], color=style.color, marker=style.marker, markersize=6)
+        axes.annotate(
+            dollars(one.median), (one.median, at), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
+    axes.set_ylim(-0.6, len(bars) - 0.2)
+    axes.set_xlabel("US dollars")
+    axes.grid(axis="x")
+
+
+def _draw_tornado(figure: Figure, found: list[Influence]) -> None:
+    axes = figure.subplots()
+    # With all inputs at their medians: where the bars part.
+    shown = found[:12][::-1]
+    middle = sorted(end for one in shown for end in (one.at_low, one.at_high))[len(shown)]
+    for at, one in enumerate(shown):
+        for end, style, hatch in ((one.at_low, STYLES[0], ""), (one.at_high, STYLES[1], "////")):
+            axes.barh(at, end - middle, left=middle, color="white" if hatch else style.color, hatch=hatch)
+            axes.patches[-1].set_edgecolor(style.color)
+    axes.set_yticks(range(len(shown)), [f"{one.name} ({one.total:.2f})" for one in shown])
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}")
+    axes.axvline(middle, color="black", linewidth=0.8)
+    axes.set_xlabel("US dollars; plain: input low, hatched: high; in brackets: its share of the variance")

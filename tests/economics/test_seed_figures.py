@@ -1,0 +1,56 @@
+"""The founding essay's arithmetic to the last digit, and what is computed in its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from tiergate.economics.seed import TURNS, Seed, at_list, load_published, seed_figures
+
+
+@pytest.fixture(scope="module")
+def seed() -> Seed:
+    return seed_figures(draws=20_000)
+
+
+def test_seed_figures_are_exact(seed: Seed) -> None:
+    """Source: the founding essay, 48,000 dollars for 16 million exchanges by 24,000 accounts against 1 to 5 billion of
+    training: 0.003 dollars, 2 dollars, 667 exchanges, 20,833 and 104,167 times."""
+    assert seed.per_exchange == 0.003
+    assert seed.per_account == 2.0
+    assert round(seed.exchanges_per_account) == 667
+    assert round(seed.training_ratio_low) == 20_833
+    assert round(seed.training_ratio_high) == 104_167
+
+
+def test_the_claimed_sum_lies_below_the_first_percentile(seed: Seed) -> None:
+    assert seed.total_below < 0.01
+    assert not seed.credible
+    assert 0.01 < seed.tokens_below < 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "prices", "millions"),
+    [
+        ("agentic coding", (1, 5), 0.13),
+        ("agentic coding", (3, 15), 0.38),
+        ("agentic coding", (5, 25), 0.64),
+        ("agentic coding", (15, 75), 1.92),
+        ("reasoning", (1, 5), 0.17),
+        ("reasoning", (15, 75), 2.52),
+    ],
+)
+def test_tokens_at_list_price(kind: str, prices: tuple[float, float], millions: float) -> None:
+    """Source: research of 2026-11-24, 16 million exchanges at list price: 3k in and 1k out 0.13, 0.38, 0.64 and 1.92
+    million dollars, 500 in and 2k out 0.17 to 2.5."""
+    assert at_list(16e6, *TURNS[kind], *prices) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_recomputed_figures_are_of_the_models_on_file(seed: Seed) -> None:
+    assert seed.recomputed["agentic coding", "middle"] == pytest.approx(384_000)
+    assert len(seed.recomputed) == 6
+
+
+def test_what_was_said_names_who_said_it() -> None:
+    said = load_published()
+    assert all("alleged by Anthropic" in said[name].source for name in ("exchanges", "accounts"))
+    assert "uncorroborated" in said["cost"].note
