@@ -184,6 +184,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/lags.md",
         "docs/claims.md",
         "docs/prices.md",
+        "docs/economics.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -357,3 +358,23 @@ def test_the_page_on_claims_has_every_status_with_its_count_and_the_charts_figur
     assert f"| training by extraction | {ratio.claimed} | {ratio.evidence} |" in page
     for name in ("extraction_cost", "training_cost"):
         assert str(ledger.find(name).evidence) in page
+def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
+    from tiergate.economics.attack import Campaign
+    from tiergate.economics.bound import bound
+    from tiergate.economics.controls import Assumed, compare
+    from tiergate.economics.monte_carlo import attack_cost
+
+    page = (ROOT / "docs" / "economics.md").read_text(encoding="utf-8")
+    rows = {
+        row[0]: row[1:] for row in re.findall(r"^\| ([\w ,']+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
+    }
+    cost = attack_cost(Campaign(16e6, accounts=24_000, channel="unknown", mix="unknown"))
+    for name, found in {**cost.items, "total": cost.total}.items():
+        said = [float(cell.replace(",", "")) for cell in rows[name]]
+        assert said == pytest.approx([found.median, found.low, found.high], rel=0.001), name
+    for one in compare(16e6, 20_000, Assumed(recall=0.9, accused=0.001)):
+        said = [float(cell.replace(",", "")) for cell in rows[one.control]]
+        assert said == pytest.approx([one.attack, one.raised, one.costs], rel=0.001), one.control
+    for option in bound():
+        spreads = (option.outside, option.extraction, option.bought)
+        assert list(rows[option.option]) == [f"{each.median:.1f} ({each.low:.1f}-{each.high:.1f})" for each in spreads]

@@ -19,7 +19,7 @@ from tiergate.economics.controls import Assumed, compare
 from tiergate.economics.inverse import needed
 from tiergate.economics.measured import read_measured
 from tiergate.economics.monte_carlo import drawn_costs
-from tiergate.economics.priors import load_priors, with_changes
+from tiergate.economics.priors import load_priors, quantile, with_changes
 from tiergate.economics.sensitivity import influences
 from tiergate.errors import InputError
 from tiergate.redteam.assess import Assessment
@@ -179,7 +179,8 @@ def test_measured_controls_take_the_place_of_assumed_ones(measured: Path) -> Non
     assert one.control == "all"
     assert one.measured
     assert one.raised > 0
-    assert one.blocked == pytest.approx(120)
+    given_up = float(quantile(load_priors()["check_abandoned"], np.array(0.5)))
+    assert one.blocked == pytest.approx(10_000 * (0.012 + given_up))
 
 
 def test_another_file_is_refused(tmp_path: Path, measured: Path) -> None:

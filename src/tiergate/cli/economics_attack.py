@@ -110,7 +110,7 @@ def attack_cost(
         right="lrrr",
     )
     say()
-    say(_chosen(found))
+    say(_chosen(found, campaign))
     note(f"{draws:,} draws{_simulated(here)}; {SOURCES}")
 
 
@@ -273,16 +273,20 @@ def _figures(found: AttackCost) -> dict[str, Any]:
     return {
         **_money(found),
         "accounts bought": found.accounts,
+        "exchanges per account": found.exchanges_per_account,
         "exchanges per account and day": found.exchanges_per_account_a_day,
         "share from resellers": found.resold,
     }
 
 
-def _chosen(found: AttackCost) -> str:
+def _chosen(found: AttackCost, campaign: Campaign) -> str:
+    each = f"{found.exchanges_per_account.median:,.0f} out, {found.exchanges_per_account_a_day.median:,.3g} a day"
+    if campaign.accounts is not None:
+        half = " In half of the draws the tokens are a reseller's." if campaign.channel == "unknown" else ""
+        return f"Each of the {campaign.accounts:,.0f} accounts gets {each}.{half}"
     words = (
-        f"In the median draw it buys {dollars(found.accounts.median)} accounts, each asks "
-        f"{found.exchanges_per_account_a_day.median:,.3g} exchanges a day, and {found.resold.median:.0%} come from "
-        "resellers."
+        f"In the median draw {found.resold.median:.0%} of the exchanges come from resellers, and it buys "
+        f"{found.accounts.median:,.0f} accounts for the others; an account gets {each}."
     )
     if found.models:
         words += " Cheapest model: " + ", ".join(f"{name} in {share:.0%}" for name, share in found.models.items())

@@ -116,11 +116,12 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """US dollars by item, and what the attacker chose: accounts bought in all, exchanges an account asks a day, share
-    bought from resellers, model (0 small, 1 middle, 2 large); arrays of the draws' shape."""
+    """US dollars by item, and what the attacker chose: accounts bought in all, exchanges that each gets out in all and
+    a day, share bought from resellers, model (0 small, 1 middle, 2 large); arrays of the draws' shape."""
 
     items: Mapping[str, F64]
     accounts: F64
+    each: F64
     rate: F64
     resold: F64
     model: F64
@@ -169,7 +170,7 @@ def cost_of(campaign: Campaign, priors: Mapping[str, Amount], values: Draws) -> 
         "evasion": direct * own * (times - 1),
         "labour": values["labour_time"] * values["labour_price"],
     }
-    return Cost(items, direct * accounts.bought, accounts.rate, resold, model)
+    return Cost(items, direct * accounts.bought, 1 / accounts.bought, accounts.rate, resold, model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,11 @@ def compare(
         return float(np.median(drawn_costs(replace(bare, deployment=here), known, draws=draws, seed=seed).total))
 
     free = attack(Deployment())
-    rows = _measured(measured) if measured else _assumed(assumed, middle["usual_volume"], middle["check_abandoned"])
+    rows = (
+        _measured(measured, middle["check_abandoned"])
+        if measured
+        else _assumed(assumed, middle["usual_volume"], middle["check_abandoned"])
+    )
     made = []
     for name, here, checks, detects, share in rows:
         cost, blocked = attack(here), honest * min(share, 1.0)
@@ -112,7 +116,7 @@ def _assumed(given: Assumed, usual: float, abandoned: float) -> list[_Row]:
     return rows
 
 
-def _measured(measured: Mapping[str, Measured]) -> list[_Row]:
+def _measured(measured: Mapping[str, Measured], abandoned: float) -> list[_Row]:
     rows: list[_Row] = []
     for name, one in measured.items():
         if name == "none":
@@ -120,5 +124,13 @@ def _measured(measured: Mapping[str, Measured]) -> list[_Row]:
         if one.multiplier is not None:
             checks = name not in ("rate_limit", "detection")
             detects = name in ("detection", "all", "reviewed")
-            rows.append((name.replace("_", " "), Deployment(evasion=one.multiplier), checks, detects, one.honest))
+            rows.append(
+                (
+                    name.replace("_", " "),
+                    Deployment(evasion=one.multiplier),
+                    checks,
+                    detects,
+                    one.honest + checks * abandoned,
+                )
+            )
     return rows

@@ -45,6 +45,7 @@ class AttackCost:
     per_exchange: Quantiles
     items: Mapping[str, Quantiles]
     accounts: Quantiles
+    exchanges_per_account: Quantiles
     exchanges_per_account_a_day: Quantiles
     resold: Quantiles
     models: Mapping[str, float]
@@ -79,6 +80,7 @@ def attack_cost(
         per_exchange=Quantiles.of(total / campaign.exchanges),
         items={name: Quantiles.of(one) for name, one in cost.items.items() if one.any()},
         accounts=Quantiles.of(cost.accounts),
+        exchanges_per_account=Quantiles.of(cost.each),
         exchanges_per_account_a_day=Quantiles.of(cost.rate),
         resold=Quantiles.of(cost.resold),
         models=models if campaign.mix == "cheapest" else {},
@@ -104,6 +106,7 @@ def drawn_costs(campaign: Campaign, priors: Mapping[str, Amount], *, draws: int,
     return Cost(
         items={name: np.concatenate([one.items[name] for one in parts]) for name in parts[0].items},
         accounts=np.concatenate([one.accounts for one in parts]),
+        each=np.concatenate([one.each for one in parts]),
         rate=np.concatenate([one.rate for one in parts]),
         resold=np.concatenate([one.resold for one in parts]),
         model=np.concatenate([one.model for one in parts]),
