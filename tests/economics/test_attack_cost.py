@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tiergate.catalog.cited import Amount
+from tiergate.economics import attack
 from tiergate.economics.attack import Campaign, Deployment, cost_of, drawn
 from tiergate.economics.monte_carlo import AttackCost, Quantiles, attack_cost, drawn_costs
 from tiergate.economics.priors import load_priors, quantile, with_changes
@@ -96,6 +97,15 @@ def test_the_attacker_spreads_out_up_to_a_point() -> None:
     )
     rate = drawn_costs(Campaign(1e6, channel="own", mix="large"), flat, draws=4, seed=1).rate
     assert rate == pytest.approx(np.full(4, 50.0), rel=0.15)  # as fine as the rates that are tried
+
+
+def test_no_rate_between_those_that_are_tried_is_much_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Deployment(identity_check=True, recall=0.5, delay=3)
+    campaign = Campaign(1e6, channel="own", mix="large", deployment=here)
+    tried = drawn_costs(campaign, load_priors(), draws=200, seed=1)
+    monkeypatch.setattr(attack, "RATES", np.geomspace(0.02, 20, 2_000))
+    finely = drawn_costs(campaign, load_priors(), draws=200, seed=1)
+    assert np.all(finely.total >= tried.total * 0.995)
 
 
 def test_resellers_come_first_where_they_are_cheaper_and_only_as_far_as_they_go() -> None:
@@ -185,7 +195,7 @@ def test_a_stricter_control_never_makes_it_cheaper(
         (lambda: Deployment(limit=float("nan")), "a limit is above 0"),
         (lambda: Deployment(account_cost=5, identity_check=True), "says for itself what a check adds"),
         (lambda: Deployment(evasion=_amount(1, 2, 3), recall=0.5), "measured all controls together"),
-        (lambda: Campaign(0), "give 1 exchange or more"),
+        (lambda: Campaign(0), "give exchanges from 1"),
         (lambda: Campaign(1e6, accounts=10), "with a number of accounts the channel is"),
         (lambda: with_changes(["colour=1"]), "there is no price `colour` to set: give one of account_day,"),
         (lambda: with_changes(["labour_time=1", "labour_time=2"]), "`labour_time` is set twice"),

@@ -179,6 +179,8 @@ def tornado(
         ],
         right="lrrrrr",
     )
+    if campaign.channel == "unknown":
+        note("channel: low is a reseller, high are accounts of its own; reseller_share is shown for the former")
     note(f"shares of the variance of log cost, {samples:,} base samples{_simulated(here)}; {SOURCES}")
 
 
@@ -218,34 +220,33 @@ def inverse(
     note(f"{exchanges:,.0f} exchanges then cost {usd:,.0f} dollars in the median draw; {SOURCES}")
 
 
-def inputs(changes: Changes = None, as_json: Json = False, csv: Csv = None) -> None:
-    """List every input of these estimates: low, mode, high, day and source, or why it is assumed.
+def inputs(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Inputs to show; all.")] = None,
+    changes: Changes = None,
+    as_json: Json = False,
+    csv: Csv = None,
+) -> None:
+    """Show inputs of these estimates: low, mode and high, day and source, or why it is assumed.
 
     \b
     Example:
-      tiergate economics inputs --set labour_time=2,6,12
+      tiergate economics inputs
+      tiergate economics inputs labour_time --set labour_time=2,6,12
     """
     csv_file(csv)
-    rows = shown_inputs(priors_of(changes))
+    known = {str(row["input"]): row for row in shown_inputs(priors_of(changes))}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"there is no input `{name}`: give some of {', '.join(sorted(known))}")
+    rows = [known[name] for name in names or known]
     if csv is not None:
         write_csv(csv, rows)
     if as_json:
         say_json(rows)
         return
-    print_rows(
-        ("input", "low", "mode", "high", "unit", "as of", "source"),
-        [
-            (
-                row["input"],
-                *(f"{row[level]:g}" for level in ("low", "mode", "high")),
-                row["unit"],
-                row["as_of"],
-                f"assumption: {row['note']}" if row["source"] == "assumption" else row["source"],
-            )
-            for row in rows
-        ],
-        right="lrrr",
-    )
+    for row in rows:
+        say(f"{row['input']}: {row['low']:g}, {row['mode']:g}, {row['high']:g} {row['unit']}; {row['as_of']}")
+        say(f"    {row['source']}{': ' if row['source'] == 'assumption' else '; ' if row['note'] else ''}{row['note']}")
 
 
 def campaign_of(exchanges: float, accounts: float | None, channel: Any, mix: Any, deployment: Deployment) -> Campaign:

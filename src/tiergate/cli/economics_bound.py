@@ -97,6 +97,7 @@ def bound(
     )
     control = "a control that nobody gets past" if slowed is None else f"a control that delays by {slowed:g} days"
     note(f"medians, 5% to 95% of {draws:,} draws in brackets; an upper bound, for {control}; {SOURCES}")
+    note("what open weights give already, and by which definition of their lag: `tiergate economics gap` and `lag`")
 
 
 def controls(

@@ -80,7 +80,7 @@ class Campaign:
 
     def __post_init__(self) -> None:
         if not 1 <= self.exchanges < 1e15 or (self.accounts is not None and not 1 <= self.accounts < 1e12):
-            raise InputError("give 1 exchange or more, and 1 account or more")
+            raise InputError("give exchanges from 1 to 1e15, and accounts from 1 to 1e12")
         if self.accounts is not None and (self.channel in ("reseller", "cheapest") or self.mix == "cheapest"):
             raise InputError("with a number of accounts the channel is `own` or `unknown`, and the mix not `cheapest`")
 
