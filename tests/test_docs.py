@@ -359,15 +359,21 @@ def test_the_page_on_claims_has_every_status_with_its_count_and_the_charts_figur
     for name in ("extraction_cost", "training_cost"):
         assert str(ledger.find(name).evidence) in page
 def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
+    from tiergate.cli.economics_options import dollars
     from tiergate.economics.attack import Campaign
     from tiergate.economics.bound import bound
     from tiergate.economics.controls import Assumed, compare
     from tiergate.economics.monte_carlo import attack_cost
+    from tiergate.economics.seed import seed_figures
 
     page = (ROOT / "docs" / "economics.md").read_text(encoding="utf-8")
     rows = {
         row[0]: row[1:] for row in re.findall(r"^\| ([\w ,']+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
     }
+    seed = seed_figures()
+    spread, tokens = seed.estimate.total, seed.estimate.items["tokens"]
+    for said in (*map(dollars, (spread.median, spread.low, spread.high, tokens.median)), f"{seed.tokens_below:.1%}"):
+        assert said in page
     cost = attack_cost(Campaign(16e6, accounts=24_000, channel="unknown", mix="unknown"))
     for name, found in {**cost.items, "total": cost.total}.items():
         said = [float(cell.replace(",", "")) for cell in rows[name]]

@@ -20,7 +20,7 @@ def test_seed_prints_the_arithmetic_and_the_verdict(run_tiergate: RunCommand, tm
     for figure in (" 0.003 ", " 2.00 ", " 667 ", " 20,833 ", " 104,167 "):
         assert figure in done.stdout
     assert "below the 1st percentile" in done.stdout
-    assert "alleged by Anthropic" in done.stderr
+    assert "extraction_cost: uncorroborated" in done.stderr
     rows = {row["figure"]: row["value"] for row in csv.DictReader((tmp_path / "seed.csv").read_text().splitlines())}
     assert rows["USD per exchange"] == "0.003"
 
@@ -48,7 +48,7 @@ def test_an_attack_is_priced_drawn_and_written(run_tiergate: RunCommand, tmp_pat
 def test_a_tornado_is_drawn(run_tiergate: RunCommand, tmp_path: Path) -> None:
     done = run_tiergate("economics", "tornado", "--accounts", "24000", "--samples", "64", "--chart", "tornado.png")
     assert done.returncode == 0, done.stderr
-    assert "interactions" in done.stdout
+    assert done.stdout.splitlines()[0].split()[:2] == ["input", "alone"]
     assert "labour_time" in done.stdout
     assert (tmp_path / "tornado.png").read_bytes().startswith(b"\x89PNG")
 
@@ -81,6 +81,12 @@ def test_inputs_have_sources(run_tiergate: RunCommand) -> None:
     [
         (("attack-cost", "--set", "colour=1"), "there is no price `colour` to set: give one of account_day"),
         (("attack-cost", "--accounts", "10", "--limit", "5"), "would have to ask"),
+        (("attack-cost", "--model", "claude-opus"), "no price is on file for `claude-opus`: did you mean"),
+        (
+            ("attack-cost", "--model", "claude-opus-4-1", "--on", "2024-01-01"),
+            "is on file before 2025-08-31: give a day",
+        ),
+        (("attack-cost", "--model", "claude-opus-4-1", "--set", "input_price=1"), "leave one of them out"),
         (("attack-cost", "--redteam", "nowhere"), "`tiergate redteam --out DIR` writes one"),
         (("attack-cost", "--chart", "cost.pdf"), "a chart is an .svg or a .png"),
         (("tornado", "--samples", "100"), "give a power of two"),

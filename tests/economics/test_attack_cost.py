@@ -16,12 +16,13 @@ from tiergate.economics import attack
 from tiergate.economics.attack import Campaign, Deployment, cost_of, drawn
 from tiergate.economics.monte_carlo import AttackCost, Quantiles, attack_cost, drawn_costs
 from tiergate.economics.priors import load_priors, quantile, with_changes
+from tiergate.economics.seed import priors_of_then
 from tiergate.errors import InputError
 
 PUBLISHED = Campaign(16e6, accounts=24_000, channel="unknown", mix="unknown")
-RESEARCH = with_changes(["input_price=1,3,15", "output_price=5,15,75", "reseller_share=0.1,0.1,1"])
+RESEARCH = with_changes(["reseller_share=0.1,0.1,1"], priors_of_then())
 """The research's Monte Carlo of 2026-11-24 wrote its results down, not its priors. These are ours with what it says of
-them: list prices up to the 15 and 75 dollars of the older large model, resellers from a tenth in half of the draws."""
+them: list prices of the time, up to 15 and 75 dollars, and resellers from a tenth of them in half of the draws."""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from tiergate.cli import (
     economics_lag,
     economics_prices,
     economics_seed,
+    economics_tornado,
 )
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )  # fmt: skip
 economics_seed.register(app)
 economics_attack.register(app)
+economics_tornado.register(app)
 economics_bound.register(app)
 economics_lag.register(app)
 economics_forecast.register(app)

@@ -1,4 +1,4 @@
-"""`tiergate economics attack-cost`, `tornado`, `inverse` and `inputs`: what N exchanges cost, and why."""
+"""`tiergate economics attack-cost`, `inverse` and `inputs`: what N exchanges cost, at which prices."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ from tiergate.cli.economics_options import (
     Exchanges,
     Limit,
     Mix,
+    Model,
+    On,
     Recall,
     RedTeam,
     Seed,
     as_cells,
+    campaign_of,
     deployment_of,
     dollars,
     priors_of,
     shown_inputs,
+    simulated,
     spread_row,
 )
 from tiergate.cli.options import Json
@@ -39,15 +43,13 @@ from tiergate.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tiergate.economics.attack import Campaign, Deployment
+    from tiergate.economics.attack import Campaign
     from tiergate.economics.monte_carlo import AttackCost
-    from tiergate.economics.sensitivity import Influence
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to ``app``."""
     app.command("attack-cost")(attack_cost)
-    app.command("tornado")(tornado)
     app.command("inverse")(inverse)
     app.command("inputs")(inputs)
 
@@ -57,6 +59,8 @@ def attack_cost(
     accounts: Accounts = None,
     channel: Channel = None,
     mix: Mix = None,
+    model: Model = None,
+    on: On = None,
     identity_check: Check = False,
     account_cost: AccountCost = None,
     limit: Limit = None,
@@ -88,7 +92,7 @@ def attack_cost(
     chart_file(chart)
     here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
     campaign = campaign_of(exchanges, accounts, channel, mix, here)
-    found = estimated(campaign, priors_of(changes), draws=draws, seed=seed)
+    found = estimated(campaign, priors_of(changes, model=model, on=on), draws=draws, seed=seed)
     rows = [spread_row(name, one) for name, one in _figures(found).items()]
     if csv is not None:
         write_csv(csv, rows)
@@ -97,7 +101,7 @@ def attack_cost(
             lambda figure: _draw_cost(figure, found),
             chart,
             title=f"What {exchanges:,.0f} exchanges cost whoever extracts them",
-            source=f"{SOURCES}. Median, and 5th to 95th percentile of {draws:,} draws{_simulated(here)}",
+            source=f"{SOURCES}. Median, and 5th to 95th percentile of {draws:,} draws{simulated(here)}",
         )
     if as_json:
         about = {"exchanges": exchanges, "draws": draws, "seed": seed, "simulated": here.evasion is not None}
@@ -111,77 +115,7 @@ def attack_cost(
     )
     say()
     say(_chosen(found, campaign))
-    note(f"{draws:,} draws{_simulated(here)}; {SOURCES}")
-
-
-def tornado(
-    exchanges: Exchanges = 16e6,
-    accounts: Accounts = None,
-    channel: Channel = None,
-    mix: Mix = None,
-    identity_check: Check = False,
-    account_cost: AccountCost = None,
-    limit: Limit = None,
-    recall: Recall = 0.0,
-    delay: Delay = 1.0,
-    redteam: RedTeam = None,
-    control: Control = "all",
-    changes: Changes = None,
-    samples: Annotated[int, typer.Option(metavar="N", help="Base samples, a power of two.")] = 2_048,
-    seed: Seed = 1,
-    as_json: Json = False,
-    csv: Csv = None,
-    chart: Chart = None,
-) -> None:
-    """Show which uncertain input decides the cost: Sobol's indices (extra: economics).
-
-    Indices are shares of the variance of the cost's logarithm. The last columns are the cost with that input low or
-    high, at its 5th and 95th percentile, and all others at their medians.
-
-    \b
-    Example:
-      tiergate economics tornado --accounts 24000 --chart tornado.svg
-    """
-    from tiergate.economics.sensitivity import influences
-
-    csv_file(csv)
-    chart_file(chart)
-    if samples < 64 or samples & (samples - 1) or samples > 1 << 17:
-        raise InputError(f"`--samples {samples}`: give a power of two from 64 to 131,072")
-    here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
-    campaign = campaign_of(exchanges, accounts, channel, mix, here)
-    found = influences(campaign, priors_of(changes), samples=samples, seed=seed)
-    rows: list[dict[str, Any]] = [asdict(one) for one in found]
-    if csv is not None:
-        write_csv(csv, rows)
-    if chart is not None:
-        write_chart(
-            lambda figure: _draw_tornado(figure, found),
-            chart,
-            title=f"What decides the cost of {exchanges:,.0f} exchanges",
-            source=f"{SOURCES}. Each input at its 5th and 95th percentile, others at their medians{_simulated(here)}",
-        )
-    if as_json:
-        say_json({"exchanges": exchanges, "samples": samples, "seed": seed, "inputs": rows})
-        return
-    print_rows(
-        ("input", "alone", "with interactions", "95% within", "USD, input low", "USD, input high"),
-        [
-            (
-                one.name,
-                f"{max(one.first, 0):.3f}",
-                f"{one.total:.3f}",
-                f"{one.total_within:.3f}",
-                dollars(one.at_low),
-                dollars(one.at_high),
-            )
-            for one in found
-        ],
-        right="lrrrrr",
-    )
-    if campaign.channel == "unknown":
-        note("channel: low is a reseller, high are accounts of its own; reseller_share is shown for the former")
-    note(f"shares of the variance of log cost, {samples:,} base samples{_simulated(here)}; {SOURCES}")
+    note(f"{draws:,} draws{simulated(here)}; {SOURCES}")
 
 
 def inverse(
@@ -193,6 +127,8 @@ def inverse(
     accounts: Accounts = None,
     channel: Channel = None,
     mix: Mix = None,
+    model: Model = None,
+    on: On = None,
     identity_check: Check = False,
     limit: Limit = None,
     recall: Recall = 0.0,
@@ -212,7 +148,7 @@ def inverse(
 
     here = deployment_of(identity_check, None, limit, recall, 1.0, None, "all", exchanges)
     campaign = campaign_of(exchanges, accounts, channel, mix, here)
-    found = needed(campaign, lever, usd, priors_of(changes), seed=seed)
+    found = needed(campaign, lever, usd, priors_of(changes, model=model, on=on), seed=seed)
     if as_json:
         say_json({"exchanges": exchanges, "seed": seed} | asdict(found))
         return
@@ -247,18 +183,6 @@ def inputs(
     for row in rows:
         say(f"{row['input']}: {row['low']:g}, {row['mode']:g}, {row['high']:g} {row['unit']}; {row['as_of']}")
         say(f"    {row['source']}{': ' if row['source'] == 'assumption' else '; ' if row['note'] else ''}{row['note']}")
-
-
-def campaign_of(exchanges: float, accounts: float | None, channel: Any, mix: Any, deployment: Deployment) -> Campaign:
-    """The campaign that the options describe; what is not given is the attacker's choice, or unknown with accounts."""
-    from tiergate.economics.attack import Campaign
-
-    free: Any = "cheapest" if accounts is None else "unknown"
-    return Campaign(exchanges, accounts=accounts, channel=channel or free, mix=mix or free, deployment=deployment)
-
-
-def _simulated(here: Deployment) -> str:
-    return "" if here.evasion is None else ", with the red team's multiplier, which is simulated"
 
 
 def _money(found: AttackCost) -> dict[str, Any]:
@@ -312,20 +236,3 @@ def _draw_cost(figure: Figure, found: AttackCost) -> None:
     axes.set_ylim(-0.6, len(bars) - 0.2)
     axes.set_xlabel("US dollars")
     axes.grid(axis="x")
-
-
-def _draw_tornado(figure: Figure, found: list[Influence]) -> None:
-    axes = figure.subplots()
-    # With all inputs at their medians: where the bars part.
-    shown = found[:12][::-1]
-    middle = sorted(end for one in shown for end in (one.at_low, one.at_high))[len(shown)]
-    for at, one in enumerate(shown):
-        for end, style, hatch in ((one.at_low, STYLES[0], ""), (one.at_high, STYLES[1], "////")):
-            axes.barh(at, end - middle, left=middle, color="white" if hatch else style.color, hatch=hatch)
-            axes.patches[-1].set_edgecolor(style.color)
-    axes.set_yticks(range(len(shown)), [f"{one.name} ({one.total:.2f})" for one in shown])
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}")
-    axes.axvline(middle, color="black", linewidth=0.8)
-    axes.set_xlabel("US dollars; plain: input low, hatched: high; in brackets: its share of the variance")

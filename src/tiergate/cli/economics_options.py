@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +15,7 @@ from tiergate.errors import InputError
 
 if TYPE_CHECKING:
     from tiergate.catalog.cited import Amount
-    from tiergate.economics.attack import Deployment
+    from tiergate.economics.attack import Campaign, Deployment
     from tiergate.economics.monte_carlo import Quantiles
 
 SOURCES = "`tiergate economics inputs` shows every price with its source"
@@ -49,15 +50,36 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An input of your own, VALUE or LOW,MODE,HIGH; repeatable."),
 ]
+Model = Annotated[
+    str | None, typer.Option(metavar="ID", help="Model of `tiergate catalog prices` at whose list price tokens are.")
+]
+On = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Day of that price; the last.")]
 Draws = Annotated[int, typer.Option(metavar="N", min=100, max=10_000_000, help="Draws of the inputs.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the draws.")]
 
 
-def priors_of(changes: list[str] | None) -> dict[str, Amount]:
-    """The inputs with the user's own; a note says which are."""
-    from tiergate.economics.priors import with_changes
+def priors_of(
+    changes: list[str] | None,
+    known: Mapping[str, Amount] | None = None,
+    *,
+    model: str | None = None,
+    on: datetime | None = None,
+) -> dict[str, Amount]:
+    """The inputs with the user's own and, if one is named, with a model's prices; a note says which are."""
+    from tiergate.catalog.prices import shipped_prices
+    from tiergate.economics.priors import load_priors, of_models, with_changes
 
-    priors = with_changes(changes or ())
+    if model is not None:
+        named = [change for change in changes or () if change.startswith(("input_price=", "output_price="))]
+        if named:
+            raise InputError(f"`--model` and `{named[0]}` both say what tokens cost: leave one of them out")
+        prices = shipped_prices()
+        price = prices.on(model, prices.last_seen if on is None else on.date())
+        known = dict(load_priors() if known is None else known) | of_models(price, price, price)
+        note(f"{model}: {price.input:g} and {price.output:g} USD a million tokens since {price.since}, {price.source}")
+    elif on is not None:
+        raise InputError("`--on` is the day of a model's price: give `--model` too")
+    priors = with_changes(changes or (), known)
     if changes:
         note(f"your own figures, not Tiergate's: {'; '.join(changes)}")
     return priors
@@ -103,6 +125,19 @@ def deployment_of(
         delay=delay,
         evasion=evasion,
     )
+
+
+def campaign_of(exchanges: float, accounts: float | None, channel: Any, mix: Any, deployment: Deployment) -> Campaign:
+    """The campaign that the options describe; what is not given is the attacker's choice, or unknown with accounts."""
+    from tiergate.economics.attack import Campaign
+
+    free: Any = "cheapest" if accounts is None else "unknown"
+    return Campaign(exchanges, accounts=accounts, channel=channel or free, mix=mix or free, deployment=deployment)
+
+
+def simulated(here: Deployment) -> str:
+    """Words for a note on what rests on a simulation."""
+    return "" if here.evasion is None else ", with the red team's multiplier, which is simulated"
 
 
 def dollars(amount: float) -> str:

@@ -33,10 +33,10 @@ def seed_(
     Example:
       tiergate economics seed
     """
-    from tiergate.economics.seed import load_published, seed_figures
+    from tiergate.economics.seed import FAMILY, claims, priors_of_then, seed_figures
 
     csv_file(csv)
-    found = seed_figures(priors_of(changes), draws=draws, seed=seed)
+    found = seed_figures(priors_of(changes, priors_of_then()), draws=draws, seed=seed)
     rows = _rows(found)
     if csv is not None:
         write_csv(csv, rows)
@@ -51,9 +51,10 @@ def seed_(
         f"extraction costs: {_share(found.total_below)} of draws are as cheap, {_share(found.tokens_below)} for "
         "the tokens alone."
     )
-    for name, one in load_published().items():
-        note(f"{name}: {one.source}, {one.as_of}{'; ' + one.note if one.note else ''}")
-    note(SOURCES)
+    for one in claims():
+        whose = f"alleged by {one.alleged_by}, " if one.alleged_by else ""
+        note(f"{one.id}: {whose}{one.status}; `tiergate catalog claims {one.id}`")
+    note(f"list prices of {', '.join(FAMILY)} when it was disclosed, `tiergate catalog prices ID`; {SOURCES}")
 
 
 def _share(share: float) -> str:

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from tiergate.catalog.attack_prices import load_attack_prices
 from tiergate.catalog.cited import Amount, read_facts
+from tiergate.catalog.prices import ListPrice
 from tiergate.errors import InputError
 
 F64 = npt.NDArray[np.float64]
@@ -34,6 +35,32 @@ def load_priors() -> Mapping[str, Amount]:
     with as_file(files("tiergate.economics") / "attack_costs.toml") as path:
         own = read_facts(path, dict[str, Amount])
     return {name: load_attack_prices()[name] for name in SHARED} | own
+
+
+def of_models(small: ListPrice, middle: ListPrice, large: ListPrice) -> dict[str, Amount]:
+    """The prices of tokens as those of three models, from the least to the greatest; the same one may be given thrice.
+
+    Raises `InputError` for one that is no longer listed, and for prices that fall.
+    """
+    models = (small, middle, large)
+    found = {}
+    for name, field in (("input_price", "input"), ("output_price", "output")):
+        amounts = [getattr(one, field) for one in models]
+        gone = [one.id for one, amount in zip(models, amounts, strict=True) if amount is None]
+        if gone:
+            raise InputError(f"`{gone[0]}` is no longer listed that day: give an earlier one")
+        if amounts != sorted(amounts):
+            raise InputError(f"prices must not fall from the small to the large model: {', '.join(map(str, amounts))}")
+        found[name] = Amount(
+            low=amounts[0],
+            mode=amounts[1],
+            high=amounts[2],
+            unit=load_priors()[name].unit,
+            as_of=max(one.as_of for one in models),
+            source="; ".join(dict.fromkeys(f"list price of {one.id}: {one.source}" for one in models)),
+            licence=models[0].licence,
+        )
+    return found
 
 
 def quantile(amount: Amount, share: F64) -> F64:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import as_file, files
 from typing import Final
 
-from tiergate.catalog.cited import Amount, read_facts
+from tiergate.catalog.cited import Amount
+from tiergate.catalog.claims import Claim, load_claims
+from tiergate.catalog.prices import shipped_prices
 from tiergate.economics.attack import Campaign
 from tiergate.economics.monte_carlo import DRAWS, AttackCost, attack_cost
-from tiergate.economics.priors import load_priors
+from tiergate.economics.priors import load_priors, of_models
 
+CLAIMS: Final = ("campaign_exchanges", "campaign_accounts", "extraction_cost", "training_cost")
 TURNS: Final = {"agentic coding": (3_000.0, 1_000.0), "reasoning": (500.0, 2_000.0)}
 """Tokens in and out of an exchange, by its kind; assumptions, as `exchange_input` and `exchange_output` say."""
+FAMILY: Final = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1")
+"""A small, a middle and a large model of the vendor that alleged it, on sale on the day it did."""
 
 
-@cache
-def load_published() -> Mapping[str, Amount]:
-    """What was said of that extraction, each with who said it."""
-    with as_file(files("tiergate.economics") / "published.toml") as path:
-        return read_facts(path, dict[str, Amount])
+def claims() -> tuple[Claim, ...]:
+    """The claims of the founding essay that are computed with, in the order of `CLAIMS`."""
+    return tuple(load_claims().find(name) for name in CLAIMS)
+
+
+def priors_of_then() -> dict[str, Amount]:
+    """The priors at the list prices of the day on which that extraction was disclosed."""
+    day = load_claims().find("campaign_exchanges").as_of
+    return dict(load_priors()) | of_models(*(shipped_prices().on(name, day) for name in FAMILY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,10 @@ class Seed:
 
 
 def seed_figures(priors: Mapping[str, Amount] | None = None, *, draws: int = DRAWS, seed: int = 1) -> Seed:
-    """The claimed figures and the Monte Carlo of the same extraction; the same seed gives the same draws."""
-    known = load_priors() if priors is None else priors
-    said = {name: one.mode for name, one in load_published().items()}
-    exchanges, accounts, cost = said["exchanges"], said["accounts"], said["cost"]
+    """The claimed figures and the Monte Carlo of the same extraction, by the priors `priors_of_then` if none are given;
+    the same seed gives the same draws."""
+    known = priors_of_then() if priors is None else priors
+    (exchanges, _), (accounts, _), (cost, _), training = (_claimed(one) for one in claims())
     campaign = Campaign(exchanges, accounts=accounts, channel="unknown", mix="unknown")
     estimate = attack_cost(campaign, known, draws=draws, seed=seed)
     return Seed(
@@ -63,8 +70,8 @@ def seed_figures(priors: Mapping[str, Amount] | None = None, *, draws: int = DRA
         per_exchange=cost / exchanges,
         per_account=cost / accounts,
         exchanges_per_account=exchanges / accounts,
-        training_ratio_low=said["training_low"] / cost,
-        training_ratio_high=said["training_high"] / cost,
+        training_ratio_low=training[0] / cost,
+        training_ratio_high=training[1] / cost,
         recomputed={
             (kind, model): at_list(exchanges, *turn, *prices)
             for kind, turn in TURNS.items()
@@ -74,6 +81,12 @@ def seed_figures(priors: Mapping[str, Amount] | None = None, *, draws: int = DRA
         total_below=estimate.share_below(cost),
         tokens_below=estimate.tokens_below(cost),
     )
+
+
+def _claimed(claim: Claim) -> tuple[float, float]:
+    """Low and high."""
+    assert claim.claimed is not None
+    return claim.claimed.low, claim.claimed.high
 
 
 def at_list(exchanges: float, tokens_in: float, tokens_out: float, price_in: float, price_out: float) -> float:
