@@ -358,6 +358,8 @@ def test_the_page_on_claims_has_every_status_with_its_count_and_the_charts_figur
     assert f"| training by extraction | {ratio.claimed} | {ratio.evidence} |" in page
     for name in ("extraction_cost", "training_cost"):
         assert str(ledger.find(name).evidence) in page
+
+
 def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
     from tiergate.cli.economics_options import dollars
     from tiergate.economics.attack import Campaign
