@@ -87,6 +87,9 @@ def test_a_bill_by_hand() -> None:
             "labour": 2_000.0,
         }
     )
+    # With 20 a day in its first 4 days: 30 fewer for the 2 days of the one half, and for 4 of the other.
+    newcomers = replace(campaign, deployment=replace(here, newcomer_limit=20, newcomer_days=4))
+    assert float(drawn_costs(newcomers, flat, draws=1, seed=1).accounts[0]) == pytest.approx(60_000 / (300 - 90))
     at_ten = replace(campaign, deployment=Deployment(account_cost=10.0, limit=50, recall=0.5, delay=2))
     assert drawn_costs(at_ten, flat, draws=1, seed=1).total == pytest.approx(bill.total)
 
@@ -179,6 +182,7 @@ def test_a_stricter_control_never_makes_it_cheaper(
     for change in (
         {"identity_check": True},
         {"limit": limit * (1 - 0.9 * tighter)},
+        {"newcomer_limit": limit * (1 - 0.9 * tighter)},
         {"recall": recall + (1 - recall) * tighter},
         {"delay": delay * (1 - tighter)},
     ):
@@ -193,6 +197,7 @@ def test_a_stricter_control_never_makes_it_cheaper(
     [
         (lambda: Deployment(recall=1.5), "is no share: give 0 to 1"),
         (lambda: Deployment(limit=0), "a limit is above 0"),
+        (lambda: Deployment(newcomer_limit=-1), "a limit is above 0"),
         (lambda: Deployment(limit=float("nan")), "a limit is above 0"),
         (lambda: Deployment(account_cost=5, identity_check=True), "says for itself what a check adds"),
         (lambda: Deployment(evasion=_amount(1, 2, 3), recall=0.5), "measured all controls together"),

@@ -22,6 +22,7 @@ from tiergate.cli.economics_options import (
     Limit,
     Mix,
     Model,
+    NewcomerLimit,
     On,
     Recall,
     RedTeam,
@@ -64,6 +65,7 @@ def attack_cost(
     identity_check: Check = False,
     account_cost: AccountCost = None,
     limit: Limit = None,
+    newcomer_limit: NewcomerLimit = None,
     recall: Recall = 0.0,
     delay: Delay = 1.0,
     redteam: RedTeam = None,
@@ -90,7 +92,9 @@ def attack_cost(
 
     csv_file(csv)
     chart_file(chart)
-    here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
+    here = deployment_of(
+        identity_check, account_cost, limit, newcomer_limit, recall, delay, redteam, control, exchanges
+    )
     campaign = campaign_of(exchanges, accounts, channel, mix, here)
     found = estimated(campaign, priors_of(changes, model=model, on=on), draws=draws, seed=seed)
     rows = [spread_row(name, one) for name, one in _figures(found).items()]
@@ -131,6 +135,7 @@ def inverse(
     on: On = None,
     identity_check: Check = False,
     limit: Limit = None,
+    newcomer_limit: NewcomerLimit = None,
     recall: Recall = 0.0,
     changes: Changes = None,
     seed: Seed = 1,
@@ -146,7 +151,7 @@ def inverse(
     """
     from tiergate.economics.inverse import needed
 
-    here = deployment_of(identity_check, None, limit, recall, 1.0, None, "all", exchanges)
+    here = deployment_of(identity_check, None, limit, newcomer_limit, recall, 1.0, None, "all", exchanges)
     campaign = campaign_of(exchanges, accounts, channel, mix, here)
     found = needed(campaign, lever, usd, priors_of(changes, model=model, on=on), seed=seed)
     if as_json:

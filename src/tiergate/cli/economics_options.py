@@ -37,6 +37,7 @@ Mix = Annotated[
 Check = Annotated[bool, typer.Option("--identity-check", help="Accounts pass an identity check at sign-up.")]
 AccountCost = Annotated[float | None, typer.Option(metavar="USD", help="What an account costs the attacker in all.")]
 Limit = Annotated[float | None, typer.Option(metavar="N", help="Exchanges that an account may ask a day.")]
+NewcomerLimit = Annotated[float | None, typer.Option(metavar="N", help="The same in an account's first 7 days.")]
 Recall = Annotated[float, typer.Option(metavar="SHARE", help="Share of its accounts that your detection finds.")]
 Delay = Annotated[float, typer.Option(metavar="D", help="Days after an account's first exchange until it is closed.")]
 RedTeam = Annotated[
@@ -89,6 +90,7 @@ def deployment_of(
     identity_check: bool,
     account_cost: float | None,
     limit: float | None,
+    newcomer_limit: float | None,
     recall: float,
     delay: float,
     redteam: Path | None,
@@ -121,6 +123,7 @@ def deployment_of(
         identity_check=identity_check,
         account_cost=account_cost,
         limit=math.inf if limit is None else limit,
+        newcomer_limit=math.inf if newcomer_limit is None else newcomer_limit,
         recall=recall,
         delay=delay,
         evasion=evasion,

@@ -21,6 +21,7 @@ from tiergate.cli.economics_options import (
     Limit,
     Mix,
     Model,
+    NewcomerLimit,
     On,
     Recall,
     RedTeam,
@@ -57,6 +58,7 @@ def tornado(
     identity_check: Check = False,
     account_cost: AccountCost = None,
     limit: Limit = None,
+    newcomer_limit: NewcomerLimit = None,
     recall: Recall = 0.0,
     delay: Delay = 1.0,
     redteam: RedTeam = None,
@@ -84,7 +86,9 @@ def tornado(
     chart_file(chart)
     if samples < 64 or samples & (samples - 1) or samples > 1 << 17:
         raise InputError(f"`--samples {samples}`: give a power of two from 64 to 131,072")
-    here = deployment_of(identity_check, account_cost, limit, recall, delay, redteam, control, exchanges)
+    here = deployment_of(
+        identity_check, account_cost, limit, newcomer_limit, recall, delay, redteam, control, exchanges
+    )
     campaign = campaign_of(exchanges, accounts, channel, mix, here)
     found = influences(campaign, priors_of(changes, model=model, on=on), samples=samples, seed=seed)
     rows: list[dict[str, Any]] = [asdict(one) for one in found]

@@ -2,11 +2,12 @@
 
 The attacker minimises over accounts, exchanges per account, models and channel, knowing its own prices::
 
-    accounts bought = N / (r * life(r))         r: exchanges an account asks a day, at most the limit
-    life(r) = recall * L(min(delay, T)) + (1 - recall) * L(T)          days of use of an account bought
+    accounts bought = N / (r * life(T) - max(r - newcomer limit, 0) * life(first days))
+    life(t) = recall * L(min(delay, t)) + (1 - recall) * L(t)          days that an account works within its first t
     L(t) = (1 - exp(-h t)) / h,   h = closed_a_day + closed_for_volume * (r / usual_volume)^2
 
-T are the days that the campaign has; what is closed is bought again. Per account: code, mailbox, card, identity check
+r are the exchanges that an account asks a day, at most the limit; T the days that the campaign has. Accounts are bought
+for its beginning, as many as it takes with those that will be closed. Per account: code, mailbox, card, identity check
 where asked, keeping, balance lost at closing. Per exchange: tokens at list, addresses. Resellers sell tokens below
 list, up to their capacity, and pass on part of what accounts come to cost more. Only labour does not grow with N. The
 student's training is left out. Where the red team measured what evasion costs, the attacker pays that multiple of all
@@ -41,7 +42,8 @@ class Deployment:
     """What stands against the attacker.
 
     ``identity_check``: accounts pass one at sign-up; ``account_cost``: USD an account costs in all, in place of code,
-    mailbox, card and check; ``limit``: exchanges an account may ask a day; ``recall``: share of its accounts that
+    mailbox, card and check; ``limit``: exchanges an account may ask a day, ``newcomer_limit`` for its first
+    ``newcomer_days``; ``recall``: share of its accounts that
     detection closes, ``delay``: days after their first exchange; ``evasion``: times dearer not to be detected.
     Raises `InputError` for what cannot be.
     """
@@ -49,6 +51,8 @@ class Deployment:
     identity_check: bool = False
     account_cost: float | None = None
     limit: float = np.inf
+    newcomer_limit: float = np.inf
+    newcomer_days: float = 7.0
     recall: float = 0.0
     delay: float = 0.0
     evasion: Amount | None = None
@@ -56,14 +60,18 @@ class Deployment:
     def __post_init__(self) -> None:
         if not (0 <= self.recall <= 1):
             raise InputError(f"a recall of {self.recall:g} is no share: give 0 to 1")
-        if not self.limit > 0 or not self.delay >= 0:
+        if not min(self.limit, self.newcomer_limit) > 0 or not min(self.delay, self.newcomer_days) >= 0:
             raise InputError("a limit is above 0 exchanges a day, and a delay of 0 days or more")
         if self.account_cost is not None and (self.identity_check or not 0 <= self.account_cost < np.inf):
             raise InputError("the cost of an account is 0 or more dollars, and says for itself what a check adds")
-        if self.evasion is not None and (self.identity_check or self.recall or self.limit < np.inf):
+        if self.evasion is not None and (self.identity_check or self.recall or self.limited):
             raise InputError(
                 "the red team measured all controls together: give either its file or controls of your own"
             )
+
+    @property
+    def limited(self) -> bool:
+        return min(self.limit, self.newcomer_limit) < np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,8 @@ def _accounts(campaign: Campaign, here: Deployment, values: Draws) -> _PerExchan
 
 def _given(campaign: Campaign, here: Deployment, values: Draws) -> _PerExchange:
     assert campaign.accounts is not None
+    if here.newcomer_limit < np.inf:
+        raise InputError("with a number of accounts no limit for new ones is reckoned with: leave one of them out")
     each = campaign.exchanges / campaign.accounts
     rate = each / values["campaign_days"]
     rate = each / _life(rate, here, values)[0]
@@ -218,7 +228,7 @@ def _given(campaign: Campaign, here: Deployment, values: Draws) -> _PerExchange:
 def _at(rate: F64, here: Deployment, values: Draws, *, bought: F64 | None = None) -> _PerExchange:
     life, lasting = _life(rate, here, values)
     if bought is None:
-        bought = 1 / (rate * life)
+        bought = 1 / (rate * life - _held_back(rate, here, values))
     if here.account_cost is not None:
         price = {"accounts": np.full_like(rate, here.account_cost)}
     else:
@@ -232,17 +242,34 @@ def _at(rate: F64, here: Deployment, values: Draws, *, bought: F64 | None = None
 
 def _life(rate: F64, here: Deployment, values: Draws) -> tuple[F64, F64]:
     """Days that an account bought is of use, and the share of those bought that last to the campaign's end."""
-    days = values["campaign_days"]
-    hazard = values["closed_a_day"] + values["closed_for_volume"] * (rate / values["usual_volume"]) ** 2
-    hazard = np.maximum(hazard, 1e-12)
-    whole = -np.expm1(-hazard * days) / hazard
-    lasting = np.exp(-hazard * days)
-    if here.recall:
-        # An account that is closed at once has still asked for some minutes.
-        until = np.minimum(max(here.delay, 1e-3), days)
-        whole = here.recall * -np.expm1(-hazard * until) / hazard + (1 - here.recall) * whole
-        lasting = np.where(until < days, (1 - here.recall) * lasting, lasting)
-    return whole, lasting
+    hazard, days = _hazard(rate, values), values["campaign_days"]
+    lasting = np.exp(-hazard * days) * np.where(here.delay < days, 1 - here.recall, 1.0)
+    return _alive(hazard, np.inf, here, values), lasting
+
+
+def _held_back(rate: F64, here: Deployment, values: Draws) -> F64:
+    """Exchanges that the limit for new accounts keeps one from asking."""
+    if here.newcomer_limit == np.inf:
+        return np.zeros_like(rate)
+    young = _alive(_hazard(rate, values), here.newcomer_days, here, values)
+    return np.maximum(rate - here.newcomer_limit, 0.0) * young
+
+
+def _hazard(rate: F64, values: Draws) -> F64:
+    """Share of accounts that ordinary checks close a day."""
+    grows = (rate / values["usual_volume"]) ** 2
+    return np.maximum(values["closed_a_day"] + values["closed_for_volume"] * grows, 1e-12)
+
+
+def _alive(hazard: F64, within: float, here: Deployment, values: Draws) -> F64:
+    """Days that an account works ``within`` its first so many and the campaign's, closed by checks or detection."""
+    days = np.minimum(values["campaign_days"], within)
+    alive = -np.expm1(-hazard * days) / hazard
+    if not here.recall:
+        return alive
+    # An account that is closed at once has still asked for some minutes.
+    until = np.minimum(max(here.delay, 1e-3), days)
+    return here.recall * -np.expm1(-hazard * until) / hazard + (1 - here.recall) * alive
 
 
 def _tokens(campaign: Campaign, priors: Mapping[str, Amount], values: Draws) -> tuple[F64, F64, F64]:
