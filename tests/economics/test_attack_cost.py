@@ -200,6 +200,7 @@ def test_a_stricter_control_never_makes_it_cheaper(
         (lambda: Deployment(newcomer_limit=-1), "a limit is above 0"),
         (lambda: Deployment(limit=float("nan")), "a limit is above 0"),
         (lambda: Deployment(account_cost=5, identity_check=True), "says for itself what a check adds"),
+        (lambda: Deployment(evasion=_amount(0.5, 2, 3)), "a multiplier is 1 or more"),
         (lambda: Deployment(evasion=_amount(1, 2, 3), recall=0.5), "measured all controls together"),
         (lambda: Campaign(0), "give exchanges from 1"),
         (lambda: Campaign(1e6, accounts=10), "with a number of accounts the channel is"),
@@ -209,6 +210,7 @@ def test_a_stricter_control_never_makes_it_cheaper(
         (lambda: with_changes(["labour_time=-1"]), "of 0 or more"),
         (lambda: with_changes(["labour_time=nan"]), "of 0 or more"),
         (lambda: with_changes(["labour_time"]), "give NAME=VALUE"),
+        (lambda: with_changes(["usual_volume=0,1,2"]), "usual_volume is above 0"),
     ],
 )
 def test_what_cannot_be_is_refused(made: Any, said: str) -> None:

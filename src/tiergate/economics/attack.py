@@ -64,6 +64,8 @@ class Deployment:
             raise InputError("a limit is above 0 exchanges a day, and a delay of 0 days or more")
         if self.account_cost is not None and (self.identity_check or not 0 <= self.account_cost < np.inf):
             raise InputError("the cost of an account is 0 or more dollars, and says for itself what a check adds")
+        if self.evasion is not None and self.evasion.low < 1:
+            raise InputError("no control makes an attack cheaper: a multiplier is 1 or more")
         if self.evasion is not None and (self.identity_check or self.recall or self.limited):
             raise InputError(
                 "the red team measured all controls together: give either its file or controls of your own"
@@ -166,10 +168,10 @@ def cost_of(campaign: Campaign, priors: Mapping[str, Amount], values: Draws) -> 
     accounts = _accounts(campaign, campaign.deployment, values)
     addresses = values["exchange_traffic"] * values["proxy_traffic"]
     times = values.get("evasion", np.ones_like(tokens))
-    own = tokens + accounts.per_exchange + addresses
+    paid = np.where(values["channel"] < 0.5, values["reseller_share"], 1.0) if "channel" in values else 1.0
+    own = tokens * paid + accounts.per_exchange + addresses
     resold, resale = _resold(campaign, values, own * times, tokens, addresses, wanted)
     direct = wanted * (1 - resold)
-    paid = np.where(values["channel"] < 0.5, values["reseller_share"], 1.0) if "channel" in values else 1.0
     items = {
         "tokens": direct * tokens * paid,
         **{name: direct * one for name, one in accounts.items.items()},

@@ -54,7 +54,8 @@ def needed(
     _bears(campaign, lever)
 
     def median(changed: Campaign) -> float:
-        return float(np.median(drawn_costs(changed, known, draws=draws, seed=seed).total))
+        total = drawn_costs(changed, known, draws=draws, seed=seed).total
+        return max(float(np.median(total)), 1e-9)  # logarithms of it are taken
 
     def excess(log_value: float) -> float:
         return math.log(median(_moved(campaign, lever, math.exp(log_value)))) - math.log(target)

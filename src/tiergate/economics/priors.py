@@ -28,6 +28,9 @@ SHARED: Final = (
 )
 """Prices of the catalog that count here; the others price disguises, which the red team's multiplier stands for."""
 
+DIVISORS: Final = frozenset({"campaign_days", "usual_volume", "small_worth", "middle_worth"})
+"""What something is divided by, and so cannot be 0."""
+
 
 @cache
 def load_priors() -> Mapping[str, Amount]:
@@ -92,8 +95,11 @@ def with_changes(changes: Iterable[str], known: Mapping[str, Amount] | None = No
         if name in seen:
             raise InputError(f"`{name}` is set twice: give one value")
         seen.add(name)
+        figures = _figures(change, text)
+        if name in DIVISORS and not figures["low"]:
+            raise InputError(f"`{change}`: {name} is above 0")
         priors[name] = structs.replace(
-            priors[name], **_figures(change, text), source="assumption", note="set by the user", licence="own"
+            priors[name], **figures, source="assumption", note="set by the user", licence="own"
         )
     return priors
 
