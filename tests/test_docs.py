@@ -377,12 +377,14 @@ def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
     for said in (*map(dollars, (spread.median, spread.low, spread.high, tokens.median)), f"{seed.tokens_below:.1%}"):
         assert said in page
     cost = attack_cost(Campaign(16e6, accounts=24_000, channel="unknown", mix="unknown"))
-    for name, found in {**cost.items, "total": cost.total}.items():
+    for name, item in {**cost.items, "total": cost.total}.items():
         said = [float(cell.replace(",", "")) for cell in rows[name]]
-        assert said == pytest.approx([found.median, found.low, found.high], rel=0.001), name
+        assert said == pytest.approx([item.median, item.low, item.high], rel=0.001), name
     for one in compare(16e6, 20_000, Assumed(recall=0.9, accused=0.001)):
         said = [float(cell.replace(",", "")) for cell in rows[one.control]]
         assert said == pytest.approx([one.attack, one.raised, one.costs], rel=0.001), one.control
-    for option in bound():
-        spreads = (option.outside, option.extraction, option.bought)
-        assert list(rows[option.option]) == [f"{each.median:.1f} ({each.low:.1f}-{each.high:.1f})" for each in spreads]
+    found = bound()
+    for row, field in (("until they have it", "outside"), ("bought at most", "bought")):
+        cells = [f"{one.median:.1f} ({one.low:.1f}-{one.high:.1f})" for one in (getattr(each, field) for each in found)]
+        assert f"| {row} | {' | '.join(cells)} |" in page
+    assert f"| nothing bought, share of draws | {' | '.join(f'{each.nothing:.0%}' for each in found)} |" in page

@@ -62,7 +62,7 @@ def test_what_is_needed_is_said(run_tiergate: RunCommand) -> None:
 def test_the_bound_and_the_controls(run_tiergate: RunCommand, tmp_path: Path) -> None:
     done = run_tiergate("economics", "bound", "--draws", "2000", "--worth", "1000000", "--chart", "b.svg", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)[0]["option"] == "open weights"
+    assert json.loads(done.stdout)[0]["option"] == "open models"
     assert "months from the day" in (tmp_path / "b.svg").read_text()
     done = run_tiergate("economics", "controls", "--honest", "20000", "--recall", "0.9", "--csv", "c.csv")
     assert done.returncode == 0, done.stderr

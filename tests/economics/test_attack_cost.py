@@ -226,7 +226,6 @@ def test_accounts_that_cannot_ask_so_much_are_refused() -> None:
 
 def test_every_prior_says_where_it_is_from_and_bears_on_something() -> None:
     used = {
-        "open_lag",
         "rival_lag",
         "student_training",
         "check_price",

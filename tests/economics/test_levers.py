@@ -14,7 +14,7 @@ from scipy.stats import sobol_indices, uniform
 from tests.economics.test_attack_cost import PUBLISHED
 from tiergate.cli.redteam_files import write_results
 from tiergate.economics.attack import Campaign, Deployment, cost_of, drawn
-from tiergate.economics.bound import bound
+from tiergate.economics.bound import bound, others
 from tiergate.economics.controls import Assumed, compare
 from tiergate.economics.inverse import needed
 from tiergate.economics.measured import read_measured
@@ -100,8 +100,23 @@ def test_what_the_research_found_to_matter_does() -> None:
     assert by_name["proxy_traffic"].total < 0.01  # the research: addresses are under 1% of the bill
 
 
+WITH_LAG = dict(load_priors()) | {"open_lag": others().months}
+
+
+def test_when_open_weights_catch_up_is_as_long_as_they_took_before() -> None:
+    """Source: research of 2026-11-24, open behind closed by the same index: strict 5.7 months, vertical 8.3 points."""
+    found = others()
+    assert found.months.mode == pytest.approx(5.7, abs=0.1)
+    assert found.months.low < 2
+    assert found.months.high > 10
+    assert found.points == pytest.approx(8.3, abs=0.5)
+    assert others(follower="China", leader="US", definition="staleness").months.mode == pytest.approx(8.6, abs=0.5)
+    with pytest.raises(InputError, match="give one of horizontal, strict, staleness"):
+        others(definition="vertical")
+
+
 def test_control_buys_nothing_past_the_outside_option() -> None:
-    flat = with_changes(["open_lag=6", "rival_lag=1", "campaign_days=30.4375", "student_training=2"])
+    flat = with_changes(["open_lag=6", "rival_lag=1", "campaign_days=30.4375", "student_training=2"], WITH_LAG)
     alone, with_rivals = bound(flat, draws=10, month_worth=1e6)
     assert alone.bought.median == pytest.approx(3.0)
     assert alone.worth is not None
@@ -115,7 +130,7 @@ def test_control_buys_nothing_past_the_outside_option() -> None:
 
 
 def test_more_lag_buys_at_most_so_much_more() -> None:
-    few, many = (bound(with_changes([f"open_lag={lag}"]), draws=5_000)[0] for lag in (4, 8))
+    few, many = (bound(with_changes([f"open_lag={lag}"], WITH_LAG), draws=5_000)[0] for lag in (4, 8))
     assert 0 < many.bought.median - few.bought.median <= 4
     assert few.bought.high <= 4
 

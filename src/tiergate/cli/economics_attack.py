@@ -174,8 +174,12 @@ def inputs(
       tiergate economics inputs
       tiergate economics inputs labour_time --set labour_time=2,6,12
     """
+    from tiergate.economics.bound import others
+    from tiergate.economics.priors import load_priors
+
     csv_file(csv)
-    known = {str(row["input"]): row for row in shown_inputs(priors_of(changes))}
+    priors = priors_of(changes, dict(load_priors()) | {"open_lag": others().months})
+    known = {str(row["input"]): row for row in shown_inputs(priors)}
     for name in names or ():
         if name not in known:
             raise InputError(f"there is no input `{name}`: give some of {', '.join(sorted(known))}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tiergate.cli.charts import STYLES, Chart, chart_file, write_chart
+from tiergate.cli.economics_lag import Follower, Leader, VintageFile, read
 from tiergate.cli.economics_options import SOURCES, Changes, Draws, Exchanges, Seed, dollars, priors_of
 from tiergate.cli.options import Json
 from tiergate.cli.rows import Csv, csv_file, print_rows, write_csv
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from tiergate.economics.controls import Worth
     from tiergate.economics.monte_carlo import Quantiles
 
+Defined = Annotated[
+    Literal["horizontal", "strict", "staleness"], typer.Option(metavar="NAME", help="horizontal, strict or staleness.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to ``app``."""
@@ -30,6 +35,13 @@ def register(app: typer.Typer) -> None:
 
 
 def bound(
+    follower: Follower = "open",
+    leader: Leader = "closed",
+    definition: Annotated[
+        Literal["horizontal", "strict", "staleness"],
+        typer.Option(metavar="NAME", help="horizontal, strict or staleness."),
+    ] = "strict",
+    vintage: VintageFile = None,
     slowed: Annotated[
         float | None,
         typer.Option(metavar="D", help="Days by which control delays an extraction; for good if not given."),
@@ -47,18 +59,23 @@ def bound(
     """Say how many months of exclusivity access control buys at most.
 
     Nothing is protected any longer once open weights give the same, and nothing is bought where they come sooner than
-    an extraction would. The lag of open weights is set with --set open_lag=LOW,MODE,HIGH.
+    an extraction would. How long they take is as measured, or as you say: --set open_lag=LOW,MODE,HIGH.
 
     \b
     Example:
       tiergate economics bound --worth 2000000
+      tiergate economics bound China US --definition staleness
     """
     from tiergate.economics.bound import bound as bounds
+    from tiergate.economics.bound import others
+    from tiergate.economics.priors import load_priors
 
     csv_file(csv)
     chart_file(chart)
     days = math.inf if slowed is None else slowed
-    found = bounds(priors_of(changes), slowed_days=days, month_worth=worth, draws=draws, seed=seed)
+    outside = others(read(vintage), follower, leader, definition)
+    priors = priors_of(changes, dict(load_priors()) | {"open_lag": outside.months})
+    found = bounds(priors, follower=follower, slowed_days=days, month_worth=worth, draws=draws, seed=seed)
     if csv is not None:
         write_csv(csv, [_flat(one) for one in found])
     if chart is not None:
@@ -72,32 +89,21 @@ def bound(
         say_json([asdict(one) for one in found])
         return
     print_rows(
-        (
-            "the capability is had from",
-            "after, months",
-            "extraction after",
-            "bought, months",
-            "nothing bought in",
-            "USD",
-        ),
+        ("months", *(f"against {one.option}" for one in found)),
         [
-            (
-                one.option,
-                _months(one.outside),
-                _months(one.extraction),
-                _months(one.bought),
-                f"{one.nothing:.0%} of draws",
-                "-"
-                if one.worth is None
-                else f"{dollars(one.worth.median)} ({dollars(one.worth.low)}-{dollars(one.worth.high)})",
-            )
-            for one in found
+            ("until they have it", *(_months(one.outside) for one in found)),
+            ("until an extraction is of use", *(_months(one.extraction) for one in found)),
+            ("bought at most", *(_months(one.bought) for one in found)),
+            ("nothing bought, share of draws", *(f"{one.nothing:.0%}" for one in found)),
+            ("worth, USD", *("-" if one.worth is None else dollars(one.worth.median) for one in found)),
         ],
-        right="lrrrrr",
+        right="lrr",
     )
     control = "a control that nobody gets past" if slowed is None else f"a control that delays by {slowed:g} days"
     note(f"medians, 5% to 95% of {draws:,} draws in brackets; an upper bound, for {control}; {SOURCES}")
-    note("what open weights give already, and by which definition of their lag: `tiergate economics gap` and `lag`")
+    lag = priors["open_lag"]
+    note(f"{follower} behind {leader}: {lag.low:.1f} to {lag.high:.1f} months, {lag.mode:.1f}; {lag.source}")
+    note(f"at a time they give all but the last {outside.points:.1f} points of ECI, `tiergate economics gap`")
 
 
 def controls(
