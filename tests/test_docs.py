@@ -184,6 +184,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/lags.md",
         "docs/claims.md",
         "docs/prices.md",
+        "docs/economics.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -357,3 +358,33 @@ def test_the_page_on_claims_has_every_status_with_its_count_and_the_charts_figur
     assert f"| training by extraction | {ratio.claimed} | {ratio.evidence} |" in page
     for name in ("extraction_cost", "training_cost"):
         assert str(ledger.find(name).evidence) in page
+
+
+def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
+    from tiergate.cli.economics_options import dollars
+    from tiergate.economics.attack import Campaign
+    from tiergate.economics.bound import bound
+    from tiergate.economics.controls import Assumed, compare
+    from tiergate.economics.monte_carlo import attack_cost
+    from tiergate.economics.seed import seed_figures
+
+    page = (ROOT / "docs" / "economics.md").read_text(encoding="utf-8")
+    rows = {
+        row[0]: row[1:] for row in re.findall(r"^\| ([\w ,']+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
+    }
+    seed = seed_figures()
+    spread, tokens = seed.estimate.total, seed.estimate.items["tokens"]
+    for said in (*map(dollars, (spread.median, spread.low, spread.high, tokens.median)), f"{seed.tokens_below:.1%}"):
+        assert said in page
+    cost = attack_cost(Campaign(16e6, accounts=24_000, channel="unknown", mix="unknown"))
+    for name, item in {**cost.items, "total": cost.total}.items():
+        said = [float(cell.replace(",", "")) for cell in rows[name]]
+        assert said == pytest.approx([item.median, item.low, item.high], rel=0.001), name
+    for one in compare(16e6, 20_000, Assumed(recall=0.9, accused=0.001)):
+        said = [float(cell.replace(",", "")) for cell in rows[one.control]]
+        assert said == pytest.approx([one.attack, one.raised, one.costs], rel=0.001), one.control
+    found = bound()
+    for row, field in (("until they have it", "outside"), ("bought at most", "bought")):
+        cells = [f"{one.median:.1f} ({one.low:.1f}-{one.high:.1f})" for one in (getattr(each, field) for each in found)]
+        assert f"| {row} | {' | '.join(cells)} |" in page
+    assert f"| nothing bought, share of draws | {' | '.join(f'{each.nothing:.0%}' for each in found)} |" in page

@@ -51,7 +51,7 @@ class Amount(Cited, frozen=True, kw_only=True):
             raise ValueError(f"low, mode and high must not fall: {self.low}, {self.mode}, {self.high}")
 
 
-File = TypeVar("File", bound=msgspec.Struct)
+File = TypeVar("File")
 
 
 def read_facts(path: Path, kind: type[File]) -> File:

@@ -16,6 +16,7 @@ import msgspec
 from tiergate.errors import InputError
 
 DECIDING_ROOMS: Final = ("detection", "response", "simulation", "ledger", "redteam")
+PRICES: Final = "catalog/facts/attack_prices.toml"
 
 
 class Journal:
@@ -65,6 +66,7 @@ def fingerprint() -> str:
     for room in DECIDING_ROOMS:
         for path in sorted(_files(files("tiergate") / room), key=lambda one: str(one)):
             digest.update(path.read_bytes())
+    digest.update((files("tiergate") / PRICES).read_bytes())
     return digest.hexdigest()
 
 

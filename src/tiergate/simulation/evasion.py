@@ -1,20 +1,19 @@
 """What a campaign's disguise costs whoever runs it: every evasion knob of `CampaignSpec`, priced.
 
-Prices lie in ``evasion_prices.toml`` beside this, each with low, mode and high, a unit, a date and a source; where no
-dated source was found the source says ``assumption`` and why. Left out, because they do not grow with the campaign:
-engineers, research, and the student model's training. Leaving them out understates the cost of every attack.
+Prices are the catalog's (`tiergate.catalog.attack_prices`), each with low, mode and high, a unit, a day and a source;
+where no dated source was found the source says ``assumption`` and why. Left out, because they do not grow with the
+campaign: engineers, research, and the student model's training. Leaving them out understates the cost of every attack.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Final, Literal
 
+from tiergate.catalog.attack_prices import load_attack_prices
+from tiergate.catalog.cited import Amount
 from tiergate.errors import InputError
 from tiergate.simulation.campaigns import SHARERS
 from tiergate.simulation.spec import CampaignSpec
@@ -25,20 +24,6 @@ LEVELS: Final[tuple[Level, ...]] = ("low", "mode", "high")
 UNTIL_USED_DAYS: Final = 0.5
 """Days by which the simulator signs accounts up before they work, at the least."""
 BYTES_PER_TOKEN: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """One price in ``unit``. ``as_of``: day or month; ``source``: a citation, or ``assumption`` with its ``reason``."""
-
-    low: float
-    mode: float
-    high: float
-    unit: str
-    as_of: str
-    source: str
-    licence: str
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +44,6 @@ class Bill:
         return self.total / self.exchanges if self.exchanges else math.inf
 
 
-@cache
-def load_prices() -> Mapping[str, Price]:
-    """The bundled prices by name."""
-    text = (files("tiergate.simulation") / "evasion_prices.toml").read_text(encoding="utf-8")
-    return {name: Price(**row) for name, row in tomllib.loads(text).items()}
-
-
 def cost(
     spec: CampaignSpec,
     days: float,
@@ -76,7 +54,7 @@ def cost(
     step_ups: int = 0,
     identity_checked: bool = False,
     level: Level = "mode",
-    prices: Mapping[str, Price] | None = None,
+    prices: Mapping[str, Amount] | None = None,
 ) -> Bill:
     """The bill of a campaign that ran for ``days``.
 
@@ -92,7 +70,7 @@ def cost(
     sent = spec.accounts * spec.exchanges_per_account if exchanges is None else exchanges
     if min(days, sent, after_release, replacements, step_ups) < 0:
         raise InputError("a bill needs days, exchanges, replacements and step-ups of 0 or more")
-    known = load_prices() if prices is None else prices
+    known = load_attack_prices() if prices is None else prices
     price = {name: float(getattr(one, level)) for name, one in known.items()}
     if spec.banned_on_day is not None and spec.replaced_after_h is not None:
         replacements += round(spec.ban_share * spec.accounts)
