@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.gateway.routing.files import ENVIRONMENT, TEXT, as_text, as_values, parsed, tiers
 from tiergate.admission.models import Models
+from tiergate.catalog.prices import shipped_prices
 from tiergate.errors import InputError
 from tiergate.gateway.routing import reading
 from tiergate.gateway.routing.reading import LARGEST, UnreadableError, read_tree
@@ -111,8 +112,24 @@ def test_what_is_free_is_said_to_be_and_has_no_price_beside() -> None:
     (price,) = parsed(text).candidates["own"].prices
     assert (price.from_us, price.input, price.output) == (0, 0, 0)
     both = TEXT.replace("prices: [{from: 2026-01-01, input: 0", "free: true\n    prices: [{from: 2026-01-01, input: 0")
-    with pytest.raises(InputError, match=r"`models\.own` is free and has prices"):
+    with pytest.raises(InputError, match=r"`models\.own` has more than one of `prices`, `list_price` and `free`"):
         parsed(both)
+
+
+def test_list_prices_come_from_the_catalog_with_their_days() -> None:
+    def own(catalog_id: str) -> str:
+        return TEXT.replace("prices: [{from: 2026-01-01, input: 0, output: 0}]", f"list_price: {catalog_id}")
+
+    prices = parsed(own("deepseek/deepseek-v4-pro")).candidates["own"].prices
+    changes = shipped_prices().changes("deepseek/deepseek-v4-pro")
+    assert [(one.input, one.output) for one in prices] == [
+        (round(one.input * 1e6), round(one.output * 1e6)) for one in changes if one.input and one.output
+    ]
+    assert [one.from_us for one in prices] == sorted(one.from_us for one in prices)
+    with pytest.raises(InputError, match=r"list_price`: no price is on file for `deepseek-v4-pro`: did you mean"):
+        parsed(own("deepseek-v4-pro"))
+    with pytest.raises(InputError, match="was no longer listed on 2026-03-31: give `prices`"):
+        parsed(own("claude-3-5-sonnet-20241022"))
 
 
 def test_a_billion_laughs_are_refused_at_the_first() -> None:

@@ -6,9 +6,13 @@ A price is whole micro-dollars for a million tokens, which is pico-dollars for o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 import msgspec
+
+from tiergate.catalog.prices import shipped_prices
+from tiergate.errors import InputError
 
 TYPICAL_OUTPUT: Final = 256
 """Tokens that an answer is expected to have, for comparing candidates.
@@ -32,6 +36,34 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 FREE: Final = Price(from_us=0, input=0, output=0)
 """What costs nothing, because somebody said so."""
+
+
+def start_us(day: date) -> int:
+    """The first microsecond of a day, UTC."""
+    return int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
+
+
+def listed(catalog_id: str) -> tuple[Price, ...]:
+    """The list prices of a model in the catalog, by the name that its provider has for it. Raises `InputError` where
+    none is on file, or where it is listed no more: what a provider does not sell has no list price."""
+    periods = shipped_prices().periods(catalog_id)
+    if periods[-1][0].input is None:
+        last = periods[-1][0].first_seen
+        raise InputError(f"`{catalog_id}` was no longer listed on {last}: give `prices`")
+    return tuple(
+        Price(
+            from_us=start_us(since),
+            input=_micro_usd(one.input),
+            output=_micro_usd(one.output),
+            cached_input=None if one.cached_input is None else _micro_usd(one.cached_input),
+        )
+        for one, since in periods
+        if one.input is not None and one.output is not None
+    )
+
+
+def _micro_usd(usd: float) -> int:
+    return round(usd * 1_000_000)
 
 
 def price_at(prices: Sequence[Price], now_us: int) -> Price | None:

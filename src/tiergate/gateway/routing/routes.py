@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, time
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from tiergate.admission.known_facts import TIER_RANK
 from tiergate.admission.models import Models
 from tiergate.errors import InputError
 from tiergate.gateway.routing.candidates import Candidate, Group, Upstream
-from tiergate.gateway.routing.prices import FREE, Price
+from tiergate.gateway.routing.prices import FREE, Price, listed, start_us
 from tiergate.gateway.routing.reading import Faults, Node, UnreadableError, read_tree
 from tiergate.gateway.routing.requirements import Requirements
 from tiergate.gateway.routing.rows import GroupRow, ModelRow, PoliciesRow, Sections, UpstreamRow, sections
@@ -153,20 +152,30 @@ class _Joiner:
         )
 
     def _prices(self, name: str, row: ModelRow) -> tuple[Price, ...]:
-        rows = row.prices
-        if row.free and rows:
-            self._add(f"`models.{name}` is free and has prices: leave one out", "models", name, "free")
+        if bool(row.prices) + bool(row.list_price) + row.free > 1:
+            text = f"`models.{name}` has more than one of `prices`, `list_price` and `free`: leave one"
+            self._add(text, "models", name)
         if row.free:
             return (FREE,)
+        rows = row.prices
+        if row.list_price and not rows:
+            try:
+                return listed(row.list_price)
+            except InputError as error:
+                self._add(f"`models.{name}.list_price`: {error}", "models", name, "list_price")
+                return ()
         if not rows:
-            text = f"`models.{name}` has no price, so every request would be refused: give `prices`, or `free: true`"
+            text = (
+                f"`models.{name}` has no price, so every request would be refused: give `prices`, `list_price` or "
+                "`free: true`"
+            )
             self._add(text, "models", name)
         days = [row.from_day for row in rows]
         if len(set(days)) < len(days):
             self._add(f"`models.{name}.prices` has two prices from one day", "models", name, "prices")
         return tuple(
             Price(
-                from_us=int(datetime.combine(row.from_day, time(), UTC).timestamp()) * 1_000_000,
+                from_us=start_us(row.from_day),
                 input=row.input, output=row.output, cached_input=row.cached_input, cache_write=row.cache_write,
                 reasoning=row.reasoning,
             )

@@ -59,11 +59,13 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, rename={"from_day": "f
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Either ``prices`` or ``free``. ``region`` and ``retention_days`` are the upstream's where they are not given."""
+    """One of ``prices``, ``list_price`` and ``free``. ``region`` and ``retention_days`` are the upstream's where they
+    are not given."""
 
     upstream: str
     upstream_model: Name | None = None
     prices: list[PriceRow] = []
+    list_price: str | None = None
     free: bool = False
     context_tokens: Tokens
     output_tokens: Tokens | None = None
