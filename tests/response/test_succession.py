@@ -160,3 +160,19 @@ def test_who_comes_after_a_suspension_is_verified_until_people_have_seen_it(
     desk.take(write_look(newer, case_1={"members": {"n": 0.99}}), newer)
     one = verdicts(desk, newer)["n"]
     assert (one.action, one.expires_at, one.reason) == (Action.VERIFY, newer + SOON, REASON_OF_HEIRS)
+
+
+def test_requests_that_cost_nothing_hide_no_account(desk: CaseDesk, write_look: WriteLook) -> None:
+    """Padded fourfold with what is refused or answered by a word: nearly all of the output is the case's."""
+    padded = {"charged": 10, "taken": 0.99}
+    few, all_ = {"marks": ["template:02"], "told": 0.5}, {"marks": ["template:02"], "told": 0.95}
+    look = write_look(
+        case_1=padded, case_2={**padded, **few, "members": {"x": 0.9}}, case_3={**padded, **all_, "members": {"y": 0.9}}
+    )
+    desk.take(look, NOW)
+    assert {name: one.marks for name, one in verdicts(desk, NOW).items()} == {
+        "a": None, "b": None, "x": None, "y": ["template:02"],
+    }  # fmt: skip
+    # A reseller of whose output less than half is the case's is left to its customers.
+    desk.take(write_look(NOW + 1, case_1={"charged": 10, "taken": 0.4}), NOW + 1)
+    assert set(verdicts(desk, NOW + 1)) == {"x", "y"}
