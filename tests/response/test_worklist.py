@@ -15,7 +15,7 @@ from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Outcome, Severity, Status
-from tiergate.response.desk import AUTHOR, CaseDesk
+from tiergate.response.desk import AUTHOR, REASON_OF_HEIRS, CaseDesk
 from tiergate.response.ladder import load_policy
 from tiergate.response.looks import digest_of, kept
 from tiergate.response.merging import merge, split
@@ -267,3 +267,47 @@ def test_a_file_of_an_earlier_version_is_read(engine: sa.Engine, look: Look, hel
         for name in added:
             connection.execute(sa.text(f"update admission_changes set state = json_remove(state, '$.{name}')"))
     assert held.get("case_1").approved_by == ()
+
+
+def suspended(held: Worklist, case_id: str, at_us: int = NOW) -> None:
+    held.propose(case_id, Action.SUSPEND, author="ann", reason="r", now_us=at_us)
+    held.approve(case_id, Action.SUSPEND, author="bob", reason="r", now_us=at_us)
+
+
+def test_who_joins_a_suspended_case_is_verified_until_people_have_seen_it(held: Worklist, look: Look) -> None:
+    """Also an old account, whose exchanges are as old as the case's: nobody is suspended by a program."""
+    look(case_1={})
+    suspended(held, "case_1")
+    at = NOW + HOUR
+    more = {"members": {"a": 0.9, "b": 0.8, "n": 0.99}}
+    look(at, case_1=more)
+    assert force(held, at) == {"a": "suspend", "b": "suspend", "n": "verify"}
+    one = held.desk.verdicts.in_force(at)["n"]
+    assert (one.expires_at, one.reason) == (at + 72 * HOUR, REASON_OF_HEIRS)
+    # Nor by what one person does to the case of others.
+    held.note("case_1", "seen", author="ann", now_us=at)
+    held.clear("case_1", "a", author="ann", reason="r", now_us=at)
+    assert force(held, at) == {"b": "suspend", "n": "verify"}
+    suspended(held, "case_1", at)
+    assert force(held, at) == {"b": "suspend", "n": "suspend"}
+
+
+def test_one_person_alone_suspends_nobody_by_taking_a_clearing_back(held: Worklist, look: Look) -> None:
+    look(case_1={"members": {"a": 0.9, "b": 0.8, "v": 0.9}})
+    for name in "ab":
+        held.clear("case_1", name, **ANN)
+    held.clear("case_1", "v", up_to=Action.VERIFY, **ANN)
+    suspended(held, "case_1")
+    assert force(held) == {"v": "suspend"}
+    held.unclear("case_1", "a", **BOB)
+    held.clear("case_1", "b", up_to=Action.LIMIT, **BOB)
+    assert force(held) == {"a": "verify", "v": "suspend"}  # and b has verified itself
+
+
+def test_one_person_alone_suspends_nobody_by_merging(held: Worklist, look: Look) -> None:
+    look(case_1={}, case_2={"members": {"x": 0.9}})
+    suspended(held, "case_1")
+    look(NOW + HOUR, case_1={"members": {"a": 0.9, "b": 0.8, "n": 0.99}}, case_2={"members": {"x": 0.9}})
+    suspended(held, "case_2", NOW + 2 * HOUR)
+    merge(held, "case_1", "case_2", author="ann", reason="r", now_us=NOW + 3 * HOUR)
+    assert force(held, NOW + 3 * HOUR) == {"a": "suspend", "b": "suspend", "x": "suspend", "n": "verify"}

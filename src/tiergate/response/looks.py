@@ -24,8 +24,8 @@ class Member:
     """An account of a case; see `case_accounts` in docs/tables.md.
 
     ``marks``: those of the case, which tell ``told`` of its exchanges, a share. ``taken``: share of the account's
-    output tokens that are the case's. ``linked_us``: its first exchange that is the case's, microseconds. ``inherits``:
-    of an account that may go on where the case was stopped, by what; it is none of the case's own.
+    output tokens that are the case's. ``inherits``: of an account that may go on where the case was stopped, by what;
+    it is none of the case's own, or people have not seen it there.
     """
 
     account_id: str
@@ -34,7 +34,6 @@ class Member:
     observed: int | None
     marks: tuple[str, ...] = ()
     inherits: str | None = None
-    linked_us: int = 0
     told: float = 0.0
     taken: float = 0.0
 
@@ -81,7 +80,6 @@ class Look:
                 charged,
                 observed,
                 marks.get(case_id, ()),
-                linked_us=_us(row["first_linked_at"]),
                 told=told_share.get(case_id, 0.0),
                 taken=row["campaign_output_tokens"] / output if output else 0.0,
             )

@@ -50,8 +50,10 @@ def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: i
         gone = msgspec.structs.replace(
             case.file.stepped(Action.WATCH), status=Status.MERGED, merged_into=into, proposal=None
         )
+        standing = worklist.desk.verdicts.of_case(case_id, now_us, case.writing.connection).values()
+        agreed = [one.account_id for one in standing if one.action is Action.SUSPEND]
         worklist.put(case, gone, "merge", reason)
-        worklist.put(target, both, "merge", reason)
+        worklist.put(target, both, "merge", reason, agreed=agreed)
         return both
 
 

@@ -16,7 +16,7 @@ stricter step may need several people; one is enough to make it milder, to free 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,15 +231,26 @@ class Worklist:
                 return list(held.members.values())
         return []
 
-    def put(self, case: Editing, file: CaseFile, action: str, reason: str, *, freeing: bool = False) -> None:
+    def put(
+        self,
+        case: Editing,
+        file: CaseFile,
+        action: str,
+        reason: str,
+        *,
+        freeing: bool = False,
+        agreed: Collection[str] | None = (),
+    ) -> None:
         """Append a file's new state, and make its verdicts say the same. ``freeing``: it reaches nobody new, and goes
-        without the answer of detection where that is gone."""
+        without the answer of detection where that is gone. ``agreed``: accounts that people agreed to suspend, None for
+        all of the case."""
         case.writing.put(file.case_id, file, action, reason)
         case.file, case.members = file, None
         members: list[Member] = []
         if file.step is not Action.WATCH:
             members = self._known(case) if freeing else self.members_in(case.writing, file.case_id)
-        self.desk.enforce(case.writing, file, members, by_hand=True)
+        agreed = [one.account_id for one in members] if agreed is None else agreed
+        self.desk.enforce(case.writing, file, members, by_hand=True, agreed=agreed)
 
     def check_independent(self, case: Editing, author: str, *accounts: str) -> None:
         """Raises `StateError` for somebody who holds an account of the case, or contests one of its verdicts."""
@@ -284,7 +295,7 @@ class Worklist:
         file = case.file.stepped(step, until_us, " and ".join(people), people, now_us=case.writing.now_us)
         if file.ceiling is not None and LADDER.index(file.ceiling) < LADDER.index(step):
             file = msgspec.structs.replace(file, ceiling=step)
-        self.put(case, file, action, reason)
+        self.put(case, file, action, reason, agreed=None)
         return file
 
     def _capped(self, file: CaseFile, ceiling: Action, now_us: int) -> CaseFile:
