@@ -102,13 +102,13 @@ def _not_back(files: Files, target: CaseFile, case_id: str) -> dict[str, tuple[s
 
 
 def _all_cleared(*files: CaseFile) -> tuple[Cleared, ...]:
-    """Everybody who is cleared in one of them; by an appeal before by people, of as much and as long as may be."""
-    held: dict[str, Cleared] = {}
+    """Everybody who is cleared in one of them, by appeals and by people, of as much and as long as may be."""
+    held: dict[tuple[str, bool], Cleared] = {}
     for one in (each for file in files for each in file.cleared):
-        held[one.account_id] = max(held.get(one.account_id, one), one, key=_lasting)
+        key = (one.account_id, one.appeal_id is not None)
+        held[key] = max(held.get(key, one), one, key=_lasting)
     return tuple(held.values())
 
 
-def _lasting(one: Cleared) -> tuple[bool, int, float]:
-    until = math.inf if one.until_us is None else one.until_us
-    return one.appeal_id is not None, LADDER.index(one.up_to), until
+def _lasting(one: Cleared) -> tuple[int, float]:
+    return LADDER.index(one.up_to), math.inf if one.until_us is None else one.until_us
