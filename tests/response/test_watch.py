@@ -135,6 +135,23 @@ def test_a_look_that_is_cut_off_is_made_up_for(
     assert all(len(watch.desk.changes.history(CaseFile, one.case_id)) == 1 for one in opened)
 
 
+def test_an_answer_that_a_power_failure_tore_is_made_again(
+    watch: Watch, data: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(data, exchanges_of(world))
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(CaseDesk, "take", dies)
+        with pytest.raises(KeyboardInterrupt):
+            watch.look(QUICK, quietly)
+    (data / "detection" / "pending" / "case_heirs.parquet").write_bytes(b"")
+    watch.look(QUICK, quietly)
+    assert any(one.step is not Action.WATCH for one in watch.desk.changes.every(CaseFile))
+
+
 def test_one_watch_a_data_folder(watch: Watch, data: Path) -> None:
     take = f"with held(Path({str(data / 'detection')!r})): pass"
     code = f"from pathlib import Path\nfrom tiergate.response.watch_lock import held\n{take}"

@@ -27,6 +27,7 @@ from tiergate.detection.again import look_again
 from tiergate.detection.intake import TooLittleError
 from tiergate.detection.run import Parameters, Progress
 from tiergate.detection.state import Part, State
+from tiergate.errors import InputError
 from tiergate.ledger.log import is_log, read_pieces
 from tiergate.ledger.sketches import load_or_create_key
 from tiergate.parties.registry import Registry
@@ -101,8 +102,13 @@ class Watch:
     def _take_up(self) -> list[Change]:
         if not self._pending.exists():
             return []
-        changes = self.desk.take(self._pending, self._clock.now_us())
-        place = self.answer(digest_of(self._pending))
+        try:
+            changes = self.desk.take(self._pending, self._clock.now_us())
+            place = self.answer(digest_of(self._pending))
+        except InputError:
+            # A machine that loses power keeps a name and not what it names. The look that follows answers it again.
+            shutil.rmtree(self._pending)
+            return []
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         self._pending.rename(place)
