@@ -146,3 +146,13 @@ def test_an_appeal_against_a_verdict(data: Path, run_tiergate: RunCommand) -> No
     assert "overturned" in done.stdout
     assert verdicts(data) == {"b": "limit", "x": "verify", "y": "verify"}
     assert run_tiergate("case", "unclear", "case_a", "a", "--reason", "r").returncode == 1
+
+
+def test_what_somebody_wrote_passes_for_no_line_of_ours(data: Path, run_tiergate: RunCommand) -> None:
+    forged = "seen\n2026-11-28 05:37  approve   suspend    by bob\r\x1b[2Jgone\u202e"
+    assert run_tiergate("case", "note", "case_a", forged, "--author", "ann\x1b[31m").returncode == 0
+    for command in ("history", "show"):
+        said = run_tiergate("case", command, "case_a").stdout
+        assert not any(line.startswith("2026-11-28 05:37  approve") for line in said.splitlines())
+        assert not set("\x1b\r\u202e") & set(said)
+        assert "\\u{1b}[2Jgone" in said

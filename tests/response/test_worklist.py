@@ -65,6 +65,8 @@ def test_a_suspension_takes_two_people_whoever_proposed_it(held: Worklist, look:
     # Proposed by the watch, which is nobody: two must agree.
     assert held.approve("case_1", Action.SUSPEND, **ANN).step is Action.LIMIT
     assert refused(lambda: held.approve("case_1", Action.SUSPEND, **ANN | {"author": " Ann"})) == "second_person_needed"
+    unseen = ANN | {"author": "an\u200bn"}
+    assert refused(lambda: held.approve("case_1", Action.SUSPEND, **unseen)) == "second_person_needed"
     assert refused(lambda: held.approve("case_1", Action.SUSPEND, **ANN | {"author": AUTHOR})) == "not_a_person"
     assert set(force(held).values()) == {"limit"}
     file = held.approve("case_1", Action.SUSPEND, **BOB)

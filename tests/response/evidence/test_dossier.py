@@ -13,10 +13,11 @@ import pypdf
 import pytest
 
 from tests.response.evidence.conftest import REASON, Deployment
-from tiergate.cli.dossier.glyphs import legible, visible
+from tiergate.cli.dossier.glyphs import legible
 from tiergate.cli.dossier.html import write_html
 from tiergate.cli.dossier.pdf import write_pdf
 from tiergate.cli.dossier.pictures import pictures
+from tiergate.cli.terminal import visible
 from tiergate.clock import DAY
 from tiergate.detection.cases import CASE_EXCHANGES_SCHEMA
 from tiergate.detection.state_rows import ROWS_SCHEMA
