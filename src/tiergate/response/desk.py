@@ -116,7 +116,8 @@ class CaseDesk:
         if (kinds or file.step is not Action.WATCH) and self.enforce(writing, file, members):
             kinds = kinds or ["updated"]
         if kinds:
-            writing.put(file.case_id, file, kinds[-1])
+            # How a case begins, or goes on, is how its history names that change, whatever step came with it.
+            writing.put(file.case_id, file, kinds[0] if kinds[0] in ("opened", "reopened") else kinds[-1])
         action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
         return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
 

@@ -23,6 +23,7 @@ from tiergate.detection.cases import CASE_EXCHANGES_SCHEMA
 from tiergate.detection.state_rows import ROWS_SCHEMA
 from tiergate.response.dossier.alternatives import UNTOLD, alternatives
 from tiergate.response.dossier.compose import compose
+from tiergate.response.dossier.decided import _differences
 from tiergate.response.dossier.document import Document, Kind, Pairs, Table, Text
 from tiergate.response.dossier.facts import Evidence, Facts, Part, gather
 from tiergate.response.dossier.traffic import count
@@ -248,3 +249,15 @@ def test_a_case_that_was_split_off_has_its_own_accounts_alone(deployment: Deploy
         found = gather(deployment.data, one, look, seed=1, sample=3, now_us=NOW)
         assert {account.account_id for account in found.accounts} == expected
         assert found.traffic.charged == sum(account.charged for account in found.accounts)
+
+
+def test_a_reason_is_said_once() -> None:
+    proposal = {"action": "suspend", "by": "ann", "reason": "one card", "needed": 2, "approved_by": ["ann"]}
+    cleared = [{"account_id": "a", "by": "ann", "reason": "by invoice"}]
+    proposed = _differences({}, {"proposal": proposal}, "one card")
+    assert proposed == ["suspend proposed by ann; 2 must agree, so far: ann"]
+    assert "(one card)" in _differences({}, {"proposal": proposal}, "")[0]
+    again = {"proposal": proposal | {"approved_by": ["ann", "bob"]}, "cleared": cleared}
+    assert _differences({"proposal": proposal}, again, "by invoice") == [
+        "suspend proposed by ann; 2 must agree, so far: ann, bob", "account a cleared by ann"
+    ]  # fmt: skip
