@@ -152,7 +152,7 @@ def test_who_has_a_part_in_a_case_decides_nothing_in_it(held: Worklist, look: Lo
             assert refused(call) == "not_independent"
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("outcome", [Outcome.MISTAKEN, Outcome.UNCLEAR])
 def test_a_closed_case_holds_nobody_and_can_be_reopened(held: Worklist, look: Look, outcome: Outcome) -> None:
     look(case_1=SUSPEND)
     file = held.close("case_1", outcome, **ANN)
@@ -313,3 +313,26 @@ def test_one_person_alone_suspends_nobody_by_merging(held: Worklist, look: Look)
     suspended(held, "case_2", NOW + 2 * HOUR)
     merge(held, "case_1", "case_2", author="ann", reason="r", now_us=NOW + 3 * HOUR)
     assert force(held, NOW + 3 * HOUR) == {"a": "suspend", "b": "suspend", "x": "suspend", "n": "verify"}
+
+
+def test_a_confirmed_case_keeps_its_step_until_its_end(held: Worklist, look: Look) -> None:
+    look(case_1={}, case_2={"members": {"x": 0.9}}, case_3={"members": {"y": 0.9}})
+    suspended(held, "case_1")
+    for case_id, outcome in zip(("case_1", "case_2", "case_3"), Outcome, strict=True):
+        held.close(case_id, outcome, **ANN)
+    assert force(held) == {"a": "suspend", "b": "suspend"}
+    assert held.get("case_1").step_until_us == NOW + WEEK
+    # Without new traffic no look renews it, or goes on with it after its end.
+    for at in (NOW + 5 * DAY, NOW + WEEK + DAY):
+        look(at, case_1={"last_seen": NOW})
+        assert (force(held, at) == {}) is (at > NOW + WEEK)
+    assert (held.get("case_1").status, held.get("case_1").step) == (Status.CLOSED, Action.WATCH)
+
+
+def test_a_confirmed_case_is_reopened_to_lift_its_step(held: Worklist, look: Look) -> None:
+    look(case_1={})
+    held.close("case_1", Outcome.CONFIRMED, **ANN)
+    assert refused(lambda: held.step("case_1", Action.WATCH, **BOB)) == "case_closed"
+    assert held.reopen("case_1", **BOB).step is Action.LIMIT
+    held.step("case_1", Action.WATCH, **BOB)
+    assert force(held) == {}

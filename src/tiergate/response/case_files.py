@@ -6,7 +6,7 @@ it is appended with author, time and reason (`admission.changes`), so notes, han
 | status | when |
 | --- | --- |
 | `open` | somebody has to look at it |
-| `closed` | with an outcome: `confirmed`, `mistaken` or `unclear` |
+| `closed` | with an outcome: `confirmed`, whose step stands until its end, `mistaken` or `unclear` |
 | `merged` | its accounts belong to another case's file |
 """
 

@@ -109,6 +109,8 @@ class CaseDesk:
             file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
             if file.proposal != before.proposal and file.proposal is not None:
                 kinds.append("proposed")
+        else:
+            file = lapsed(file, now_us)
         if file != before or _stale(file.found, found):
             file = msgspec.structs.replace(file, found=found)
             kinds = kinds or ["updated"]

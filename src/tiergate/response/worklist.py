@@ -184,22 +184,22 @@ class Worklist:
             return case.file
 
     def close(self, case_id: str, outcome: Outcome, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Say what the case turned out to be. Nobody is held by it any more, at once; a case whose step shall go on
-        stays open."""
+        """Say what the case turned out to be. The step of one that is confirmed stands until its end, which nothing but
+        new traffic renews; of others nobody is held any more, at once."""
         with self.editing(case_id, author, now_us, reason) as case:
             self.check_independent(case, author)
             file = msgspec.structs.replace(
-                case.file.stepped(Action.WATCH),
+                case.file if outcome is Outcome.CONFIRMED else case.file.stepped(Action.WATCH),
                 status=Status.CLOSED,
                 outcome=outcome,
                 proposal=None,
                 stated=None if case.file.split_from else case.file.found.confidence,
             )
-            self.put(case, file, "close", reason)
+            self.put(case, file, "close", reason, freeing=True)
             return file
 
     def reopen(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Take up a closed case again, at `watch`."""
+        """Take up a closed case again, with the step that still stands."""
         with self.editing(case_id, author, now_us, reason, of=(Status.CLOSED,)) as case:
             file = msgspec.structs.replace(case.file, status=Status.OPEN, outcome=None, stated=None)
             return self._put(case, msgspec.structs.replace(file, ceiling=None, ceiling_until_us=None), "reopen", reason)
