@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -336,3 +337,23 @@ def test_a_confirmed_case_is_reopened_to_lift_its_step(held: Worklist, look: Loo
     assert held.reopen("case_1", **BOB).step is Action.LIMIT
     held.step("case_1", Action.WATCH, **BOB)
     assert force(held) == {}
+
+
+def test_who_agreed_to_a_step_has_not_agreed_to_it_for_accounts_that_are_merged_in(held: Worklist, look: Look) -> None:
+    look(case_1=SUSPEND, case_2={"members": {"x": 0.9}})
+    held.approve("case_1", Action.SUSPEND, **ANN)
+    merge(held, "case_2", "case_1", **BOB)
+    assert held.approve("case_1", Action.SUSPEND, **BOB).step is Action.LIMIT
+    assert held.approve("case_1", Action.SUSPEND, **ANN).step is Action.SUSPEND
+    assert set(force(held).values()) == {"suspend"}
+
+
+def test_one_person_alone_prolongs_no_step_that_takes_several(engine: sa.Engine, look: Look, tmp_path: Path) -> None:
+    policy = load_policy()
+    two = [msgspec.structs.replace(one, approvals=2) if one.action is Action.LIMIT else one for one in policy.steps]
+    strict = Worklist(CaseDesk(engine, msgspec.structs.replace(policy, steps=tuple(two))), tmp_path)
+    look(case_1={})
+    suspended(strict, "case_1")
+    later = {"author": "ann", "reason": "r", "now_us": NOW + 6 * DAY}
+    assert strict.step("case_1", Action.LIMIT, **later).step_until_us == NOW + WEEK
+    assert strict.step("case_1", Action.VERIFY, **later).step_until_us == NOW + 6 * DAY + WEEK

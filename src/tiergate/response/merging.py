@@ -22,8 +22,8 @@ from tiergate.response.worklist import Editing, Worklist, open_file
 
 
 def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: int, reason: str) -> CaseFile:
-    """Make the accounts of a case another's: its own verdicts are lifted, the other's step reaches its members. Returns
-    the other.
+    """Make the accounts of a case another's: its own verdicts are lifted, the other's step reaches its members, and who
+    agreed to what is proposed for the other is asked again. Returns the other.
 
     Raises `StateError`: `same_case`; `approval_needed` where the other's step needs several people, who have not agreed
     to it for this case's accounts.
@@ -46,6 +46,8 @@ def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: i
             merged=(*target.file.merged, case_id),
             apart=_not_back(files, target.file, case_id),
             cleared=_all_cleared(target.file, case.file),
+            # Whoever agreed to a step has not agreed to it for these accounts.
+            proposal=target.file.proposal and msgspec.structs.replace(target.file.proposal, approved_by=()),
         )
         gone = msgspec.structs.replace(
             case.file.stepped(Action.WATCH), status=Status.MERGED, merged_into=into, proposal=None

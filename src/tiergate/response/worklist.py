@@ -138,6 +138,9 @@ class Worklist:
                 return self._take(case, action, (author,), "step", reason)
             self.check_independent(case, author)
             until_us = now_us + self.desk.policy.expires_after_us
+            if needed_for(self.desk.policy, action) > 1:
+                # What it takes several people to renew does not last longer by one making it milder.
+                until_us = min(until_us, file.step_until_us or until_us)
             milder = msgspec.structs.replace(file.stepped(action, until_us, author, (author,)), proposal=None)
             self.put(case, self._capped(milder, action, now_us), "step", reason, freeing=True)
             return case.file

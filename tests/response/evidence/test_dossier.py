@@ -136,7 +136,7 @@ def test_what_is_said_is_what_the_look_found(facts: Facts, deployment: Deploymen
     assert (
         sum(sum(one.counts) for one in traffic.strips) == sum(one.charged for one in facts.accounts) == found.exchanges
     )
-    assert facts.platform_exchanges == len(deployment.world.exchanges)
+    assert facts.platform_exchanges == deployment.answered
     assert (min(one.first_us for one in facts.accounts), max(one.last_us for one in facts.accounts)) == (
         found.first_seen_us,
         found.last_seen_us,
