@@ -17,8 +17,9 @@ from tiergate.cli.dossier.glyphs import legible
 from tiergate.cli.dossier.html import write_html
 from tiergate.cli.dossier.pdf import write_pdf
 from tiergate.cli.dossier.pictures import pictures
+from tiergate.cli.report.figures import strips
 from tiergate.cli.terminal import visible
-from tiergate.clock import DAY
+from tiergate.clock import DAY, HOUR
 from tiergate.detection.cases import CASE_EXCHANGES_SCHEMA
 from tiergate.detection.state_rows import ROWS_SCHEMA
 from tiergate.response.dossier.alternatives import UNTOLD, alternatives
@@ -261,3 +262,8 @@ def test_a_reason_is_said_once() -> None:
     assert _differences({"proposal": proposal}, again, "by invoice") == [
         "suspend proposed by ann; 2 must agree, so far: ann, bob", "account a cleared by ann"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "a$b$c", "<script>$"])
+def test_an_account_s_name_is_drawn_as_it_is(name: str) -> None:
+    assert f">{html.escape(name, quote=False)}</text>" in strips({name: [1, 2]}, NOW, HOUR, "s")
