@@ -357,3 +357,16 @@ def test_one_person_alone_prolongs_no_step_that_takes_several(engine: sa.Engine,
     later = {"author": "ann", "reason": "r", "now_us": NOW + 6 * DAY}
     assert strict.step("case_1", Action.LIMIT, **later).step_until_us == NOW + WEEK
     assert strict.step("case_1", Action.VERIFY, **later).step_until_us == NOW + 6 * DAY + WEEK
+
+
+@pytest.mark.parametrize("name", ["tiergate watch", "Tiergate\u200b  Watch"])
+def test_nobody_works_under_the_name_of_the_watch(held: Worklist, look: Look, name: str) -> None:
+    look(case_1={})
+    forged = {"author": name, "now_us": NOW + 1}
+    assert refused(lambda: held.note("case_1", "seen", **forged)) == "not_a_person"
+    for call in (
+        lambda: held.close("case_1", Outcome.MISTAKEN, reason="r", **forged),
+        lambda: held.propose("case_1", Action.SUSPEND, reason="r", **forged),
+    ):
+        assert refused(call) == "not_a_person"
+    assert len(held.history("case_1")) == 1

@@ -10,7 +10,7 @@ stricter step may need several people; one is enough to make it milder, to free 
 | `no_proposal`, `proposal_open`, `proposal_changed` | what is agreed to is not what is proposed |
 | `not_stricter`, `no_step` | the step is in force already, or none is |
 | `approval_needed`, `second_person_needed` | more people must agree, different ones |
-| `not_a_person`, `not_independent` | who agrees is a program, or has a part in it |
+| `not_a_person`, `not_independent` | who does it has the name of a program, or has a part in it |
 | `not_a_member`, `cleared_by_appeal`, `not_cleared` | the account is not one that this can be done to |
 """
 
@@ -84,8 +84,8 @@ class Worklist:
             return self._put(case, case.file, "note", text)
 
     def propose(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Propose a stricter step, or the one in force for longer. A person who proposes agrees; where that is enough,
-        the step is taken."""
+        """Propose a stricter step, or the one in force for longer. Whoever proposes agrees; where that is enough, the
+        step is taken."""
         with self.editing(case_id, author, now_us, reason) as case:
             held = case.file.proposal
             if LADDER.index(action) < LADDER.index(case.file.step) or action is Action.WATCH:
@@ -96,12 +96,10 @@ class Worklist:
                 raise StateError(
                     f"`{held.action}` is proposed already, by {held.by}: approve or reject that", code="proposal_open"
                 )
-            agreed = (author,) if is_person(author) else ()
-            if agreed:
-                self.check_independent(case, author)
+            self.check_independent(case, author)
             needed = needed_for(self.desk.policy, action)
             proposal = Proposal(
-                action=action, by=author, reason=reason, at_us=now_us, needed=needed, approved_by=agreed
+                action=action, by=author, reason=reason, at_us=now_us, needed=needed, approved_by=(author,)
             )
             return self._agreed(case, proposal, "propose", reason)
 
@@ -109,8 +107,6 @@ class Worklist:
         """Agree to the step that is proposed, which ``action`` names; with the last one needed it is taken."""
         with self.editing(case_id, author, now_us) as case:
             held = _proposed(case.file, action)
-            if not is_person(author):
-                raise StateError(f"`{author}` is no person: people agree to a step", code="not_a_person")
             if same(author, held.by, *held.approved_by):
                 raise StateError(f"`{author}` agreed already: somebody else must", code="second_person_needed")
             self.check_independent(case, author)
@@ -216,7 +212,10 @@ class Worklist:
         reason: str | None = None,
         of: tuple[Status, ...] = (Status.OPEN,),
     ) -> Iterator[Editing]:
-        """An open transaction on a case that stands in one of ``of``. ``reason``: refused where it is empty."""
+        """An open transaction on a case that stands in one of ``of``. ``reason``: refused where it is empty. Nobody
+        works under the name of our own programs: the history must tell what people did."""
+        if not is_person(author):
+            raise StateError(f"`{author}` is no person: give your own name", code="not_a_person")
         if reason is not None and not reason.strip():
             raise InputError("this needs a reason: others read it")
         with self.desk.changes.writing(author, now_us) as writing:
@@ -309,8 +308,6 @@ class Worklist:
         needed = needed_for(self.desk.policy, action)
         if needed > 1:
             raise StateError(f"`{action}` needs {needed} people: propose it", code="approval_needed")
-        if not is_person(author):
-            raise StateError(f"`{author}` is no person: people take a step by hand", code="not_a_person")
         self.check_independent(case, author)
 
 
