@@ -85,7 +85,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     assert verdicts(data) == {"x": "verify", "y": "verify"}
     told = run_tiergate("case", "history", "case_a").stdout
     assert [line.split()[2] for line in told.splitlines()] == [
-        "proposed", "assign", "note", "approve", "approve", "clear", "close",
+        "opened", "assign", "note", "approve", "approve", "clear", "close",
     ]  # fmt: skip
     assert told.splitlines()[-1].endswith("by ann as mistaken: a class")
     table = run_tiergate("case", "calibration").stdout
