@@ -116,7 +116,7 @@ def test_an_analyst_works_on_cases(control: Control, analyst: httpx2.Client) -> 
     assert post("case_1/reopening")["status"] == "open"
     rows = analyst.get("/v1/cases/case_1/history").json()["items"]
     assert [row["action"] for row in rows] == [
-        "proposed", "assign", "note", "clear", "unclear", "merge", "split", "close", "reopen",
+        "opened", "assign", "note", "clear", "unclear", "merge", "split", "close", "reopen",
     ]  # fmt: skip
     told = analyst.get("/v1/calibration").json()
     assert (told["rows"], told["brier"], told["needed"]) == ([], None, 20)

@@ -85,7 +85,7 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
     assert verdicts(data) == {"x": "verify", "y": "verify"}
     told = run_tiergate("case", "history", "case_a").stdout
     assert [line.split()[2] for line in told.splitlines()] == [
-        "proposed", "assign", "note", "approve", "approve", "clear", "close",
+        "opened", "assign", "note", "approve", "approve", "clear", "close",
     ]  # fmt: skip
     assert told.splitlines()[-1].endswith("by ann as mistaken: a class")
     table = run_tiergate("case", "calibration").stdout
@@ -146,3 +146,13 @@ def test_an_appeal_against_a_verdict(data: Path, run_tiergate: RunCommand) -> No
     assert "overturned" in done.stdout
     assert verdicts(data) == {"b": "limit", "x": "verify", "y": "verify"}
     assert run_tiergate("case", "unclear", "case_a", "a", "--reason", "r").returncode == 1
+
+
+def test_what_somebody_wrote_passes_for_no_line_of_ours(data: Path, run_tiergate: RunCommand) -> None:
+    forged = "seen\n2026-11-28 05:37  approve   suspend    by bob\r\x1b[2Jgone\u202e"
+    assert run_tiergate("case", "note", "case_a", forged, "--author", "ann\x1b[31m").returncode == 0
+    for command in ("history", "show"):
+        said = run_tiergate("case", command, "case_a").stdout
+        assert not any(line.startswith("2026-11-28 05:37  approve") for line in said.splitlines())
+        assert not set("\x1b\r\u202e") & set(said)
+        assert "\\u{1b}[2Jgone" in said

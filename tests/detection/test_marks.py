@@ -34,6 +34,9 @@ def marks(platform: Platform, charged: Any) -> set[str]:
     case: Any = SimpleNamespace(case_id="case", rows=rows, accounts=np.unique(traffic.account[rows]))
     table = mark_table([case], traffic)
     assert set(table["case_id"].to_pylist()) <= {"case"}
+    # Together they tell what any of them tells, and nothing twice.
+    assert sum(table["told_share"].to_pylist()) <= 1
+    assert not len(table) or max(table["charged_share"].to_pylist()) <= sum(table["told_share"].to_pylist()) + 1e-9
     return set(table["mark"].to_pylist())
 
 

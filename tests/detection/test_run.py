@@ -148,11 +148,15 @@ def test_charged_exchanges_are_those_of_the_workload_alone(tmp_path: Path) -> No
     before = Counter(row["account_id"] for row in made.exchanges)
     for name, count in own.items():
         for _ in range(count):
-            made.exchange(name, int(made.rng.integers(0, 10**12)), made.words("birds feathers nest migration", 8))
+            talk = made.words("birds feathers nest migration", 8)
+            made.exchange(name, int(made.rng.integers(0, 10**12)), talk, status=429, output_tokens=None)
     summary = run(log_batches(made.exchange_table()), made.account_table(), tmp_path)
     for row in summary.case_accounts.to_pylist():
         if row["account_id"] in own:
-            assert row["campaign_exchanges"] == before[row["account_id"]]
+            sent = before[row["account_id"]]
+            assert (row["campaign_exchanges"], row["exchanges"]) == (sent, sent + own[row["account_id"]])
+            # What was refused has no output.
+            assert row["campaign_output_tokens"] == row["output_tokens"] == 100 * sent
 
 
 def test_nothing_to_look_at_is_an_error_in_words(tmp_path: Path) -> None:

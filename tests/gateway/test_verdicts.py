@@ -7,15 +7,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import openai
 import pytest
 import sqlalchemy as sa
 
 from tests.gateway.conftest import GIVE_UP_S, Customer, Deployed, now_us
+from tiergate.admission.appeals import Outcome
 from tiergate.clock import SECOND
 from tiergate.database import open_database
 from tiergate.ledger.verdicts import Action
+from tiergate.response.contested import appeals_of
 
 
 def page(link: str, accept: str = "application/json") -> tuple[str, str]:
@@ -155,3 +158,53 @@ def test_a_closed_account_uses_up_no_budget(plain: Deployed) -> None:
         with pytest.raises(openai.PermissionDeniedError):
             closed.ask()
     member.ask()
+
+
+def appeal(deployed: Deployed, key: str, body: object = None) -> tuple[int, dict[str, Any]]:
+    """POST to the appeals of a gateway; GET where there is no body."""
+    asked = urllib.request.Request(f"{deployed.address}/v1/tiergate/appeals", headers={"x-api-key": key})
+    asked.data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(asked, timeout=GIVE_UP_S) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_a_customer_appeals_with_the_key_that_is_suspended(plain: Deployed) -> None:
+    customer, other = plain.customer(), plain.customer()
+    verdict, others = plain.put("case-appealed", Action.SUSPEND, customer, other)
+    _, text = page(f"{plain.address}/verdicts/{verdict.verdict_id}")
+    assert "/v1/tiergate/appeals here with your API key" in json.loads(text)["how_to_appeal"]
+    good = {"verdict": verdict.verdict_id, "grounds": "we are one class"}
+    # Of another account's verdict nobody learns whether there is one.
+    assert [appeal(plain, customer.key, good | {"verdict": one})[0] for one in (others.verdict_id, "guess")] == [
+        404,
+        404,
+    ]
+    for wrong in ([], good | {"account": "a"}, good | {"grounds": " "}, good | {"grounds": "g" * 10_001}, {}):
+        assert appeal(plain, customer.key, wrong)[0] == 400
+    assert appeal(plain, customer.key, good | {"grounds": "g" * 70_000})[0] == 413
+    assert appeal(plain, "tg_unknown", good)[0] == 401
+    status, filed = appeal(plain, customer.key, good)
+    assert (status, filed["verdict"], filed["outcome"]) == (201, verdict.verdict_id, None)
+    assert set(filed) == {"appeal", "verdict", "filed", "due", "outcome", "notice"}
+    status, again = appeal(plain, customer.key, good)
+    assert (status, again["error"]["code"]) == (409, "appeal_open")
+    assert appeal(plain, other.key) == (200, {"appeals": []})
+    engine = open_database(plain.data / "control.sqlite")
+    appeals = appeals_of(engine, plain.data)
+    for reviewer in ("rita", "rob"):
+        appeals.decide(
+            filed["appeal"], reviewer=reviewer, outcome=Outcome.OVERTURNED, reason="so it is", now_us=now_us()
+        )
+    engine.dispose()
+    answers_again(customer)
+    (told,) = appeal(plain, customer.key)[1]["appeals"]
+    assert told["outcome"] == "overturned"
+    assert "rita" not in str(told)
+    # Whoever goes on asking waits, and nobody else does.
+    statuses = [appeal(plain, customer.key)[0] for _ in range(20)]
+    assert (statuses[0], statuses[-1]) == (200, 429)
+    assert appeal(plain, other.key)[0] == 200

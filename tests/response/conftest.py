@@ -51,20 +51,23 @@ def write_look(tmp_path: Path) -> WriteLook:
 
 def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict[str, Any]]) -> Path:
     """Write look ``number`` into ``folder``; see `write_look`. ``tied``: families that tie a case to another lineage;
-    ``marks``: of the case; ``heirs``: accounts; ``charged``: exchanges of 50 that are charged to each member."""
+    ``marks``: of the case, which tell ``told`` of its exchanges; ``heirs``: accounts; ``charged``: exchanges of 50 that
+    are charged to each member; ``taken``: share of its output tokens that are."""
     folder.mkdir()
     heads, members, ties, marks, heirs = [], [], list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     for lineage, given in cases.items():
         figures = dict(given)
         belonging: Members = figures.pop("members", {"a": 0.9, "b": 0.8, "c": 0.3})
         case_id, charged = f"{lineage}-as-of-{number}", figures.pop("charged", 40)
+        taken, told = figures.pop("taken", charged / 50), figures.pop("told", 1.0)
         ties += [
             {"case_a": case_id, "case_b": f"{other}-as-of-{number}", "log_odds": 5.0, "families": families}
             | {"succession_hours": None, "explanation": "they share a thing"}
             for other, families in figures.pop("tied", {}).items()
         ]
-        shares = {"charged_share": 0.9, "other_share": 0.0}
-        marks += [{"case_id": case_id, "mark": mark} | shares for mark in figures.pop("marks", ())]
+        named = figures.pop("marks", ())
+        shares = {"charged_share": 0.9, "other_share": 0.0, "told_share": told / max(len(named), 1)}
+        marks += [{"case_id": case_id, "mark": mark} | shares for mark in named]
         heirs += [
             {"case_id": case_id, "account_id": account, "first_seen": at_us, "log_odds": 9.0, "p_value": 0.0001}
             | {"q_value": 0.001, "families": ["network", "template"], "explanation": "it shows what they show"}
@@ -84,6 +87,7 @@ def write_answer(folder: Path, number: int, at_us: int, cases: Mapping[str, dict
             {
                 "case_id": case_id, "account_id": account, "membership": membership, "first_linked_at": at_us,
                 "campaign_exchanges": charged, "exchanges": 50,
+                "campaign_output_tokens": round(taken * 1_000), "output_tokens": 1_000,
             }
             for account, membership in belonging.items()
         ]  # fmt: skip

@@ -50,7 +50,7 @@ def test_one_reviewer_overturns_a_limit_and_the_case_goes_on(held: Worklist, loo
     look(NOW + HOUR, case_1={})
     assert force(held) == {"b": "limit"}
     assert refused(lambda: held.unclear("case_1", "a", **ANN)) == "cleared_by_appeal"
-    assert refused(lambda: held.clear("case_1", "a", until_us=NOW + DAY, **ANN)) == "cleared_by_appeal"
+    assert refused(lambda: held.clear("case_1", "a", up_to=Action.LIMIT, **ANN)) == "cleared_by_appeal"
     (row,) = Calibration.of(held.every(), appeals.every(), 1).table
     assert (row.judged, row.held) == (1, 0)
 
@@ -102,3 +102,40 @@ def test_a_verdict_that_was_renewed_or_moved_is_the_same_matter(held: Worklist, 
 def test_appeals_without_cases_refuse_verdicts(engine: sa.Engine, held: Worklist, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="where cases are kept"):
         Appeals(engine).file(Against.VERDICT, "v", filed_by="x", grounds="g", now_us=NOW)
+
+
+def test_one_reviewer_clears_nobody_of_a_suspension(held: Worklist, look: Look, appeals: Appeals) -> None:
+    look(case_1=SUSPEND)
+    assert vote(appeals, filed(held, appeals), "rita").outcome is OVERTURNED
+    open_one = filed(held, appeals, "b")
+    held.approve("case_1", Action.SUSPEND, **ANN | {"now_us": NOW + 5})
+    held.approve("case_1", Action.SUSPEND, **BOB | {"now_us": NOW + 5})
+    # What frees from a limit for good does not from what two people decide later.
+    assert force(held) == {"a": "suspend", "b": "suspend"}
+    # And an appeal that was filed before is one against the suspension now.
+    assert vote(appeals, open_one, "rita").outcome is None
+    assert vote(appeals, open_one, "rob").outcome is OVERTURNED
+    assert force(held) == {"a": "suspend"}
+    second = appeals.file(
+        Against.VERDICT, held.desk.verdicts.in_force(NOW + 6)["a"].verdict_id, filed_by="cust", grounds="g",
+        now_us=NOW + 6,
+    )  # fmt: skip
+    for who in ("rita", "rob"):
+        vote(appeals, second, who)
+    assert force(held) == {}
+    assert [one.up_to for one in held.get("case_1").cleared] == [Action.SUSPEND, Action.SUSPEND]
+
+
+def test_people_clear_of_more_than_an_appeal_did_and_take_back_no_more(
+    held: Worklist, look: Look, appeals: Appeals
+) -> None:
+    look(case_1=SUSPEND)
+    vote(appeals, filed(held, appeals), "rita")
+    held.approve("case_1", Action.SUSPEND, **ANN | {"now_us": NOW + 5})
+    held.approve("case_1", Action.SUSPEND, **BOB | {"now_us": NOW + 5})
+    held.clear("case_1", "a", **ANN | {"now_us": NOW + 6})
+    assert force(held) == {"b": "suspend"}
+    held.step("case_1", Action.LIMIT, **ANN | {"now_us": NOW + 7})
+    held.unclear("case_1", "a", **ANN | {"now_us": NOW + 7})
+    assert force(held) == {"b": "limit"}
+    assert refused(lambda: held.unclear("case_1", "a", **ANN | {"now_us": NOW + 7})) == "cleared_by_appeal"

@@ -35,6 +35,7 @@ def verdicts(desk: CaseDesk, now_us: int) -> dict[str, Verdict]:
 def test_a_sure_case_is_opened_and_limited_at_once(desk: CaseDesk, write_look: WriteLook) -> None:
     changes = desk.take(write_look(case_1={}), NOW)
     assert [(one.kind, one.action) for one in changes] == [("opened", "limit"), ("step", "limit")]
+    assert [one.action for one in desk.changes.history(CaseFile, "case_1")] == ["opened"]
     file, held = file_of(desk), verdicts(desk, NOW)
     assert (file.step, file.step_until_us, file.step_by) == (Action.LIMIT, NOW + WEEK, AUTHOR)
     assert set(held) == {"a", "b"}  # c hardly belongs

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -133,6 +135,40 @@ def test_a_look_that_is_cut_off_is_made_up_for(
     assert any(one.step is not Action.WATCH for one in watch.desk.changes.every(CaseFile))
     opened = watch.desk.changes.every(CaseFile)
     assert all(len(watch.desk.changes.history(CaseFile, one.case_id)) == 1 for one in opened)
+
+
+def test_requests_that_were_refused_say_nothing_for_whoever_sent_them(watch: Watch, data: Path, world: World) -> None:
+    asked = exchanges_of(world)
+    sent = Counter(one.account_id for one in asked if one.status < 400)
+    refused = [
+        msgspec.structs.replace(one, exchange_id=f"{one.exchange_id}-{number}", status=403, system_text=None,
+                                prompt_text=f"what is {number} times {len(one.exchange_id)}", output_tokens=None)
+        for number in range(3) for one in asked[: len(asked) // 2]
+    ]  # fmt: skip
+    record(data, refused)
+    assert watch.look(QUICK, quietly).folder is None
+    record(data, asked)
+    watch.look(QUICK, quietly)
+    held = watch.desk.verdicts.in_force(watch.desk.last().looked_at_us)
+    assert len(held) >= 36
+    assert {account: one.observed for account, one in held.items()} == {account: sent[account] for account in held}
+
+
+def test_an_answer_that_a_power_failure_tore_is_made_again(
+    watch: Watch, data: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(data, exchanges_of(world))
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(CaseDesk, "take", dies)
+        with pytest.raises(KeyboardInterrupt):
+            watch.look(QUICK, quietly)
+    (data / "detection" / "pending" / "case_heirs.parquet").write_bytes(b"")
+    watch.look(QUICK, quietly)
+    assert any(one.step is not Action.WATCH for one in watch.desk.changes.every(CaseFile))
 
 
 def test_one_watch_a_data_folder(watch: Watch, data: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from benchmarks.gateway_crash import Server, gateway, mock_upstream, serving
 from benchmarks.watch_crash import children, deployment, exchanges_of, gone, receiving, record, simulated
 
@@ -110,3 +111,26 @@ def test_a_watch_beside_ends_promptly_with_its_gateway(tmp_path: Path, ends: str
         assert gone(child.pid)
     beside.stop()
     assert gone(child.pid)
+
+
+def test_a_watch_outlives_a_database_that_fails(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    engine = open_database(data / "control.sqlite")
+    told: list[str] = []
+    beside = WatchBeside(data, 1.0, told.append)
+    beside.start()
+    give_up = time.monotonic() + GIVE_UP_S
+    while not sa.inspect(engine).has_table("alert_place"):
+        assert time.monotonic() < give_up, told
+        time.sleep(0.05)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("drop table alert_place")
+    while not told:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    assert told[0].startswith("watch: alerts wait: (sqlite3.OperationalError) no such table")
+    assert len(told) == 1
+    assert is_held(data / "detection")
+    beside.stop()
+    engine.dispose()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -15,7 +16,7 @@ from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Outcome, Severity, Status
-from tiergate.response.desk import AUTHOR, CaseDesk
+from tiergate.response.desk import AUTHOR, REASON_OF_HEIRS, CaseDesk
 from tiergate.response.ladder import load_policy
 from tiergate.response.looks import digest_of, kept
 from tiergate.response.merging import merge, split
@@ -65,6 +66,8 @@ def test_a_suspension_takes_two_people_whoever_proposed_it(held: Worklist, look:
     # Proposed by the watch, which is nobody: two must agree.
     assert held.approve("case_1", Action.SUSPEND, **ANN).step is Action.LIMIT
     assert refused(lambda: held.approve("case_1", Action.SUSPEND, **ANN | {"author": " Ann"})) == "second_person_needed"
+    unseen = ANN | {"author": "an\u200bn"}
+    assert refused(lambda: held.approve("case_1", Action.SUSPEND, **unseen)) == "second_person_needed"
     assert refused(lambda: held.approve("case_1", Action.SUSPEND, **ANN | {"author": AUTHOR})) == "not_a_person"
     assert set(force(held).values()) == {"limit"}
     file = held.approve("case_1", Action.SUSPEND, **BOB)
@@ -150,7 +153,7 @@ def test_who_has_a_part_in_a_case_decides_nothing_in_it(held: Worklist, look: Lo
             assert refused(call) == "not_independent"
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("outcome", [Outcome.MISTAKEN, Outcome.UNCLEAR])
 def test_a_closed_case_holds_nobody_and_can_be_reopened(held: Worklist, look: Look, outcome: Outcome) -> None:
     look(case_1=SUSPEND)
     file = held.close("case_1", outcome, **ANN)
@@ -267,3 +270,103 @@ def test_a_file_of_an_earlier_version_is_read(engine: sa.Engine, look: Look, hel
         for name in added:
             connection.execute(sa.text(f"update admission_changes set state = json_remove(state, '$.{name}')"))
     assert held.get("case_1").approved_by == ()
+
+
+def suspended(held: Worklist, case_id: str, at_us: int = NOW) -> None:
+    held.propose(case_id, Action.SUSPEND, author="ann", reason="r", now_us=at_us)
+    held.approve(case_id, Action.SUSPEND, author="bob", reason="r", now_us=at_us)
+
+
+def test_who_joins_a_suspended_case_is_verified_until_people_have_seen_it(held: Worklist, look: Look) -> None:
+    """Also an old account, whose exchanges are as old as the case's: nobody is suspended by a program."""
+    look(case_1={})
+    suspended(held, "case_1")
+    at = NOW + HOUR
+    more = {"members": {"a": 0.9, "b": 0.8, "n": 0.99}}
+    look(at, case_1=more)
+    assert force(held, at) == {"a": "suspend", "b": "suspend", "n": "verify"}
+    one = held.desk.verdicts.in_force(at)["n"]
+    assert (one.expires_at, one.reason) == (at + 72 * HOUR, REASON_OF_HEIRS)
+    # Nor by what one person does to the case of others.
+    held.note("case_1", "seen", author="ann", now_us=at)
+    held.clear("case_1", "a", author="ann", reason="r", now_us=at)
+    assert force(held, at) == {"b": "suspend", "n": "verify"}
+    suspended(held, "case_1", at)
+    assert force(held, at) == {"b": "suspend", "n": "suspend"}
+
+
+def test_one_person_alone_suspends_nobody_by_taking_a_clearing_back(held: Worklist, look: Look) -> None:
+    look(case_1={"members": {"a": 0.9, "b": 0.8, "v": 0.9}})
+    for name in "ab":
+        held.clear("case_1", name, **ANN)
+    held.clear("case_1", "v", up_to=Action.VERIFY, **ANN)
+    suspended(held, "case_1")
+    assert force(held) == {"v": "suspend"}
+    held.unclear("case_1", "a", **BOB)
+    held.clear("case_1", "b", up_to=Action.LIMIT, **BOB)
+    assert force(held) == {"a": "verify", "v": "suspend"}  # and b has verified itself
+
+
+def test_one_person_alone_suspends_nobody_by_merging(held: Worklist, look: Look) -> None:
+    look(case_1={}, case_2={"members": {"x": 0.9}})
+    suspended(held, "case_1")
+    look(NOW + HOUR, case_1={"members": {"a": 0.9, "b": 0.8, "n": 0.99}}, case_2={"members": {"x": 0.9}})
+    suspended(held, "case_2", NOW + 2 * HOUR)
+    merge(held, "case_1", "case_2", author="ann", reason="r", now_us=NOW + 3 * HOUR)
+    assert force(held, NOW + 3 * HOUR) == {"a": "suspend", "b": "suspend", "x": "suspend", "n": "verify"}
+
+
+def test_a_confirmed_case_keeps_its_step_until_its_end(held: Worklist, look: Look) -> None:
+    look(case_1={}, case_2={"members": {"x": 0.9}}, case_3={"members": {"y": 0.9}})
+    suspended(held, "case_1")
+    for case_id, outcome in zip(("case_1", "case_2", "case_3"), Outcome, strict=True):
+        held.close(case_id, outcome, **ANN)
+    assert force(held) == {"a": "suspend", "b": "suspend"}
+    assert held.get("case_1").step_until_us == NOW + WEEK
+    # Without new traffic no look renews it, or goes on with it after its end.
+    for at in (NOW + 5 * DAY, NOW + WEEK + DAY):
+        look(at, case_1={"last_seen": NOW})
+        assert (force(held, at) == {}) is (at > NOW + WEEK)
+    assert (held.get("case_1").status, held.get("case_1").step) == (Status.CLOSED, Action.WATCH)
+
+
+def test_a_confirmed_case_is_reopened_to_lift_its_step(held: Worklist, look: Look) -> None:
+    look(case_1={})
+    held.close("case_1", Outcome.CONFIRMED, **ANN)
+    assert refused(lambda: held.step("case_1", Action.WATCH, **BOB)) == "case_closed"
+    assert held.reopen("case_1", **BOB).step is Action.LIMIT
+    held.step("case_1", Action.WATCH, **BOB)
+    assert force(held) == {}
+
+
+def test_who_agreed_to_a_step_has_not_agreed_to_it_for_accounts_that_are_merged_in(held: Worklist, look: Look) -> None:
+    look(case_1=SUSPEND, case_2={"members": {"x": 0.9}})
+    held.approve("case_1", Action.SUSPEND, **ANN)
+    merge(held, "case_2", "case_1", **BOB)
+    assert held.approve("case_1", Action.SUSPEND, **BOB).step is Action.LIMIT
+    assert held.approve("case_1", Action.SUSPEND, **ANN).step is Action.SUSPEND
+    assert set(force(held).values()) == {"suspend"}
+
+
+def test_one_person_alone_prolongs_no_step_that_takes_several(engine: sa.Engine, look: Look, tmp_path: Path) -> None:
+    policy = load_policy()
+    two = [msgspec.structs.replace(one, approvals=2) if one.action is Action.LIMIT else one for one in policy.steps]
+    strict = Worklist(CaseDesk(engine, msgspec.structs.replace(policy, steps=tuple(two))), tmp_path)
+    look(case_1={})
+    suspended(strict, "case_1")
+    later = {"author": "ann", "reason": "r", "now_us": NOW + 6 * DAY}
+    assert strict.step("case_1", Action.LIMIT, **later).step_until_us == NOW + WEEK
+    assert strict.step("case_1", Action.VERIFY, **later).step_until_us == NOW + 6 * DAY + WEEK
+
+
+@pytest.mark.parametrize("name", ["tiergate watch", "Tiergate\u200b  Watch"])
+def test_nobody_works_under_the_name_of_the_watch(held: Worklist, look: Look, name: str) -> None:
+    look(case_1={})
+    forged = {"author": name, "now_us": NOW + 1}
+    assert refused(lambda: held.note("case_1", "seen", **forged)) == "not_a_person"
+    for call in (
+        lambda: held.close("case_1", Outcome.MISTAKEN, reason="r", **forged),
+        lambda: held.propose("case_1", Action.SUSPEND, reason="r", **forged),
+    ):
+        assert refused(call) == "not_a_person"
+    assert len(held.history("case_1")) == 1

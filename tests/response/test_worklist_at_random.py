@@ -158,7 +158,8 @@ class Cases(RuleBasedStateMachine):
             return
         for file in (lapsed(one, self.now_us) for one in self.desk.changes.every(CaseFile)):
             standing = self.desk.verdicts.of_case(file.case_id, self.now_us)
-            if file.status is not Status.OPEN or file.step is Action.WATCH:
+            gone = file.status is Status.MERGED or file.outcome in (Outcome.MISTAKEN, Outcome.UNCLEAR)
+            if gone or file.step is Action.WATCH:
                 assert standing == {}
                 continue
             members = {

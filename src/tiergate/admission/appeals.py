@@ -105,8 +105,11 @@ class Verdicts(Protocol):
     def involved(self, writing: Writing, appeal: Appeal) -> list[str]:
         """Names of those who had a part in the verdict, until now."""
 
+    def reviewers(self, writing: Writing, appeal: Appeal) -> int:
+        """How many it takes to overturn what the account is under now, which may be stricter than what was appealed."""
+
     def overturn(self, writing: Writing, appeal: Appeal, reviewers: Sequence[str], reason: str) -> None:
-        """Lift the verdict, and keep it lifted."""
+        """Lift the verdict, and keep it lifted, as far as so many ``reviewers`` can."""
 
 
 class Appeals:
@@ -193,6 +196,8 @@ class Appeals:
                 involved += [one for one in (membership.applicant, membership.person_id, membership.sponsor) if one]
             elif appeal.against is Against.VERDICT:
                 involved += self._kept.involved(writing, appeal)
+                needed = max(appeal.reviewers, self._kept.reviewers(writing, appeal))
+                appeal = msgspec.structs.replace(appeal, reviewers=needed)
             if same(reviewer, *involved):
                 raise StateError(
                     f"`{reviewer}` filed this appeal, is involved or made the decision: somebody else must review it",

@@ -291,8 +291,9 @@ def new_id(prefix: str) -> str:
 
 
 def named(who: str) -> str:
-    """A name as it is compared: two spellings of one name must not count as two people."""
-    return " ".join(unicodedata.normalize("NFKC", who).casefold().split())
+    """A name as it is compared: two spellings of one name must not count as two people, nor what nobody sees in it."""
+    folded = unicodedata.normalize("NFKC", who).casefold()
+    return " ".join("".join(one for one in folded if unicodedata.category(one) != "Cf").split())
 
 
 def same(who: str, *others: str | None) -> bool:

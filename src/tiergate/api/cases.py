@@ -297,7 +297,7 @@ OPERATIONS: Final = (
     _work("clearances/withdrawal", "unclear_account", "Take a clearing back", handler=unclear, takes=AccountOf),
     _work("merger", "merge_case", "Make its accounts another case's", handler=merge_cases, takes=Merger),
     _work("division", "split_case", "Give accounts a case of their own", handler=split_case, takes=Division),
-    _work("closure", "close_case", "Say what the case turned out to be; it holds nobody any more", handler=close,
-          takes=Ending),
+    _work("closure", "close_case", "Say what the case turned out to be; it holds nobody unless confirmed",
+          handler=close, takes=Ending),
     _work("reopening", "reopen_case", "Take up a closed case again", handler=reopen, takes=Remark),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiergate.cli.options import Author, Data, Json, Reason, deployment, digest, now, show, who
-from tiergate.cli.terminal import counted, note
+from tiergate.cli.terminal import counted, note, visible
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _line(one: Appeal) -> str:
     from tiergate.admission.appeals import notice
 
     state = "open" if one.outcome is None else one.outcome.value
-    return f"{one.appeal_id}  {state:<10}  {one.against.value} {one.subject_id}  {notice(one, now())}"
+    return visible(f"{one.appeal_id}  {state:<10}  {one.against.value} {one.subject_id}  {notice(one, now())}")
 
 
 @app.command("file")

@@ -328,9 +328,9 @@ def close(
     author: Author = None,
     as_json: Json = False,
 ) -> None:
-    """Say what the case turned out to be. It holds nobody any more, at once.
+    """Say what the case turned out to be. Unless confirmed, it holds nobody any more, at once.
 
-    A case whose step shall go on stays open. New traffic opens a closed case again, unless it was a mistake.
+    The step of a confirmed case stands until its end. New traffic opens a closed case again, unless it was a mistake.
 
     \b
     Example:

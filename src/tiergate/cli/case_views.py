@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tiergate.cli.options import Data, Json, deployment, now
-from tiergate.cli.terminal import counted, moment, note, say, say_json
+from tiergate.cli.terminal import counted, moment, note, say, say_json, visible
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
         say(f"  confidence {found.confidence:.3f}, q {found.q_value:.2g}, e {found.e_value:.3g}, look {found.look}")
         say(f"  answer {found.digest}")
         if file.step_until_us is not None:
-            say(f"  {file.step} by {file.step_by}, until {moment(file.step_until_us)} UTC")
+            say(visible(f"  {file.step} by {file.step_by}, until {moment(file.step_until_us)} UTC"))
         if file.proposal is not None:
             asked = file.proposal
             agreed = ", ".join(asked.approved_by) or "nobody"
-            say(f"  {asked.action} is proposed by {asked.by}: {asked.reason}; {asked.needed} must agree, {agreed} did")
+            asks = f"{asked.action} is proposed by {asked.by}: {asked.reason}"
+            say(visible(f"  {asks}; {asked.needed} must agree, {agreed} did"))
         if file.ceiling is not None and file.ceiling_until_us is not None:
             say(f"  no look goes beyond {file.ceiling} until {moment(file.ceiling_until_us)} UTC")
         for name in file.merged:
@@ -143,10 +144,14 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
         _evidence(data, file)
         for one in members:
             kept = f"cleared by {one['cleared_by']}" if one["cleared_by"] else one["action"] or "not touched"
-            say(f"  {one['account_id']}  membership {one['membership']:.2f}  charged {one['charged']:,}  {kept}")
+            say(
+                visible(
+                    f"  {one['account_id']}  membership {one['membership']:.2f}  charged {one['charged']:,}  {kept}"
+                )
+            )
         for row in worklist.history(file.case_id):
             if row.action == "note":
-                say(f"  {moment(row.at_us)}  {row.author}: {row.reason}")
+                say(f"  {moment(row.at_us)}  {visible(row.author)}: {visible(row.reason)}")
 
 
 def _evidence(data: Path, file: CaseFile) -> None:
@@ -179,8 +184,8 @@ def history(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> N
     for row in rows:
         state = msgspec.json.decode(row.state)
         ended = f" as {state['outcome']}" if state.get("outcome") else ""
-        said = f": {row.reason}" if row.reason else ""
-        say(f"{moment(row.at_us)}  {row.action:<8}  {state.get('step', 'watch'):<9}  by {row.author}{ended}{said}")
+        by, said = visible(row.author), f": {visible(row.reason)}" if row.reason else ""
+        say(f"{moment(row.at_us)}  {row.action:<8}  {state.get('step', 'watch'):<9}  by {by}{ended}{said}")
     note(counted(len(rows), "change"))
 
 
@@ -229,7 +234,7 @@ def _line(worklist: Worklist, file: CaseFile) -> str:
     if file.proposal is not None:
         missing = file.proposal.needed - len(file.proposal.approved_by)
         asked = f"  {file.proposal.action} proposed by {file.proposal.by}, {missing} more must agree"
-    return (
+    return visible(
         f"{file.case_id}  {state:<9}  {file.severity:<8}  {file.step:<9}  {counted(file.found.accounts, 'account'):<12}"
         f"  {file.assignee or 'nobody'}{asked}{waits}"
     )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tiergate.cli.terminal import note, say
 from tiergate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tiergate.admission.appeals import Appeals
 
 
 def serve(
@@ -59,7 +64,14 @@ def serve(
             beside.start()
 
     try:
-        run_gateway(settings, ready=ready, told=note)
+        run_gateway(settings, ready=ready, told=note, appeals=_appeals)
     finally:
         if beside is not None:
             beside.stop()
+
+
+def _appeals(engine: Engine, data: Path) -> Appeals:
+    # What judges cases is large, and few gateways are ever asked for it.
+    from tiergate.response.contested import appeals_of
+
+    return appeals_of(engine, data)

@@ -20,9 +20,15 @@ class Advance(Protocol):
     def __call__(self, words: str, share: float) -> None: ...
 
 
-def say(line: str = "") -> None:
-    """One line for people, on stdout."""
-    sys.stdout.write(f"{line}\n")
+def visible(text: str) -> str:
+    """Text in which U+202E becomes `u{202e}` behind a backslash, and so its like, also the end of a line: what somebody
+    wrote must read as it is, and neither move a terminal's cursor nor pass for a line of ours."""
+    return "".join(one if one.isprintable() else f"\\u{{{ord(one):x}}}" for one in text)
+
+
+def say(text: str = "") -> None:
+    """Lines for people, on stdout."""
+    sys.stdout.write("".join(f"{visible(line)}\n" for line in text.split("\n")))
     sys.stdout.flush()
 
 
@@ -32,7 +38,7 @@ def note(line: str) -> None:
         time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = json.dumps({"time": time, "level": "info", "event": line, "logger": "tiergate.cli"})
     else:
-        line = f"tiergate: {line}"
+        line = "\n".join(map(visible, f"tiergate: {line}".split("\n")))
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

@@ -65,11 +65,11 @@ def watch(
                 began, began_us = time.monotonic(), clock.now_us()
                 try:
                     seen = _look(watching, Parameters(decoys=decoys), quiet=beside)
-                except TiergateError as error:
+                except _faults() as error:
                     if once:
                         raise
-                    # Whatever is wrong with the log or the database, the next look must find this loop alive.
-                    note(f"this look came to nothing: {error}")
+                    # Whatever is wrong with the log, the disk or the database, the next look must find this loop alive.
+                    note(f"this look came to nothing: {_said(error)}")
                     failed, failing_since = failed + 1, failing_since or began_us
                     telling.failed(failed, failing_since)
                 else:
@@ -93,8 +93,8 @@ class _Telling:
     def step(self) -> None:
         try:
             faults = self._alerting.step()
-        except TiergateError as error:
-            faults = [f"alerts wait: {error}"]
+        except _faults() as error:
+            faults = [f"alerts wait: {_said(error)}"]
         for fault in faults:
             if fault not in self._said:
                 note(fault)
@@ -103,13 +103,25 @@ class _Telling:
     def failed(self, looks: int, since_us: int) -> None:
         try:
             self._alerting.failed(looks, since_us)
-        except TiergateError as error:
-            note(f"alerts wait: {error}")
+        except _faults() as error:
+            note(f"alerts wait: {_said(error)}")
 
 
 def _look(watching: Watch, parameters: Parameters, *, quiet: bool) -> Look:
     with _unsaid() if quiet else progress("looking") as advance:
         return watching.look(parameters, advance)
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What the disk, the log or the database may raise, also while it is full, locked or away."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return TiergateError, OSError, SQLAlchemyError
+
+
+def _said(error: Exception) -> str:
+    """An error in a line: those of a database show the statement and its values below it."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 @contextmanager

@@ -72,6 +72,8 @@ CASE_ACCOUNTS_SCHEMA: Final = pa.schema(
         ("first_linked_at", TIME),
         ("campaign_exchanges", pa.int64()),
         ("exchanges", pa.int64()),
+        ("campaign_output_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
     ]
 )
 CASE_EVIDENCE_SCHEMA: Final = pa.schema(
@@ -206,6 +208,8 @@ def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
     owner = traffic.account[rows]
     exchanges = np.bincount(owner, minlength=len(traffic.account_ids))
     sent = np.bincount(traffic.account, minlength=len(traffic.account_ids))
+    got = np.bincount(traffic.account, traffic.output_tokens, len(sent))
+    charged = np.bincount(owner, traffic.output_tokens[rows], len(sent))
     first = {int(account): int(rows[i]) for account, i in zip(*np.unique(owner, return_index=True), strict=True)}
     return [
         {
@@ -215,6 +219,8 @@ def _members(case: Case, traffic: Traffic) -> list[dict[str, object]]:
             "first_linked_at": int(traffic.time_us[first[account]]) if account in first else int(traffic.time_us[-1]),
             "campaign_exchanges": int(exchanges[account]),
             "exchanges": int(sent[account]),
+            "campaign_output_tokens": int(charged[account]),
+            "output_tokens": int(got[account]),
         }
         for account, membership in zip(case.accounts.tolist(), case.membership.tolist(), strict=True)
     ]

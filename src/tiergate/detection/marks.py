@@ -41,7 +41,13 @@ FEWEST_ACCOUNTS: Final = 3
 MOST_MARKS: Final = 32
 
 MARKS_SCHEMA: Final = pa.schema(
-    [("case_id", pa.string()), ("mark", pa.string()), ("charged_share", pa.float64()), ("other_share", pa.float64())]
+    [
+        ("case_id", pa.string()),
+        ("mark", pa.string()),
+        ("charged_share", pa.float64()),
+        ("other_share", pa.float64()),
+        ("told_share", pa.float64()),
+    ]
 )
 
 
@@ -79,11 +85,13 @@ def _marks(case: Case, traffic: Traffic) -> list[dict[str, object]]:
     left = np.ones(len(case.rows), bool)
     while found and len(rows) < MOST_MARKS:
         name, other, told = max(found, key=lambda one: (int(left[one[2]].sum()), one[0]))
-        if left[told].sum() < LEAST_SHARE * len(case.rows):
+        new = int(left[told].sum())
+        if new < LEAST_SHARE * len(case.rows):
             break
         left[told] = False
-        share = len(told) / len(case.rows)
-        rows.append({"case_id": case.case_id, "mark": name, "charged_share": share, "other_share": other})
+        share, added = len(told) / len(case.rows), new / len(case.rows)
+        row = {"case_id": case.case_id, "mark": name, "charged_share": share, "other_share": other}
+        rows.append(row | {"told_share": added})
     return rows
 
 

@@ -13,6 +13,8 @@ import msgspec
 from tiergate.admission.decision import INVALID_KEY
 from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.admitting import Admission
+from tiergate.gateway.appealing import PATH as APPEALS
+from tiergate.gateway.appealing import Appealing
 from tiergate.gateway.bodies import Bodies, BodyRefusedError, Room
 from tiergate.gateway.callers import CallerReader, presented_key, spoken
 from tiergate.gateway.calls import Call, Services
@@ -34,14 +36,17 @@ from tiergate.parties.registry import Credential
 class Gateway:
     """Serves requests that `admission` lets through."""
 
-    def __init__(self, services: Services, admission: Admission, readiness: Readiness) -> None:
+    def __init__(
+        self, services: Services, admission: Admission, readiness: Readiness, appealing: Appealing | None = None
+    ) -> None:
         self._admission = admission
+        self._appealing = appealing
         self._services = services
         self._settings = services.settings
         self._speaks = services.settings.upstream_dialect
         self._callers = CallerReader(services.settings)
         self._listing = Listing(services)
-        self._notices = Notices(admission, services.clock, services.settings.appeal_contact)
+        self._notices = Notices(admission, services.clock, services.settings.appeal_contact, here=appealing is not None)
         self._readiness = readiness
         self._bodies = Bodies(self._settings.max_body_bytes, self._settings.max_held_bytes)
         self.under_way = 0
@@ -59,6 +64,8 @@ class Gateway:
         elif method == "GET" and path == "/readyz":
             status, body = self._readiness.told()
             await reply(send, status, body)
+        elif method in ("GET", "POST") and path == APPEALS and self._appealing is not None:
+            await self._appealing.answer(scope, receive, send)
         elif method == "GET" and path.startswith(PAGES):
             await self._notices.answer(scope, send)
         else:

@@ -11,6 +11,7 @@ import msgspec
 from tiergate.admission.engine import Gate
 from tiergate.clock import Clock
 from tiergate.gateway.admitting import Admission
+from tiergate.gateway.appealing import PATH as APPEALS
 from tiergate.gateway.replies import Scope, Send, fail, reply
 from tiergate.ledger.verdicts import Action, Verdict, applying
 
@@ -38,10 +39,11 @@ padding:0 1em;color-scheme:light dark}}dt{{font-weight:600;margin-top:1em}}dd{{m
 
 
 class Notices:
-    """Answers the links in refusals: `GET /verdicts/{id}` and `GET /decisions/{code}`."""
+    """Answers the links in refusals: `GET /verdicts/{id}` and `GET /decisions/{code}`. ``here``: whether appeals are
+    taken at the same address."""
 
-    def __init__(self, admission: Admission, clock: Clock, appeal_contact: str) -> None:
-        self._admission, self._clock, self._appeal_contact = admission, clock, appeal_contact
+    def __init__(self, admission: Admission, clock: Clock, appeal_contact: str, *, here: bool = False) -> None:
+        self._admission, self._clock, self._appeal_contact, self._here = admission, clock, appeal_contact, here
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """The page that a path of `PAGES` names, as JSON or for a browser."""
@@ -61,15 +63,16 @@ class Notices:
         verdict = snapshot.notices.get(verdict_id)
         if verdict is None or applying([msgspec.structs.replace(verdict, marks=None)], self._clock.now_us()) is None:
             return None
-        return notice(verdict, self._appeal_contact, as_html=as_html)
+        return notice(verdict, self._appeal_contact, as_html=as_html, here=self._here)
 
     def _gate(self, code: str, as_html: bool) -> tuple[bytes, bytes] | None:
         gate = self._admission.tiers.gate(code)
         return None if gate is None else gate_notice(gate, self._appeal_contact, as_html=as_html)
 
 
-def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[bytes, bytes]:
+def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool, here: bool = False) -> tuple[bytes, bytes]:
     """Body and content type of the notice. It names no other account."""
+    own_key = f"POST {APPEALS} here with your API key, `verdict` and your `grounds`, or " if here else ""
     facts = {
         "code": _CODES[verdict.action],
         "action": verdict.action.value,
@@ -82,8 +85,8 @@ def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool) -> tuple[byt
         "verdict": verdict.verdict_id,
         "rests_on": "; ".join(one for one in verdict.evidence if one.startswith("look ")) or "a decision by hand",
         "how_to_appeal": (
-            f"Write to {appeal_contact} and name the verdict, or file an appeal against the verdict with this id at "
-            "the control API, POST /v1/appeals. People who had no part in it answer, by a date that you are told."
+            f"Write to {appeal_contact} and name the verdict, or {own_key}file an appeal against the verdict with this "
+            "id at the control API, POST /v1/appeals. People who had no part in it answer, by a date that you are told."
         ),
     }
     return _page("Notice about your account", facts, as_html=as_html)

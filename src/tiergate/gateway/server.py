@@ -13,12 +13,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 import uvloop
 
 from tiergate.admission.activations import ActivationStore
+from tiergate.admission.appeals import Appeals
 from tiergate.admission.binding import unknown_names
 from tiergate.admission.credits import Credits
 from tiergate.admission.epochs import POLL_S, STALE_AFTER_S, EpochFeed, Reading
@@ -31,6 +34,8 @@ from tiergate.database import open_database
 from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.admitting import Admission
 from tiergate.gateway.app import Gateway
+from tiergate.gateway.appealing import PATH as APPEALS
+from tiergate.gateway.appealing import Appealing
 from tiergate.gateway.calls import Services
 from tiergate.gateway.charging import Till
 from tiergate.gateway.classified import ClassifiedTier
@@ -74,21 +79,33 @@ _log = logging.getLogger(__name__)
 
 
 def serve(
-    settings: Settings, *, ready: Callable[[str], None] | None = None, told: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    ready: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None,
+    appeals: Callable[[sa.Engine, Path], Appeals] | None = None,
 ) -> None:
-    """Run the gateway: see `run`.
+    """Run the gateway: see `run`. ``appeals``: opens those of a data folder, which callers then file here.
 
     Raises `SettingsError` when there is no upstream.
     """
     if settings.upstream_url is None and not _routes_path(settings).exists():
         message = f"`upstream_url`: give the API that answers, or routes to several in `{_routes_path(settings)}`"
         raise SettingsError(f"{message}; see `tiergate serve --help`")
-    run(settings, _gateway, ready=ready, told=told)
 
+    @asynccontextmanager
+    async def gateway(services: Services, admission: Admission, readiness: Readiness) -> AsyncIterator[Gateway]:
+        if appeals is None:
+            yield Gateway(services, admission, readiness)
+            return
+        engine = open_database(settings.data / "control.sqlite")
+        try:
+            appealing = Appealing(admission, services.clock, partial(appeals, engine, settings.data))
+            yield Gateway(services, admission, readiness, appealing)
+        finally:
+            engine.dispose()
 
-@asynccontextmanager
-async def _gateway(services: Services, admission: Admission, readiness: Readiness) -> AsyncIterator[Gateway]:
-    yield Gateway(services, admission, readiness)
+    run(settings, gateway, ready=ready, told=told)
 
 
 def run(
@@ -234,7 +251,7 @@ async def _serve(
     )
     doors = AsyncExitStack()
     application = await doors.enter_async_context(door(services, admission, readiness))
-    paths = frozenset((*SURFACES, PATH, "/healthz", "/readyz"))
+    paths = frozenset((*SURFACES, PATH, APPEALS, "/healthz", "/readyz"))
     server = HttpServer(application, listener, most=settings.max_connections, patience=patience, paths=paths)
     observer = None
     if metrics is not None:

@@ -6,7 +6,7 @@ it is appended with author, time and reason (`admission.changes`), so notes, han
 | status | when |
 | --- | --- |
 | `open` | somebody has to look at it |
-| `closed` | with an outcome: `confirmed`, `mistaken` or `unclear` |
+| `closed` | with an outcome: `confirmed`, whose step stands until its end, `mistaken` or `unclear` |
 | `merged` | its accounts belong to another case's file |
 """
 
@@ -94,7 +94,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Cleared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account that steps of the case do not touch up to ``up_to``, until then, microseconds; None for ever. Who was
     verified is free of `verify`, and not of what else the evidence permits. ``appeal_id``: the appeal that cleared it,
-    which nobody can take back alone."""
+    which nobody can take back; people may clear it of more."""
 
     account_id: str
     up_to: Action
@@ -152,16 +152,31 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
         )
 
     def with_cleared(self, cleared: Cleared) -> CaseFile:
-        """The file with an account cleared. Raises `StateError` `cleared_by_appeal`."""
-        rest = self.without_cleared(cleared.account_id).cleared
-        return msgspec.structs.replace(self, cleared=(*rest, cleared))
+        """The file with an account cleared by people. Raises `StateError` `cleared_by_appeal` where an appeal cleared
+        it of as much."""
+        appealed = self._appealed(cleared.account_id)
+        if appealed is not None and LADDER.index(cleared.up_to) <= LADDER.index(appealed.up_to):
+            raise _for_good(appealed)
+        kept = (one for one in self.cleared if one.account_id != cleared.account_id or one is appealed)
+        return msgspec.structs.replace(self, cleared=(*kept, cleared))
+
+    def with_appealed(self, cleared: Cleared) -> CaseFile:
+        """The file with an account cleared by an appeal, for good, of as much as any appeal did."""
+        before = self._appealed(cleared.account_id)
+        most = max((one for one in (before, cleared) if one is not None), key=lambda one: LADDER.index(one.up_to))
+        return msgspec.structs.replace(self, cleared=(*(one for one in self.cleared if one is not before), most))
 
     def without_cleared(self, account_id: str) -> CaseFile:
-        """The file with an account not cleared. Raises `StateError` `cleared_by_appeal`: that nobody undoes alone."""
-        held = next((one for one in self.cleared if one.account_id == account_id), None)
-        if held is not None and held.appeal_id is not None:
-            raise StateError(f"`{held.appeal_id}` cleared `{account_id}`, for good", code="cleared_by_appeal")
-        return msgspec.structs.replace(self, cleared=tuple(one for one in self.cleared if one is not held))
+        """The file with an account not cleared by people. Raises `StateError` `cleared_by_appeal` where nothing but an
+        appeal cleared it: that nobody undoes alone."""
+        appealed = self._appealed(account_id)
+        kept = tuple(one for one in self.cleared if one.account_id != account_id or one is appealed)
+        if appealed is not None and kept == self.cleared:
+            raise _for_good(appealed)
+        return msgspec.structs.replace(self, cleared=kept)
+
+    def _appealed(self, account_id: str) -> Cleared | None:
+        return next((one for one in self.cleared if one.account_id == account_id and one.appeal_id is not None), None)
 
     def stepped(
         self,
@@ -189,6 +204,11 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
     def _left(self, step: Action) -> Proposal | None:
         held = self.proposal
         return held if held is not None and LADDER.index(held.action) > LADDER.index(step) else None
+
+
+def _for_good(appealed: Cleared) -> StateError:
+    said = f"`{appealed.appeal_id}` cleared `{appealed.account_id}` up to `{appealed.up_to}`, for good"
+    return StateError(said, code="cleared_by_appeal")
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True, tag="look", forbid_unknown_fields=True):

@@ -40,15 +40,14 @@ class ContestedVerdicts:
         case_id = None if verdict is None else _case_of(writing, verdict)
         standing = None
         if verdict is not None and case_id is not None:
-            of_case = self._desk.verdicts.of_case(case_id, writing.now_us, writing.connection)
-            standing = of_case.get(verdict.account_id)
+            standing = self._standing(writing, case_id, verdict.account_id)
         if verdict is None or case_id is None or standing is None:
             raise StateError(f"no verdict `{verdict_id}` stands: there is nothing to appeal", code="nothing_to_appeal")
         return Contested(
             case_id=case_id,
             account_id=verdict.account_id,
             decided_by=tuple(self._deciders(writing, case_id, standing)),
-            reviewers=LEAST_FOR_SUSPENSION if standing.action is Action.SUSPEND else 1,
+            reviewers=_reviewers(standing),
             days=self._desk.policy.appeal_days,
             stated=self._stated(writing, case_id, verdict.account_id),
         )
@@ -60,26 +59,37 @@ class ContestedVerdicts:
         parties = [] if file is None else involved_in(writing, file, [account_id])
         return [*parties, *self._deciders(writing, case_id, None)]
 
+    def reviewers(self, writing: Writing, appeal: Appeal) -> int:
+        """See `admission.appeals.Verdicts`."""
+        contested, account_id = _subject(appeal)
+        names = {contested, owner_of(_files(writing), contested, account_id)}
+        standing = [self._standing(writing, name, account_id) for name in names]
+        return max((_reviewers(one) for one in standing if one is not None), default=1)
+
     def overturn(self, writing: Writing, appeal: Appeal, reviewers: Sequence[str], reason: str) -> None:
         """See `admission.appeals.Verdicts`."""
         contested, account_id = _subject(appeal)
         case_id = owner_of(_files(writing), contested, account_id)
         file = writing.current(CaseFile, case_id)
-        if file is not None and account_id not in _appealed(file):
+        up_to = Action.SUSPEND if len(reviewers) >= LEAST_FOR_SUSPENSION else Action.SUMMARISE
+        if file is not None:
             said = f"appeal {appeal.appeal_id}: {reason}"
             cleared = Cleared(
                 account_id=account_id,
-                up_to=Action.SUSPEND,
+                up_to=up_to,
                 until_us=None,
                 by=" and ".join(reviewers),
                 reason=said,
                 appeal_id=appeal.appeal_id,
             )
-            writing.put(case_id, file.with_cleared(cleared), "clear", said)
+            writing.put(case_id, file.with_appealed(cleared), "clear", said)
         for name in {case_id, contested}:
-            standing = self._desk.verdicts.of_case(name, writing.now_us, writing.connection).get(account_id)
+            standing = self._standing(writing, name, account_id)
             if standing is not None:
                 self._desk.verdicts.put([lifted(standing, writing.author, writing.now_us)], writing.connection)
+
+    def _standing(self, writing: Writing, case_id: str, account_id: str) -> Verdict | None:
+        return self._desk.verdicts.of_case(case_id, writing.now_us, writing.connection).get(account_id)
 
     def _deciders(self, writing: Writing, case_id: str, verdict: Verdict | None) -> list[str]:
         names = [one.author for one in writing.history(CaseFile, case_id) if one.action in DECIDING]
@@ -113,8 +123,8 @@ def _subject(appeal: Appeal) -> tuple[str, str]:
     return appeal.case_id, appeal.account_id
 
 
-def _appealed(file: CaseFile) -> set[str]:
-    return {one.account_id for one in file.cleared if one.appeal_id is not None}
+def _reviewers(verdict: Verdict) -> int:
+    return LEAST_FOR_SUSPENSION if verdict.action is Action.SUSPEND else 1
 
 
 def _files(writing: Writing) -> dict[str, CaseFile]:

@@ -10,8 +10,8 @@ Whoever was cut off may take a look again: it counts once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,7 @@ from tiergate.response.succession import INHERITED, inheriting, stops
 AUTHOR: Final = WATCH
 RENEWED_BELOW: Final = 0.5
 """Share of a verdict's time left at which it is renewed, so that not every look writes a row for every account."""
-REASON_OF_HEIRS: Final = "this account closely matches accounts that act as one and were stopped before it came"
+REASON_OF_HEIRS: Final = "this account closely matches accounts that act as one and were stopped"
 SUBJECT: Final = "detection"
 
 
@@ -109,6 +109,8 @@ class CaseDesk:
             file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
             if file.proposal != before.proposal and file.proposal is not None:
                 kinds.append("proposed")
+        else:
+            file = lapsed(file, now_us)
         if file != before or _stale(file.found, found):
             file = msgspec.structs.replace(file, found=found)
             kinds = kinds or ["updated"]
@@ -116,7 +118,8 @@ class CaseDesk:
         if (kinds or file.step is not Action.WATCH) and self.enforce(writing, file, members):
             kinds = kinds or ["updated"]
         if kinds:
-            writing.put(file.case_id, file, kinds[-1])
+            # How a case begins, or goes on, is how its history names that change, whatever step came with it.
+            writing.put(file.case_id, file, kinds[0] if kinds[0] in ("opened", "reopened") else kinds[-1])
         action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
         return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
 
@@ -166,19 +169,35 @@ class CaseDesk:
         needed = self.policy.approvals(action)
         return Proposal(action=action, by=AUTHOR, reason=reason, at_us=now_us, needed=needed)
 
-    def enforce(self, writing: Writing, file: CaseFile, members: Iterable[Member], *, by_hand: bool = False) -> int:
+    def enforce(
+        self,
+        writing: Writing,
+        file: CaseFile,
+        members: Iterable[Member],
+        *,
+        by_hand: bool = False,
+        agreed: Collection[str] = (),
+    ) -> int:
         """Make the verdicts of a case what its file says, within an open change; returns how many rows that took.
 
         ``by_hand``: to the minute of its end, too. Looks come often, and renew a verdict when half its time is over.
+        ``agreed``: accounts that people agree to suspend in this change. Whoever else is not suspended yet is verified:
+        neither a look nor one person alone suspends anybody.
         """
         now_us, case_id = writing.now_us, file.case_id
         standing = self.verdicts.of_case(case_id, now_us, writing.connection)
+        if file.step is Action.SUSPEND:
+            known = {*agreed, *(name for name, one in standing.items() if one.action is Action.SUSPEND)}
+            unseen = f"people have not seen it among the accounts of {case_id} yet"
+            members = [
+                one if one.inherits or one.account_id in known else replace(one, inherits=unseen) for one in members
+            ]
         touched = {one.account_id: one for one in touched_by(file, members, now_us) if one.marks or self._is_whole(one)}
         rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
         for account, member in touched.items():
             held = standing.get(account)
             until_us = file.step_until_us or now_us + self.policy.expires_after_us
-            if self._is_heir(file, member):
+            if member.inherits is not None:
                 until_us = min(until_us, now_us + self.policy.heir_expires_after_us)
             if held is not None and (held.action, held.marks) == self._due(file, member):
                 left = (held.expires_at or until_us) - now_us
@@ -192,14 +211,9 @@ class CaseDesk:
         """Whether a step reaches all that the account asks. Where its other exchanges cannot be told, it is left."""
         return member.share >= self.policy.whole_account_from
 
-    def _is_heir(self, file: CaseFile, member: Member) -> bool:
-        """Whether an account came only when the case was stopped. People who suspended a case did not see it then."""
-        unseen = bool(file.approved_by) and member.linked_us > (file.step_since_us or member.linked_us)
-        return member.inherits is not None or (unseen and file.step is Action.SUSPEND)
-
     def _due(self, file: CaseFile, member: Member) -> tuple[Action, list[str] | None]:
         """What the case's step comes to for an account, and the marks of those exchanges that it reaches alone."""
-        step = INHERITED if self._is_heir(file, member) else file.step
+        step = file.step if member.inherits is None else INHERITED
         return step, None if self._is_whole(member) else sorted(member.marks)
 
     def _verdict(
@@ -208,8 +222,6 @@ class CaseDesk:
         found, (action, marks) = file.found, self._due(file, member)
         budget = action in (Action.LIMIT, Action.SUMMARISE)
         inherited = member.inherits or file.inherited
-        if inherited is None and self._is_heir(file, member):
-            inherited = f"it is used like the accounts of {file.case_id}, since they were suspended"
         return Verdict(
             verdict_id=new_verdict_id(),
             account_id=member.account_id,

@@ -55,7 +55,14 @@ def holdings(look: Look, files: Files) -> dict[str, Held]:
             if before is not None:
                 membership = max(before.membership, one.membership)
                 marks = tuple(dict.fromkeys((*before.marks, *one.marks)))
-                one = replace(one, membership=membership, charged=before.charged + one.charged, marks=marks)
+                one = replace(
+                    one,
+                    membership=membership,
+                    charged=before.charged + one.charged,
+                    marks=marks,
+                    told=min(before.told, one.told),
+                    taken=min(1.0, before.taken + one.taken),
+                )
             mine.members[one.account_id] = one
     for case_id, mine in held.items():
         file = files.get(case_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action, Verdict
@@ -14,13 +14,18 @@ from tiergate.response.digests import case_digests, digest_of_all, read_table
 from tiergate.response.succession import Tie, ties_of
 from tiergate.response.watch_lock import FOLDER
 
+NEARLY_ALL: Final = 0.8
+"""Share of a case's exchanges that marks must tell before an account is touched by them alone for its requests' number.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """An account of a case; see `case_accounts` in docs/tables.md.
 
-    ``marks``: those of the case. ``linked_us``: its first exchange that is the case's, microseconds. ``inherits``: of
-    an account that may go on where the case was stopped, by what; it is none of the case's own.
+    ``marks``: those of the case, which tell ``told`` of its exchanges, a share. ``taken``: share of the account's
+    output tokens that are the case's. ``inherits``: of an account that may go on where the case was stopped, by what;
+    it is none of the case's own, or people have not seen it there.
     """
 
     account_id: str
@@ -29,12 +34,16 @@ class Member:
     observed: int | None
     marks: tuple[str, ...] = ()
     inherits: str | None = None
-    linked_us: int = 0
+    told: float = 0.0
+    taken: float = 0.0
 
     @property
     def share(self) -> float:
-        """Share of its exchanges that are the case's; all where that was not counted."""
-        return self.charged / self.observed if self.observed else 1.0
+        """Share of its exchanges that are the case's; all where that was not counted. Of its output, if that is more,
+        unless marks tell nearly all of the case's exchanges: requests that are refused, or answered by a word, cost
+        next to nothing and would hide any number of others."""
+        share = self.charged / self.observed if self.observed else 1.0
+        return share if self.told >= NEARLY_ALL else max(share, self.taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +63,26 @@ class Look:
             for name in ("cases", "case_accounts", "case_ties", "case_marks", "case_heirs")
         )
         marks: dict[str, tuple[str, ...]] = {}
+        told_share: dict[str, float] = {}
         for row in told:
-            marks[row["case_id"]] = (*marks.get(row["case_id"], ()), row["mark"])
+            case_id = row["case_id"]
+            marks[case_id] = (*marks.get(case_id, ()), row["mark"])
+            # Answers of earlier versions do not say.
+            told_share[case_id] = told_share.get(case_id, 0.0) + row.get("told_share", 0.0)
         grouped: dict[str, list[Member]] = {}
         for row in rows:
             case_id, account_id = row["case_id"], row["account_id"]
             charged, observed = row["campaign_exchanges"], row["exchanges"]
-            linked_us, told_by = _us(row["first_linked_at"]), marks.get(case_id, ())
-            member = Member(account_id, row["membership"], charged, observed, told_by, linked_us=linked_us)
+            output = row.get("output_tokens", 0)
+            member = Member(
+                account_id,
+                row["membership"],
+                charged,
+                observed,
+                marks.get(case_id, ()),
+                told=told_share.get(case_id, 0.0),
+                taken=row["campaign_output_tokens"] / output if output else 0.0,
+            )
             grouped.setdefault(case_id, []).append(member)
         for row in heirs:
             heir = Member(row["account_id"], 1 - row["q_value"], 0, None, (), row["explanation"])
@@ -76,8 +97,10 @@ class Look:
 def member_under(verdict: Verdict) -> Member:
     """The member that a verdict was put on; only heirs have nothing charged to them."""
     heir = verdict.evidence[-1] if verdict.charged == 0 and verdict.evidence else None
+    # What reaches the whole account goes on doing so, for whatever reason it did.
+    taken = 1.0 if verdict.marks is None else 0.0
     marks = tuple(verdict.marks or ())
-    return Member(verdict.account_id, 1.0, verdict.charged or 0, verdict.observed, marks, heir)
+    return Member(verdict.account_id, 1.0, verdict.charged or 0, verdict.observed, marks, heir, taken=taken)
 
 
 def digest_of(folder: Path) -> str:

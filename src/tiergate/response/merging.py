@@ -22,8 +22,8 @@ from tiergate.response.worklist import Editing, Worklist, open_file
 
 
 def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: int, reason: str) -> CaseFile:
-    """Make the accounts of a case another's: its own verdicts are lifted, the other's step reaches its members. Returns
-    the other.
+    """Make the accounts of a case another's: its own verdicts are lifted, the other's step reaches its members, and who
+    agreed to what is proposed for the other is asked again. Returns the other.
 
     Raises `StateError`: `same_case`; `approval_needed` where the other's step needs several people, who have not agreed
     to it for this case's accounts.
@@ -46,12 +46,16 @@ def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: i
             merged=(*target.file.merged, case_id),
             apart=_not_back(files, target.file, case_id),
             cleared=_all_cleared(target.file, case.file),
+            # Whoever agreed to a step has not agreed to it for these accounts.
+            proposal=target.file.proposal and msgspec.structs.replace(target.file.proposal, approved_by=()),
         )
         gone = msgspec.structs.replace(
             case.file.stepped(Action.WATCH), status=Status.MERGED, merged_into=into, proposal=None
         )
+        standing = worklist.desk.verdicts.of_case(case_id, now_us, case.writing.connection).values()
+        agreed = [one.account_id for one in standing if one.action is Action.SUSPEND]
         worklist.put(case, gone, "merge", reason)
-        worklist.put(target, both, "merge", reason)
+        worklist.put(target, both, "merge", reason, agreed=agreed)
         return both
 
 
@@ -100,13 +104,13 @@ def _not_back(files: Files, target: CaseFile, case_id: str) -> dict[str, tuple[s
 
 
 def _all_cleared(*files: CaseFile) -> tuple[Cleared, ...]:
-    """Everybody who is cleared in one of them; by an appeal before by people, of as much and as long as may be."""
-    held: dict[str, Cleared] = {}
+    """Everybody who is cleared in one of them, by appeals and by people, of as much and as long as may be."""
+    held: dict[tuple[str, bool], Cleared] = {}
     for one in (each for file in files for each in file.cleared):
-        held[one.account_id] = max(held.get(one.account_id, one), one, key=_lasting)
+        key = (one.account_id, one.appeal_id is not None)
+        held[key] = max(held.get(key, one), one, key=_lasting)
     return tuple(held.values())
 
 
-def _lasting(one: Cleared) -> tuple[bool, int, float]:
-    until = math.inf if one.until_us is None else one.until_us
-    return one.appeal_id is not None, LADDER.index(one.up_to), until
+def _lasting(one: Cleared) -> tuple[int, float]:
+    return LADDER.index(one.up_to), math.inf if one.until_us is None else one.until_us

@@ -1,4 +1,4 @@
-"""Looking at a deployment's own log every few minutes, and acting on what is found.
+"""Looking at what a deployment's own log says was answered, every few minutes, and acting on what is found.
 
     <data>/detection/state/          what detection remembers (`detection.state`)
     <data>/detection/pending/        an answer that may not be in the case files yet
@@ -13,13 +13,14 @@ once.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from tiergate.clock import Clock
@@ -27,6 +28,7 @@ from tiergate.detection.again import look_again
 from tiergate.detection.intake import TooLittleError
 from tiergate.detection.run import Parameters, Progress
 from tiergate.detection.state import Part, State
+from tiergate.errors import InputError
 from tiergate.ledger.log import is_log, read_pieces
 from tiergate.ledger.sketches import load_or_create_key
 from tiergate.parties.registry import Registry
@@ -101,8 +103,13 @@ class Watch:
     def _take_up(self) -> list[Change]:
         if not self._pending.exists():
             return []
-        changes = self.desk.take(self._pending, self._clock.now_us())
-        place = self.answer(digest_of(self._pending))
+        try:
+            changes = self.desk.take(self._pending, self._clock.now_us())
+            place = self.answer(digest_of(self._pending))
+        except InputError:
+            # A machine that loses power keeps a name and not what it names. The look that follows answers it again.
+            shutil.rmtree(self._pending)
+            return []
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         self._pending.rename(place)
@@ -115,8 +122,17 @@ class Watch:
 
 def _pieces(log: Path) -> tuple[list[Part], list[pa.RecordBatch]]:
     segments, unsealed = read_pieces(log)
-    return [Part(path, partial(_batches, read)) for path, read in segments.items()], unsealed
+    return [Part(path, partial(_batches, read)) for path, read in segments.items()], list(_answered(unsealed))
 
 
 def _batches(read: Callable[[], Iterator[pa.RecordBatch]], _: RefusedRows) -> Iterator[pa.RecordBatch]:
-    return read()
+    return _answered(read())
+
+
+def _answered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Without requests that nobody answered: they cost nothing, and an account that is stopped could say with as many
+    as it likes that it is like others."""
+    for batch in batches:
+        answered = batch.filter(pc.less(batch.column("status"), 400))
+        if answered.num_rows:
+            yield answered

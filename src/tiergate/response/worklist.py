@@ -10,13 +10,13 @@ stricter step may need several people; one is enough to make it milder, to free 
 | `no_proposal`, `proposal_open`, `proposal_changed` | what is agreed to is not what is proposed |
 | `not_stricter`, `no_step` | the step is in force already, or none is |
 | `approval_needed`, `second_person_needed` | more people must agree, different ones |
-| `not_a_person`, `not_independent` | who agrees is a program, or has a part in it |
+| `not_a_person`, `not_independent` | who does it has the name of a program, or has a part in it |
 | `not_a_member`, `cleared_by_appeal`, `not_cleared` | the account is not one that this can be done to |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,8 @@ class Worklist:
             return self._put(case, case.file, "note", text)
 
     def propose(self, case_id: str, action: Action, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Propose a stricter step, or the one in force for longer. A person who proposes agrees; where that is enough,
-        the step is taken."""
+        """Propose a stricter step, or the one in force for longer. Whoever proposes agrees; where that is enough, the
+        step is taken."""
         with self.editing(case_id, author, now_us, reason) as case:
             held = case.file.proposal
             if LADDER.index(action) < LADDER.index(case.file.step) or action is Action.WATCH:
@@ -96,12 +96,10 @@ class Worklist:
                 raise StateError(
                     f"`{held.action}` is proposed already, by {held.by}: approve or reject that", code="proposal_open"
                 )
-            agreed = (author,) if is_person(author) else ()
-            if agreed:
-                self.check_independent(case, author)
+            self.check_independent(case, author)
             needed = needed_for(self.desk.policy, action)
             proposal = Proposal(
-                action=action, by=author, reason=reason, at_us=now_us, needed=needed, approved_by=agreed
+                action=action, by=author, reason=reason, at_us=now_us, needed=needed, approved_by=(author,)
             )
             return self._agreed(case, proposal, "propose", reason)
 
@@ -109,8 +107,6 @@ class Worklist:
         """Agree to the step that is proposed, which ``action`` names; with the last one needed it is taken."""
         with self.editing(case_id, author, now_us) as case:
             held = _proposed(case.file, action)
-            if not is_person(author):
-                raise StateError(f"`{author}` is no person: people agree to a step", code="not_a_person")
             if same(author, held.by, *held.approved_by):
                 raise StateError(f"`{author}` agreed already: somebody else must", code="second_person_needed")
             self.check_independent(case, author)
@@ -138,6 +134,9 @@ class Worklist:
                 return self._take(case, action, (author,), "step", reason)
             self.check_independent(case, author)
             until_us = now_us + self.desk.policy.expires_after_us
+            if needed_for(self.desk.policy, action) > 1:
+                # What it takes several people to renew does not last longer by one making it milder.
+                until_us = min(until_us, file.step_until_us or until_us)
             milder = msgspec.structs.replace(file.stepped(action, until_us, author, (author,)), proposal=None)
             self.put(case, self._capped(milder, action, now_us), "step", reason, freeing=True)
             return case.file
@@ -184,22 +183,22 @@ class Worklist:
             return case.file
 
     def close(self, case_id: str, outcome: Outcome, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Say what the case turned out to be. Nobody is held by it any more, at once; a case whose step shall go on
-        stays open."""
+        """Say what the case turned out to be. The step of one that is confirmed stands until its end, which nothing but
+        new traffic renews; of others nobody is held any more, at once."""
         with self.editing(case_id, author, now_us, reason) as case:
             self.check_independent(case, author)
             file = msgspec.structs.replace(
-                case.file.stepped(Action.WATCH),
+                case.file if outcome is Outcome.CONFIRMED else case.file.stepped(Action.WATCH),
                 status=Status.CLOSED,
                 outcome=outcome,
                 proposal=None,
                 stated=None if case.file.split_from else case.file.found.confidence,
             )
-            self.put(case, file, "close", reason)
+            self.put(case, file, "close", reason, freeing=True)
             return file
 
     def reopen(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
-        """Take up a closed case again, at `watch`."""
+        """Take up a closed case again, with the step that still stands."""
         with self.editing(case_id, author, now_us, reason, of=(Status.CLOSED,)) as case:
             file = msgspec.structs.replace(case.file, status=Status.OPEN, outcome=None, stated=None)
             return self._put(case, msgspec.structs.replace(file, ceiling=None, ceiling_until_us=None), "reopen", reason)
@@ -213,7 +212,10 @@ class Worklist:
         reason: str | None = None,
         of: tuple[Status, ...] = (Status.OPEN,),
     ) -> Iterator[Editing]:
-        """An open transaction on a case that stands in one of ``of``. ``reason``: refused where it is empty."""
+        """An open transaction on a case that stands in one of ``of``. ``reason``: refused where it is empty. Nobody
+        works under the name of our own programs: the history must tell what people did."""
+        if not is_person(author):
+            raise StateError(f"`{author}` is no person: give your own name", code="not_a_person")
         if reason is not None and not reason.strip():
             raise InputError("this needs a reason: others read it")
         with self.desk.changes.writing(author, now_us) as writing:
@@ -231,15 +233,26 @@ class Worklist:
                 return list(held.members.values())
         return []
 
-    def put(self, case: Editing, file: CaseFile, action: str, reason: str, *, freeing: bool = False) -> None:
+    def put(
+        self,
+        case: Editing,
+        file: CaseFile,
+        action: str,
+        reason: str,
+        *,
+        freeing: bool = False,
+        agreed: Collection[str] | None = (),
+    ) -> None:
         """Append a file's new state, and make its verdicts say the same. ``freeing``: it reaches nobody new, and goes
-        without the answer of detection where that is gone."""
+        without the answer of detection where that is gone. ``agreed``: accounts that people agreed to suspend, None for
+        all of the case."""
         case.writing.put(file.case_id, file, action, reason)
         case.file, case.members = file, None
         members: list[Member] = []
         if file.step is not Action.WATCH:
             members = self._known(case) if freeing else self.members_in(case.writing, file.case_id)
-        self.desk.enforce(case.writing, file, members, by_hand=True)
+        agreed = [one.account_id for one in members] if agreed is None else agreed
+        self.desk.enforce(case.writing, file, members, by_hand=True, agreed=agreed)
 
     def check_independent(self, case: Editing, author: str, *accounts: str) -> None:
         """Raises `StateError` for somebody who holds an account of the case, or contests one of its verdicts."""
@@ -284,7 +297,7 @@ class Worklist:
         file = case.file.stepped(step, until_us, " and ".join(people), people, now_us=case.writing.now_us)
         if file.ceiling is not None and LADDER.index(file.ceiling) < LADDER.index(step):
             file = msgspec.structs.replace(file, ceiling=step)
-        self.put(case, file, action, reason)
+        self.put(case, file, action, reason, agreed=None)
         return file
 
     def _capped(self, file: CaseFile, ceiling: Action, now_us: int) -> CaseFile:
@@ -295,8 +308,6 @@ class Worklist:
         needed = needed_for(self.desk.policy, action)
         if needed > 1:
             raise StateError(f"`{action}` needs {needed} people: propose it", code="approval_needed")
-        if not is_person(author):
-            raise StateError(f"`{author}` is no person: people take a step by hand", code="not_a_person")
         self.check_independent(case, author)
 
 

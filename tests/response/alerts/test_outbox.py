@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.response.alerts.conftest import SECRET, Receiver, a_case
 from tests.response.conftest import NOW, WriteLook
-from tiergate.admission.appeals import Against, Appeals
+from tiergate.admission.appeals import Against, Appeals, Outcome
 from tiergate.admission.changes import Changes
 from tiergate.clock import DAY, FixedClock
 from tiergate.database import open_database
@@ -55,6 +55,14 @@ def test_appeals_are_told_when_filed_and_when_overdue(engine: sa.Engine) -> None
     for now_us in (NOW, filed.due_at_us - 1, filed.due_at_us, filed.due_at_us + DAY):
         outbox.gather([ALL, CASES], now_us)
     assert [one.alert.type for one in queued(outbox)] == ["appeal.filed", "appeal.overdue"]
+    for who in ("rita", "rob"):
+        appeals.decide(
+            filed.appeal_id, reviewer=who, outcome=Outcome.OVERTURNED, reason="Jane Doe is right", now_us=NOW + DAY
+        )
+    outbox.gather([ALL, CASES], NOW + DAY)
+    decided = queued(outbox)[-1].alert
+    assert (decided.type, decided.data["outcome"]) == ("appeal.decided", "overturned")
+    assert len(queued(outbox)) == 3
     assert queued(outbox, "cases") == []
     assert "Jane" not in str(queued(outbox))
     assert "I am not" not in str(queued(outbox))

@@ -46,6 +46,11 @@ class Deployment:
     end_us: int
     world: World
 
+    @property
+    def answered(self) -> int:
+        """How many exchanges a look reads."""
+        return sum(one < 400 for one in self.world.exchanges["status"].to_pylist())
+
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

@@ -69,8 +69,9 @@ def written(rows: pa.Table) -> bytes:
 def test_a_bundle_holds_and_shows_nobody_else(deployment: Deployment, bundle: Path) -> None:
     found = verify(bundle, quietly)
     assert found.wrong == []
+    assert bundle.stat().st_mode & 0o077 == 0
     assert found.about.digest == deployment.file.found.digest
-    assert found.about.exchanges == len(deployment.world.exchanges)
+    assert found.about.exchanges == deployment.answered
     files = unpacked(bundle)
     shown: set[str] = set()
     for name, data in files.items():

@@ -13,15 +13,18 @@ import pypdf
 import pytest
 
 from tests.response.evidence.conftest import REASON, Deployment
-from tiergate.cli.dossier.glyphs import legible, visible
+from tiergate.cli.dossier.glyphs import legible
 from tiergate.cli.dossier.html import write_html
 from tiergate.cli.dossier.pdf import write_pdf
 from tiergate.cli.dossier.pictures import pictures
-from tiergate.clock import DAY
+from tiergate.cli.report.figures import strips
+from tiergate.cli.terminal import visible
+from tiergate.clock import DAY, HOUR
 from tiergate.detection.cases import CASE_EXCHANGES_SCHEMA
 from tiergate.detection.state_rows import ROWS_SCHEMA
 from tiergate.response.dossier.alternatives import UNTOLD, alternatives
 from tiergate.response.dossier.compose import compose
+from tiergate.response.dossier.decided import _differences
 from tiergate.response.dossier.document import Document, Kind, Pairs, Table, Text
 from tiergate.response.dossier.facts import Evidence, Facts, Part, gather
 from tiergate.response.dossier.traffic import count
@@ -134,7 +137,7 @@ def test_what_is_said_is_what_the_look_found(facts: Facts, deployment: Deploymen
     assert (
         sum(sum(one.counts) for one in traffic.strips) == sum(one.charged for one in facts.accounts) == found.exchanges
     )
-    assert facts.platform_exchanges == len(deployment.world.exchanges)
+    assert facts.platform_exchanges == deployment.answered
     assert (min(one.first_us for one in facts.accounts), max(one.last_us for one in facts.accounts)) == (
         found.first_seen_us,
         found.last_seen_us,
@@ -247,3 +250,20 @@ def test_a_case_that_was_split_off_has_its_own_accounts_alone(deployment: Deploy
         found = gather(deployment.data, one, look, seed=1, sample=3, now_us=NOW)
         assert {account.account_id for account in found.accounts} == expected
         assert found.traffic.charged == sum(account.charged for account in found.accounts)
+
+
+def test_a_reason_is_said_once() -> None:
+    proposal = {"action": "suspend", "by": "ann", "reason": "one card", "needed": 2, "approved_by": ["ann"]}
+    cleared = [{"account_id": "a", "by": "ann", "reason": "by invoice"}]
+    proposed = _differences({}, {"proposal": proposal}, "one card")
+    assert proposed == ["suspend proposed by ann; 2 must agree, so far: ann"]
+    assert "(one card)" in _differences({}, {"proposal": proposal}, "")[0]
+    again = {"proposal": proposal | {"approved_by": ["ann", "bob"]}, "cleared": cleared}
+    assert _differences({"proposal": proposal}, again, "by invoice") == [
+        "suspend proposed by ann; 2 must agree, so far: ann, bob", "account a cleared by ann"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "a$b$c", "<script>$"])
+def test_an_account_s_name_is_drawn_as_it_is(name: str) -> None:
+    assert f">{html.escape(name, quote=False)}</text>" in strips({name: [1, 2]}, NOW, HOUR, "s")

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import msgspec
 from matplotlib.ft2font import FT2Font
 
+from tiergate.cli.terminal import visible
 from tiergate.response.dossier.document import Document
 
 
@@ -19,14 +20,9 @@ def font_folder() -> Path:
     return Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
-def visible(text: str) -> str:
-    """U+202E becomes `u{202e}` behind a backslash, and so its like: an id or a reason must read as it is written."""
-    return "".join(one if one.isprintable() else _number(one) for one in text)
-
-
 def legible(text: str) -> str:
-    """The same, for all that the fonts lack too."""
-    return "".join(one if one.isprintable() and ord(one) in _known() else _number(one) for one in text)
+    """Text that is `visible`, and shows by its number what the fonts lack too."""
+    return "".join(one if ord(one) in _known() else f"\\u{{{ord(one):x}}}" for one in visible(text))
 
 
 def through(document: Document, change: Callable[[str], str]) -> Document:
@@ -40,10 +36,6 @@ def _through(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {name: _through(one, change) for name, one in value.items()}
     return [_through(one, change) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _number(character: str) -> str:
-    return f"\\u{{{ord(character):x}}}"
 
 
 @cache

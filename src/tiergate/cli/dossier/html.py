@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tiergate.cli.terminal import visible
 from tiergate.errors import SettingsError
 from tiergate.response.dossier.document import Document
 
@@ -13,7 +14,7 @@ def write_html(document: Document, drawn: dict[str, str], out: Path) -> None:
     try:
         import jinja2
 
-        from tiergate.cli.dossier.glyphs import through, visible
+        from tiergate.cli.dossier.glyphs import through
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"a dossier needs `{error.name}`, which is not installed: run `pip install 'tiergate[dossier]'`"

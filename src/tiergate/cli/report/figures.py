@@ -117,7 +117,8 @@ def strips(counts: dict[str, list[int]], start_us: int, step_us: int, prefix: st
             x = np.repeat(at[used], 3)
             y = np.column_stack([np.full(len(used), place + 0.4), place + 0.4 - height, np.full(len(used), np.nan)])
             axes.plot(x, y.ravel(), color=FOR, linewidth=min(4.0, 380 / bins), solid_capstyle="butt")
-        axes.set_yticks(range(len(counts)), list(counts))
+        # Names of accounts are no formulas.
+        axes.set_yticks(range(len(counts)), [one.replace("$", r"\$") for one in counts])
         axes.tick_params(axis="y", length=0, labelsize=6.5)
         axes.set_ylim(len(counts) - 0.4, -0.6)
         axes.set_xlabel("UTC")

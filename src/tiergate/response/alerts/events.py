@@ -9,6 +9,7 @@
 | `case.closed` | somebody closed it, with an outcome |
 | `appeal.filed` | somebody appealed |
 | `appeal.overdue` | an appeal is open past its date |
+| `appeal.decided` | an appeal was upheld, or overturned what it is against |
 | `watch.failing` | look after look came to nothing |
 | `test` | `tiergate alerts test` |
 
@@ -24,13 +25,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tiergate.admission.appeals import Appeal
+from tiergate.admission.appeals import Appeal, Outcome
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Status
 
 TYPES: Final = (
     "case.opened", "case.step", "case.proposed", "case.reopened", "case.closed",
-    "appeal.filed", "appeal.overdue", "watch.failing", "test",
+    "appeal.filed", "appeal.overdue", "appeal.decided", "watch.failing", "test",
 )  # fmt: skip
 
 
@@ -70,10 +71,15 @@ def about_case(before: CaseFile | None, file: CaseFile, *, number: int, at_us: i
 
 def about_appeal(before: Appeal | None, appeal: Appeal, *, number: int, at_us: int) -> list[Alert]:
     """What a change of an appeal is worth telling."""
-    if before is not None:
+    subject = f"appeal {appeal.appeal_id} against {appeal.against.value} {appeal.subject_id}"
+    if before is None:
+        kind, title = "appeal.filed", f"{subject} is due {_day(appeal)}"
+    elif before.outcome is None and appeal.outcome is not None:
+        ended = "stands" if appeal.outcome is Outcome.UPHELD else "is undone"
+        kind, title = "appeal.decided", f"{subject}: what it is against {ended}"
+    else:
         return []
-    title = f"appeal {appeal.appeal_id} against {appeal.against.value} {appeal.subject_id} is due {_day(appeal)}"
-    return [_alert("appeal.filed", appeal.appeal_id, number, at_us, title, _appeal(appeal))]
+    return [_alert(kind, appeal.appeal_id, number, at_us, title, _appeal(appeal))]
 
 
 def overdue(appeal: Appeal) -> Alert:
@@ -120,6 +126,7 @@ def _appeal(appeal: Appeal) -> dict[str, Any]:
         "subject_id": appeal.subject_id,
         "filed_at": moment(appeal.filed_at_us),
         "due_at": moment(appeal.due_at_us),
+        "outcome": None if appeal.outcome is None else appeal.outcome.value,
     }
 
 

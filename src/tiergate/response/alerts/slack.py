@@ -12,7 +12,7 @@ MOST_FIELDS: Final = 10
 """Slack takes no more in one section, nor more than 2,000 characters in each."""
 _SHOWN: Final = (
     "case_id", "step", "step_until", "proposed", "accounts", "exchanges", "value_usd", "confidence", "q_value", "by",
-    "appeal_id", "against", "subject_id", "due_at", "looks", "since",
+    "appeal_id", "against", "subject_id", "due_at", "outcome", "looks", "since",
 )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def export(
     renaming = Renaming(known, members, networks, models)
     part = out.with_name(f".{out.name}.part")
     try:
-        with part.open("wb") as file:
+        with _own(part) as file:
             bundle = _Writer(file, part.with_name(f"{part.name}-table"))
             text = TEXT.format(case_id=record.file.case_id, version=frozen.asked.tiergate, name=out.name, digest=digest)
             bundle.add(README, text.encode())
@@ -108,6 +108,12 @@ def export(
     return about
 
 
+def _own(path: Path) -> BinaryIO:
+    """A new file that its owner alone reads: it tells of all customers, and the folder may be anybody's."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
 class _Writer:
     """Appends files to a bundle. ``spare``: where a table is written before its size is known."""
 
@@ -121,6 +127,7 @@ class _Writer:
         self.files[name] = Held(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def add_table(self, name: str, table: pa.Table) -> None:
+        _own(self._spare).close()
         pq.write_table(table, self._spare, compression="zstd")
         self._take(name, len(table))
 
@@ -130,6 +137,7 @@ class _Writer:
         batch = next(batches, None)
         while batch is not None:
             number, rows = number + 1, 0
+            _own(self._spare).close()
             with pq.ParquetWriter(self._spare, ROWS_SCHEMA, compression="zstd") as writer:
                 while batch is not None and rows < FILE_ROWS:
                     if batch.num_rows:

@@ -59,14 +59,15 @@ def _history(record: Record) -> list[list[str]]:
     before: State = {}
     for change in record.history:
         state: State = msgspec.json.decode(change.state)
-        what = "; ".join([change.action, *_differences(before, state)])
+        what = "; ".join([change.action, *_differences(before, state, change.reason)])
         rows.append([moment(change.at_us), change.author, what, change.reason])
         before = state
     return rows
 
 
-def _differences(before: State, now: State) -> list[str]:
-    """What changed, in words; the look's own figures are told where the dossier shows them."""
+def _differences(before: State, now: State, told: str) -> list[str]:
+    """What changed, in words; the look's own figures are told where the dossier shows them, and the reason ``told`` in
+    a column of its own."""
     said = []
     if before.get("step", "watch") != now.get("step", "watch"):
         until = now.get("step_until_us")
@@ -77,14 +78,19 @@ def _differences(before: State, now: State) -> list[str]:
     if proposal and proposal != held:
         agreed = ", ".join(proposal.get("approved_by", [])) or "nobody"
         asked = f"{proposal['needed']} must agree, so far: {agreed}"
-        said.append(f"{proposal['action']} proposed by {proposal['by']} ({proposal['reason']}); {asked}")
+        known = held is not None and proposal["reason"] == held["reason"]
+        why = "" if known or proposal["reason"] == told else f" ({proposal['reason']})"
+        said.append(f"{proposal['action']} proposed by {proposal['by']}{why}; {asked}")
     if now.get("approved_by") and now.get("approved_by") != before.get("approved_by"):
         said.append(f"agreed to by {', '.join(now['approved_by'])}")
     for name, words in (("status", "status"), ("outcome", "outcome"), ("assignee", "given to")):
         if now.get(name) != before.get(name) and now.get(name) and before:
             said.append(f"{words} {now[name]}")
     freed = [one for one in now.get("cleared", []) if one not in before.get("cleared", [])]
-    said += [f"account {one['account_id']} cleared by {one['by']}: {one['reason']}" for one in freed]
+    said += [
+        f"account {one['account_id']} cleared by {one['by']}" + ("" if one["reason"] == told else f": {one['reason']}")
+        for one in freed
+    ]
     joined = [one for one in now.get("merged", []) if one not in before.get("merged", [])]
     said += [f"case {one} merged into it" for one in joined]
     split = {name: held for name, held in now.get("apart", {}).items() if name not in before.get("apart", {})}
