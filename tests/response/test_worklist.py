@@ -171,6 +171,19 @@ def test_a_closed_case_holds_nobody_and_can_be_reopened(held: Worklist, look: Lo
     assert [one.action for one in held.history("case_1")][1:] == ["close", "note", "reopen"]
 
 
+def test_a_mistaken_case_is_watched_again_when_most_of_it_is_new(held: Worklist, look: Look) -> None:
+    look(case_1=SUSPEND)
+    assert held.close("case_1", Outcome.MISTAKEN, **ANN).judged_accounts == 3
+    look(NOW + DAY, case_1=SUSPEND | {"members": dict.fromkeys("abcdef", 0.9)})
+    assert held.get("case_1").status is Status.CLOSED
+    look(NOW + 2 * DAY, case_1=SUSPEND | {"members": dict.fromkeys("abcdefg", 0.9)})
+    file = held.get("case_1")
+    assert (file.status, file.outcome, file.step, file.proposal) == (Status.OPEN, None, Action.WATCH, None)
+    assert force(held, NOW + 2 * DAY) == {}
+    look(NOW + 3 * DAY + WEEK, case_1=SUSPEND | {"members": dict.fromkeys("abcdefg", 0.9)})
+    assert held.get("case_1").step is Action.LIMIT
+
+
 def test_a_merged_case_goes_on_in_the_other(held: Worklist, look: Look) -> None:
     two = {"case_1": {}, "case_2": {"members": {"x": 0.9}, "recommended_action": "verify"}}
     look(**two)

@@ -110,9 +110,9 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
 
     ``ceiling``: until ``ceiling_until_us`` no look takes or proposes a stricter step, since people decided so.
     ``inherited``: by what the step in force was taken, where that is because another case was stopped.
-    ``stated``: the confidence that the case had when it was closed. ``merged``: other cases whose accounts this one's
-    steps reach too; ``apart``: accounts that are not of it, by name of the case they were split off into, whose
-    ``split_from`` names this one.
+    ``stated``, ``judged_accounts``: the confidence and the accounts that the case had when it was closed. ``merged``:
+    other cases whose accounts this one's steps reach too; ``apart``: accounts that are not of it, by name of the case
+    they were split off into, whose ``split_from`` names this one.
     """
 
     case_id: str
@@ -121,6 +121,7 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
     status: Status = Status.OPEN
     outcome: Outcome | None = None
     stated: float | None = None
+    judged_accounts: int | None = None
     assignee: str | None = None
     step: Action = Action.WATCH
     step_since_us: int | None = None

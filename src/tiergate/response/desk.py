@@ -76,9 +76,10 @@ class CaseDesk:
             changed: list[Change] = []
             for case_id, held in holdings(look, files).items():
                 file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
-                may = self._permitted(file, held.found, belief, now_us)
+                again = self._opened_again(file, held.found, now_us)
+                may = self._permitted(again, held.found, belief, now_us)
                 ties = look.ties.get(held.found.case_id, [])
-                may = inheriting(may, file, held.found, ties, files, now_us)
+                may = inheriting(may, again, held.found, ties, files, now_us)
                 members = list(held.members.values())
                 changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
             writing.put(
@@ -99,8 +100,8 @@ class CaseDesk:
         """The file brought up to ``found``, and its verdicts with it."""
         now_us, file = writing.now_us, before
         kinds = ["opened"] if opened else []
-        if file.status is Status.CLOSED and file.outcome is not Outcome.MISTAKEN and _went_on(file.found, found):
-            file = msgspec.structs.replace(file, status=Status.OPEN, outcome=None, stated=None)
+        file = self._opened_again(file, found, now_us)
+        if file is not before:
             kinds = ["reopened"]
         if file.status is Status.OPEN:
             stepped = self._stepped(file, may, now_us)
@@ -122,6 +123,19 @@ class CaseDesk:
             writing.put(file.case_id, file, kinds[0] if kinds[0] in ("opened", "reopened") else kinds[-1])
         action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
         return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
+
+    def _opened_again(self, file: CaseFile, found: Found, now_us: int) -> CaseFile:
+        """A closed case that went on, open; a mistaken one only when most of it is not what people judged, else whoever
+        had one small case called a mistake could let it grow for ever. People look at it before anything is done."""
+        if file.status is not Status.CLOSED or found.last_seen_us <= file.found.last_seen_us:
+            return file
+        again = msgspec.structs.replace(file, status=Status.OPEN, outcome=None, stated=None, judged_accounts=None)
+        if file.outcome is not Outcome.MISTAKEN:
+            return again
+        if file.judged_accounts is None or found.accounts <= 2 * file.judged_accounts:
+            return file
+        until_us = now_us + self.policy.expires_after_us
+        return msgspec.structs.replace(again, ceiling=Action.WATCH, ceiling_until_us=until_us)
 
     def _permitted(self, file: CaseFile, found: Found, belief: Calibration, now_us: int) -> Permitted:
         if file.split_from is not None:
@@ -262,10 +276,6 @@ def lapsed(file: CaseFile, now_us: int) -> CaseFile:
     """The file as it stands now: a step that is over is none."""
     over = file.step_until_us is not None and file.step_until_us <= now_us
     return file.stepped(Action.WATCH) if over else file
-
-
-def _went_on(before: Found, now: Found) -> bool:
-    return now.last_seen_us > before.last_seen_us
 
 
 def _stale(before: Found, now: Found) -> bool:

@@ -193,6 +193,7 @@ class Worklist:
                 outcome=outcome,
                 proposal=None,
                 stated=None if case.file.split_from else case.file.found.confidence,
+                judged_accounts=case.file.found.accounts,
             )
             self.put(case, file, "close", reason, freeing=True)
             return file
