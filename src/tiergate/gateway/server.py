@@ -30,7 +30,7 @@ from tiergate.admission.programmes import Programmes
 from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
 from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.admitting import Admission
 from tiergate.gateway.app import Gateway
@@ -49,11 +49,11 @@ from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import Door
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.reload import FILE as ROUTES
-from tiergate.gateway.routing.reload import InForce
+from tiergate.gateway.routing.reload import InForce, changed
 from tiergate.gateway.routing.reload import load as load_routes
 from tiergate.gateway.serving.connection import Patience
 from tiergate.gateway.serving.server import HttpServer
-from tiergate.gateway.snapshot import Snapshot, counters, load
+from tiergate.gateway.snapshot import Counting, Snapshot, load
 from tiergate.gateway.telemetry.admin import Admin, check
 from tiergate.gateway.telemetry.logs import set_up
 from tiergate.gateway.telemetry.readiness import Readiness
@@ -148,11 +148,14 @@ async def _serve(
     told: Callable[[str], None] | None,
 ) -> None:
     address = _address(settings.host, listener)
-    engine = open_database(settings.data / "control.sqlite")
+    database = settings.data / "control.sqlite"
+    engine = open_database(database)
     registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
     store, clock = VerdictStore(engine), SystemClock()
     facts = Standings(engine, settings.data, settings.packs)
-    feed = EpochFeed(lambda: counters(registry, store, settings.data, facts, clock.now_us()), time.monotonic)
+    commits = Commits(database)
+    counting = Counting(registry, store, settings.data, facts, commits)
+    feed = EpochFeed(lambda: counting.read(clock.now_us()), time.monotonic)
 
     def fresh(current: Snapshot | None, *, again: bool = False) -> tuple[Reading, Snapshot]:
         reading = feed.ask()
@@ -197,6 +200,8 @@ async def _serve(
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
         """The routes in force, and the prices and names that go with them."""
+        if not changed(path, forced, admission.snapshot.models):
+            return forced
         now = await asyncio.to_thread(load_routes, path, forced, admission.snapshot.models, environment)
         if now.routes is not forced.routes or admission.snapshot.models is not before.models:
             routing.use(now.routes)
@@ -315,6 +320,7 @@ async def _serve(
         await asyncio.to_thread(watch.close)
         if observer is not None:
             await observer.close(0)
+        commits.close()
         engine.dispose()
 
 
