@@ -184,6 +184,7 @@ class Call:
             await self.fail(send, 503, "not_recorded", message)
         finally:
             ways.close()
+            self._services.recorder.ended(self.exchange_id)
             self.release()
             if charge is not None:
                 await charge.release()
@@ -223,6 +224,8 @@ class Call:
 
     async def _ask(self, ways: Ways, scope: Scope, send: Send) -> None:
         gone: asyncio.Future[None] = scope["gone"]
+        if self.surface.recorded:
+            self._services.recorder.awaits(self.exchange)
         traced = self.trace.headers() if self.trace is not None else []
         while (way := ways.next()) is not None:
             if ways.wait_s > 0:
