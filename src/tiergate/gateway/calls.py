@@ -349,6 +349,7 @@ class Call:
                 rest = summarised.feed(rest) + summarised.end()
         except UpstreamError:
             finish = "client_disconnected" if scope["gone"].done() else "upstream_broke_off"
+        stream.catch_up()
         if status < 400 and finish != "client_disconnected":
             output = stream.usage.output_tokens if stream.usage else None
             ways.ended(output, broke_off=finish is not None and not recorded)

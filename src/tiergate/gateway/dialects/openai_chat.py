@@ -207,6 +207,8 @@ class ChatStream(EventStream):
     its line is whole.
     """
 
+    ENDS = (DONE,)
+
     def __init__(self, *, keep_text: bool, hide_usage: bool = False) -> None:
         super().__init__(keep_text=keep_text)
         self._hide_usage = hide_usage
