@@ -97,12 +97,13 @@ class Recorder:
 
     def _put(self, exchange: Exchange, *, complete: bool) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
-        with self._mutex:
-            self._pending.append((exchange, complete, future))
-            first = len(self._pending) == 1
         if self._durable:
+            with self._mutex:
+                self._pending.append((exchange, complete, future))
             self._wake.set()
-        elif first:
+            return future
+        self._pending.append((exchange, complete, future))
+        if len(self._pending) == 1:
             self._loop.call_soon(self._write_pending, 1)
         return future
 
