@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,24 @@ def make_tables(engine: sa.Engine, metadata: sa.MetaData, first: Callable[[sa.Co
                 first(connection)
     except sa.exc.SQLAlchemyError as error:
         raise SettingsError(f"cannot make tables in the control database: {str(error).splitlines()[0]}") from error
+
+
+class Commits:
+    """Notices commits to a SQLite file, for a fiftieth of what asking its tables costs. For one thread at a time.
+
+    Raises `sqlite3.Error` when the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+
+    def mark(self) -> int:
+        """A number that is another one after every commit (SQLite: PRAGMA data_version, of a connection that itself
+        never writes)."""
+        return int(self._connection.execute("pragma data_version").fetchone()[0])
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def _missing(bind: sa.Engine | sa.Connection, metadata: sa.MetaData) -> list[sa.Column[Any]]:

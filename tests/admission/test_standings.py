@@ -178,15 +178,15 @@ def test_terms_that_fall_due_are_seen_without_any_change(kept: Kept) -> None:
         "circle", "2", "ab" * 32, accept_by_us=kept.now_us + HOUR, author="op", now_us=kept.now_us
     )
     kept.look()
-    before = kept.standings.version(kept.now_us)
-    assert kept.standings.version(kept.now_us + HOUR) != before
+    before = kept.standings.passed(kept.now_us)
+    assert kept.standings.passed(kept.now_us + HOUR) != before
     assert len(kept.look(HOUR).changed or ()) == 7
 
 
 def test_an_active_pack_asks_of_the_models_it_names_and_leaves_standings_alone(kept: Kept) -> None:
-    before = kept.standings.version(kept.now_us)
+    before = kept.standings.stored()
     kept.world.activate()
-    assert kept.standings.version(kept.now_us) != before
+    assert kept.standings.stored() != before
     models = kept.look().models.by_name
     assert kept.known.changed == set()
     assert [name for name, one in models.items() if one.person_packs == ("june_order@2",)] == [CLOSED, CLOSED_COMMODITY]
@@ -229,7 +229,7 @@ def test_a_listing_that_begins_or_ends_by_itself_is_obeyed_from_then_on(kept: Ke
     )
 
     def said(after_us: int) -> list[str]:
-        before, asked = kept.standings.version(kept.now_us), kept.standings.version(kept.now_us + after_us)
+        before, asked = kept.standings.passed(kept.now_us), kept.standings.passed(kept.now_us + after_us)
         assert (before != asked) == bool(after_us)
         by_party = {one.organisation_id: one.organisation_verdicts for one in kept.look(after_us).standings.values()}
         return [by_party[shown_id(one)][pack.name] for one in (later, since, until)]

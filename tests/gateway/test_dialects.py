@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import itertools
 import json
@@ -26,7 +27,7 @@ from tiergate.gateway.dialects import (
 )
 from tiergate.gateway.dialects.bodies import with_stream_usage
 from tiergate.gateway.dialects.common import UNREADABLE, Usage
-from tiergate.gateway.dialects.sse import LONGEST_EVENT, EventStream
+from tiergate.gateway.dialects.sse import LATER, LONGEST_EVENT, EventStream
 from tiergate.gateway.metered import seen_in_stream
 
 CHAT_EVENTS = [
@@ -90,6 +91,25 @@ def test_a_stream_says_the_same_in_any_pieces_and_passes_as_it_came(name: str, c
     assert stream.usage is not None
     assert (stream.usage.input_tokens, stream.usage.output_tokens) == (7, 2)
     assert stream.pieces == 2
+
+
+@pytest.mark.parametrize("repeats", [1, 2 * LATER])
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_is_read_late_is_read_in_the_end(name: str, repeats: int) -> None:
+    kind, data, finish = STREAMS[name]
+    events = data.splitlines(keepends=True)
+    tin = next(one for one in events if b" tin" in one)
+    events[events.index(tin) : events.index(tin) + 1] = [tin] * repeats
+    whole, stream = kind(keep_text=True), kind(keep_text=True)
+    whole.feed(b"".join(events))
+    for number, event in enumerate(events):
+        assert stream.feed(event) == event
+        if tin in events[:number] and number % 40 < 5:
+            cut = copy.deepcopy(stream)
+            cut.catch_up()
+            assert cut.pieces == 1 + events[: number + 1].count(tin)
+    assert seen_in_stream(stream, complete=True) == seen_in_stream(whole, complete=True)
+    assert (stream.text, stream.finish_reason, stream.done) == (whole.text, finish, True)
 
 
 @given(any_cuts)

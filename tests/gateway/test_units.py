@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiergate.admission.decision import Decision
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
 from tiergate.gateway.bodies import SMALL, Bodies, BodyRefusedError, Room
 from tiergate.gateway.limits import CaseBudgets
 from tiergate.gateway.notices import notice
 from tiergate.gateway.replies import refuse
-from tiergate.gateway.snapshot import load
+from tiergate.gateway.snapshot import Bare, Counting, load
 from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
 from tiergate.parties.registry import Registry
 
@@ -62,6 +62,32 @@ def test_the_wait_is_never_told_too_short(wait_s: float, said: bytes) -> None:
 @pytest.mark.parametrize("rate", [None, 0.0, -1.0])
 def test_no_budget_is_no_pass(rate: float | None) -> None:
     assert CaseBudgets().wait_s(limited(rate), 1e6) > 0
+
+
+def test_the_database_is_asked_again_only_after_somebody_committed_to_it(tmp_path: Path) -> None:
+    file, asked = tmp_path / "control.sqlite", 0
+
+    class Asked(VerdictStore):
+        def version(self) -> int:
+            nonlocal asked
+            asked += 1
+            return super().version()
+
+    engine, other = open_database(file), open_database(file)
+    registry, commits = Registry(engine, b"p" * 32), Commits(file)
+    counting = Counting(registry, Asked(engine), tmp_path, Bare(), commits)
+    first = counting.read(0)
+    assert counting.read(1) == first
+    assert asked == 1
+    Registry(other, b"p" * 32).add_account({"account_id": "a", "created_at": 0})
+    second = counting.read(2)
+    registry.add_account({"account_id": "b", "created_at": 0})
+    assert len({first, second, counting.read(3)}) == 3
+    assert counting.read(4) == counting.read(5)
+    assert asked == 3
+    commits.close()
+    for one in (engine, other):
+        one.dispose()
 
 
 def test_a_snapshot_is_replaced_only_by_a_change(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ class Known(NamedTuple):
 
 
 class Standings:
-    """Standings of a deployment, kept up. ``update`` is for one thread at a time, ``version`` for any.
+    """Standings of a deployment, kept up. ``update`` is for one thread at a time, ``stored``
+    and ``passed`` for any.
 
     :param packs: folder of rule packs of the operator's own.
     """
@@ -73,11 +74,16 @@ class Standings:
         self._told = Told()
         self._state: _State | None = None
 
-    def version(self, now_us: int) -> tuple[int, ...]:
-        """Numbers of which one differs whenever `update` would find something."""
-        passed = bisect.bisect_right(self._state.due, now_us) if self._state else 0
-        stores = (self._changes.version(), self._activations.epoch(), self._ownership.version())
-        return (*stores, _folder_mark(self._packs), day_of(now_us).toordinal(), passed, self._ownership.passed(now_us))
+    def stored(self) -> tuple[int, ...]:
+        """Counters of the control database. One of these or of `passed` differs whenever `update` would find
+        something."""
+        return self._changes.version(), self._activations.epoch()
+
+    def passed(self, now_us: int) -> tuple[int, ...]:
+        """Numbers that change with time, with the facts of parties and with the folder of packs."""
+        due = bisect.bisect_right(self._state.due, now_us) if self._state else 0
+        ownership = self._ownership.version(), self._ownership.passed(now_us)
+        return *ownership, _folder_mark(self._packs), day_of(now_us).toordinal(), due
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None

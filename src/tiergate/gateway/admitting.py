@@ -6,7 +6,6 @@ The gateway asks it before an upstream is asked; the authorizer, for gateways of
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
 
 from tiergate.admission.decision import Decision, admit
 from tiergate.admission.engine import TierDecision
@@ -28,6 +27,22 @@ from tiergate.ledger.row_sketches import RowSketcher
 from tiergate.ledger.verdicts import Action, Carried, Verdict
 from tiergate.parties.registry import Credential
 from tiergate.settings import Dialect
+
+
+class _Marks:
+    """The marks of a request, found when a verdict first asks for them; None where it is not known what it asks."""
+
+    __slots__ = ("_asked", "_found", "_sketcher")
+
+    def __init__(self, sketcher: RowSketcher, asked: Asked | None) -> None:
+        self._sketcher, self._asked = sketcher, asked
+        self._found: frozenset[str] | None = None
+
+    def __call__(self) -> frozenset[str] | None:
+        if self._found is None and self._asked is not None:
+            texts = self._asked.system_text, self._asked.prompt_text
+            self._found = marks_of(*self._sketcher.sketch([texts]))
+        return self._found
 
 
 class Admission:
@@ -63,11 +78,7 @@ class Admission:
             on the account is for it. ``summarises``: whether answers can be summarised here; where they cannot, a
             request whose answer should be spends nothing.
         """
-
-        @cache
-        def carried() -> frozenset[str] | None:
-            return None if asked is None else marks_of(*self._sketcher.sketch([(asked.system_text, asked.prompt_text)]))
-
+        carried = _Marks(self._sketcher, asked)
         verdict = self._verdict(credential, carried)
         # A closed account is refused anyway: it must not use up the budget of the others.
         if verdict is None or not has_budget(verdict) or credential.account_status != "active":

@@ -90,7 +90,8 @@ class Gateway:
 
     async def _exchange(self, surface: Surface, scope: Scope, receive: Receive, send: Send, room: Room) -> None:
         headers, dialect = dict(scope["headers"]), surface.dialect
-        credential = self._admission.live(presented_key(headers))
+        key = presented_key(headers)
+        credential = self._admission.live(key)
         if credential is None:
             await refuse(send, dialect, INVALID_KEY, None)
             return
@@ -100,17 +101,17 @@ class Gateway:
             return
         self._of_account[credential.account_id] += 1
         try:
-            await self._answer(surface, credential, headers, scope, receive, send, room)
+            await self._answer(surface, key, credential, headers, scope, receive, send, room)
         finally:
             self._of_account[credential.account_id] -= 1
             if not self._of_account[credential.account_id]:
                 del self._of_account[credential.account_id]
 
     async def _answer(
-        self, surface: Surface, credential: Credential, headers: dict[bytes, bytes], scope: Scope, receive: Receive,
-        send: Send, room: Room,
+        self, surface: Surface, key: str | None, credential: Credential, headers: dict[bytes, bytes], scope: Scope,
+        receive: Receive, send: Send, room: Room,
     ) -> None:  # fmt: skip
-        dialect, admission, key = surface.dialect, self._admission, presented_key(headers)
+        dialect, admission = surface.dialect, self._admission
         snapshot = admission.snapshot
         body = await room.read(receive, headers)
         # Sending the body can take as long as the caller likes: what was known before it may be past.
@@ -128,10 +129,7 @@ class Gateway:
         except InputError as error:
             await fail(send, dialect, 400, "invalid_request", str(error))
             return
-        call = Call(
-            self._services, credential, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
-            headers.get(b"x-tiergate-project"),
-        )  # fmt: skip
+        call = Call(self._services, credential, surface, asked, self._callers.read(scope, headers), headers)
         if self._services.watch.tracing:
             call.trace = continued(scope["headers"])
         decision = await admission.request(key, credential, asked)
@@ -142,7 +140,7 @@ class Gateway:
             body, call.summarised = summarised_request(surface.operation, body), True
             call.headers += [(b"x-tiergate-verdict", b"summarise"), admission.notice_header(decision.verdict)]
         if self._services.routing.routes is not None:
-            await self._by_routes(call, credential, asked, scope, body, decision.code, send)
+            await self._by_routes(call, credential, asked, scope, headers, body, decision.code, send)
             return
         tiers_in_force, adapter = admission.snapshot.models.tiers_in_force, surface.adapters.get(self._speaks)
         if adapter is None:
@@ -173,10 +171,11 @@ class Gateway:
         await call.answer(way, scope, body, send, charge)
 
     async def _by_routes(
-        self, call: Call, credential: Credential, asked: Asked, scope: Scope, body: bytes, code: str, send: Send
-    ) -> None:
+        self, call: Call, credential: Credential, asked: Asked, scope: Scope, headers: dict[bytes, bytes], body: bytes,
+        code: str, send: Send,
+    ) -> None:  # fmt: skip
         """Let the candidates of what the caller names answer, as the file of routes has them."""
-        routing, headers = self._services.routing, dict(scope["headers"])
+        routing = self._services.routing
         group = routing.group(asked.model)
         if group is None:
             message = f"this gateway knows no model `{asked.model[:200]}`: ask one that GET /v1/models lists"
@@ -217,7 +216,7 @@ class Gateway:
         if credential is None or not decision.allowed:
             await self._admission.refuse_account(None, dialect, decision, send)
             return
-        caller, snapshot = self._callers.read(scope), self._admission.snapshot
+        caller, snapshot = self._callers.read(scope, headers), self._admission.snapshot
         now_us, holder = self._services.clock.now_us(), credential
 
         def may(name: str) -> bool:

@@ -34,8 +34,8 @@ class CallerReader:
         self._replay = settings.replay_clock
         self._is_trusted = lru_cache(maxsize=4_096)(self._in_trusted_network)
 
-    def read(self, scope: dict[str, Any]) -> Caller:
-        headers: Headers = dict(scope["headers"])
+    def read(self, scope: dict[str, Any], headers: Headers) -> Caller:
+        """:param headers: the scope's, the last of each name."""
         peer = scope["client"][0] if scope.get("client") else None
         agent = _text(headers, b"user-agent")
         if not self._trusted or peer is None or not self._is_trusted(peer):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +21,7 @@ import msgspec
 
 from tiergate.clock import Clock
 from tiergate.errors import LedgerError, UpstreamError
-from tiergate.gateway.callers import Caller
+from tiergate.gateway.callers import Caller, Headers
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.common import UPSTREAM_ERROR, Asked, Usage
 from tiergate.gateway.dialects.errors import error_body
@@ -78,7 +78,7 @@ class Call:
 
     def __init__(
         self, services: Services, credential: Credential, surface: Surface, asked: Asked, caller: Caller,
-        session: bytes | None, project: bytes | None,
+        headers: Headers,
     ) -> None:  # fmt: skip
         self._services = services
         self.surface = surface
@@ -87,7 +87,7 @@ class Call:
         self._began = time.perf_counter()
         started = services.clock.now_us() if caller.replayed_us is None else caller.replayed_us
         # Sortable by time, with 80 random bits: unique without asking anybody.
-        self._id = f"ex_{services.clock.now_us() // 1000:012x}{secrets.token_hex(10)}"
+        self._id = f"ex_{services.clock.now_us() // 1000:012x}{os.urandom(10).hex()}"
         self.exchange_id = self._id
         self.caller = caller
         self.started_us = started
@@ -109,8 +109,8 @@ class Call:
             organization_id=credential.organization_id,
             credential_id=credential.credential_id,
             end_user_id=asked.end_user[:LONGEST_NAME] if asked.end_user is not None else None,
-            project_id=project.decode("latin-1")[:LONGEST_NAME] if project else None,
-            session_id=session.decode("latin-1")[:LONGEST_NAME] if session else None,
+            project_id=_name(headers, b"x-tiergate-project"),
+            session_id=_name(headers, b"x-session-id"),
             provider=services.settings.provider,
             operation=surface.operation,
             request_model=asked.model,
@@ -184,6 +184,7 @@ class Call:
             await self.fail(send, 503, "not_recorded", message)
         finally:
             ways.close()
+            self._services.recorder.ended(self.exchange_id)
             self.release()
             if charge is not None:
                 await charge.release()
@@ -223,6 +224,8 @@ class Call:
 
     async def _ask(self, ways: Ways, scope: Scope, send: Send) -> None:
         gone: asyncio.Future[None] = scope["gone"]
+        if self.surface.recorded:
+            self._services.recorder.awaits(self.exchange)
         traced = self.trace.headers() if self.trace is not None else []
         while (way := ways.next()) is not None:
             if ways.wait_s > 0:
@@ -346,6 +349,7 @@ class Call:
                 rest = summarised.feed(rest) + summarised.end()
         except UpstreamError:
             finish = "client_disconnected" if scope["gone"].done() else "upstream_broke_off"
+        stream.catch_up()
         if status < 400 and finish != "client_disconnected":
             output = stream.usage.output_tokens if stream.usage else None
             ways.ended(output, broke_off=finish is not None and not recorded)
@@ -402,6 +406,12 @@ class Call:
             ticket.void((begun.cost_micro_usd if begun is not None else None) or 0)
             raise
         return charge.cost_micro_usd
+
+
+def _name(headers: Headers, header: bytes) -> str | None:
+    """What a caller calls something by, None where it is empty or not there."""
+    value = headers.get(header)
+    return value.decode("latin-1")[:LONGEST_NAME] if value else None
 
 
 def _is_answer(status: int) -> bool:

@@ -1,8 +1,9 @@
 """Recording exchanges before their answers end.
 
-Exchanges that end together are written together (group commit). A record that only has to survive the death of the
-process is a write into the operating system's memory, a few microseconds: it is made in the event loop. One that has to
-survive the loss of power waits for the disk, in a thread.
+Exchanges that end together are written together (group commit), and what was asked is sketched before, while answers
+are awaited: many at once cost much less than one by one. A record that only has to survive the death of the process is
+a write into the operating system's memory, a few microseconds: it is made in the event loop. One that has to survive
+the loss of power waits for the disk, in a thread.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import asyncio
 import logging
 import threading
 import time
+from contextlib import suppress
+from typing import Final
 
 from tiergate.errors import LedgerError
 from tiergate.ledger.log import ExchangeLog
 from tiergate.records.schema import Exchange
+
+TOGETHER: Final = 32
+"""So many exchanges are sketched or written without waiting for more: beyond that each costs no less."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +40,8 @@ class Recorder:
         self.sealed_s = time.monotonic()
         """When all that was spooled was last sealed, in seconds of the monotonic clock."""
         self._pending: list[tuple[Exchange, bool, asyncio.Future[None]]] = []
+        self._awaited: dict[str, Exchange] = {}
+        """Exchanges whose answers are awaited, and that are not sketched yet."""
         self._mutex = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -43,6 +51,19 @@ class Recorder:
         ]
         for thread in self._threads:
             thread.start()
+
+    def awaits(self, exchange: Exchange) -> None:
+        """The answer of an exchange is awaited: there is time to sketch it. `ended` is to follow, whatever comes."""
+        self._awaited[exchange.exchange_id] = exchange
+        if len(self._awaited) == 1:
+            self._loop.call_soon(self._sketch_lone)
+        elif len(self._awaited) == TOGETHER:
+            self._loop.call_soon(self._sketch)
+
+    def ended(self, exchange_id: str) -> None:
+        """Nothing more comes of an exchange whose answer was awaited."""
+        self._awaited.pop(exchange_id, None)
+        self._exchange_log.forget(exchange_id)
 
     async def record(self, exchange: Exchange) -> None:
         """Returns when the exchange is as safe as it has to be. Raises `LedgerError` when it cannot be."""
@@ -76,18 +97,36 @@ class Recorder:
 
     def _put(self, exchange: Exchange, *, complete: bool) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
-        with self._mutex:
-            self._pending.append((exchange, complete, future))
-            first = len(self._pending) == 1
         if self._durable:
+            with self._mutex:
+                self._pending.append((exchange, complete, future))
             self._wake.set()
-        elif first:
-            # After all requests that the loop has woken: sketching is much faster for many in a row than one by one.
-            self._loop.call_soon(self._write_pending)
+            return future
+        self._pending.append((exchange, complete, future))
+        if len(self._pending) == 1:
+            self._loop.call_soon(self._write_pending, 1)
         return future
 
-    def _write_pending(self) -> None:
+    def _sketch_lone(self) -> None:
+        """Sketch what is awaited by itself. With others it waits for the first answer, to be sketched with them all."""
+        if len(self._awaited) == 1:
+            self._sketch()
+
+    def _sketch(self) -> None:
+        awaited, self._awaited = self._awaited, {}
+        # What cannot be sketched is said where it is to be recorded.
+        with suppress(Exception):
+            self._exchange_log.sketch(list(awaited.values()))
+
+    def _write_pending(self, seen: int) -> None:
+        """Write what is pending, once the event loop brings no more."""
+        count = len(self._pending)
+        if seen < count < TOGETHER:
+            self._loop.call_soon(self._write_pending, count)
+            return
         batch, self._pending = self._pending, []
+        if any(exchange.exchange_id in self._awaited for exchange, _, _ in batch):
+            self._sketch()
         failure = self._write([(exchange, complete) for exchange, complete, _ in batch])
         _settle([future for _, _, future in batch], failure)
 

@@ -30,7 +30,7 @@ from tiergate.admission.programmes import Programmes
 from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standings import Standings
 from tiergate.clock import SystemClock
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
 from tiergate.errors import InputError, SettingsError
 from tiergate.gateway.admitting import Admission
 from tiergate.gateway.app import Gateway
@@ -49,11 +49,12 @@ from tiergate.gateway.recorder import Recorder
 from tiergate.gateway.replies import Door
 from tiergate.gateway.routed import Routing
 from tiergate.gateway.routing.reload import FILE as ROUTES
-from tiergate.gateway.routing.reload import InForce
+from tiergate.gateway.routing.reload import InForce, changed
 from tiergate.gateway.routing.reload import load as load_routes
 from tiergate.gateway.serving.connection import Patience
+from tiergate.gateway.serving.listening import address_of, listen
 from tiergate.gateway.serving.server import HttpServer
-from tiergate.gateway.snapshot import Snapshot, counters, load
+from tiergate.gateway.snapshot import Counting, Snapshot, load
 from tiergate.gateway.telemetry.admin import Admin, check
 from tiergate.gateway.telemetry.logs import set_up
 from tiergate.gateway.telemetry.readiness import Readiness
@@ -132,10 +133,10 @@ def run(
     check(settings)
     set_up(settings.log)
     with ExitStack() as open_:
-        listener = open_.enter_context(_listen(settings.host, settings.port, shared=settings.reuse_port))
+        listener = open_.enter_context(listen(settings.host, settings.port, shared=settings.reuse_port))
         metrics = None
         if settings.metrics_port is not None:
-            metrics = open_.enter_context(_listen(settings.metrics_host, settings.metrics_port))
+            metrics = open_.enter_context(listen(settings.metrics_host, settings.metrics_port))
         uvloop.run(_serve(settings, listener, metrics, door, ready, told))
 
 
@@ -147,12 +148,15 @@ async def _serve(
     ready: Callable[[str], None] | None,
     told: Callable[[str], None] | None,
 ) -> None:
-    address = _address(settings.host, listener)
-    engine = open_database(settings.data / "control.sqlite")
+    address = address_of(settings.host, listener)
+    database = settings.data / "control.sqlite"
+    engine = open_database(database)
     registry = Registry(engine, load_or_create_pepper(settings.data / "pepper"))
     store, clock = VerdictStore(engine), SystemClock()
     facts = Standings(engine, settings.data, settings.packs)
-    feed = EpochFeed(lambda: counters(registry, store, settings.data, facts, clock.now_us()), time.monotonic)
+    commits = Commits(database)
+    counting = Counting(registry, store, settings.data, facts, commits)
+    feed = EpochFeed(lambda: counting.read(clock.now_us()), time.monotonic)
 
     def fresh(current: Snapshot | None, *, again: bool = False) -> tuple[Reading, Snapshot]:
         reading = feed.ask()
@@ -197,6 +201,8 @@ async def _serve(
 
     async def follow(before: Snapshot, forced: InForce) -> InForce:
         """The routes in force, and the prices and names that go with them."""
+        if not changed(path, forced, admission.snapshot.models):
+            return forced
         now = await asyncio.to_thread(load_routes, path, forced, admission.snapshot.models, environment)
         if now.routes is not forced.routes or admission.snapshot.models is not before.models:
             routing.use(now.routes)
@@ -282,7 +288,7 @@ async def _serve(
     if ready is not None:
         ready(address)
     if told is not None and metrics is not None:
-        told(f"metrics are at {_address(settings.metrics_host, metrics)}/metrics")
+        told(f"metrics are at {address_of(settings.metrics_host, metrics)}/metrics")
     try:
         number = await stopped
         readiness.draining = True
@@ -315,6 +321,7 @@ async def _serve(
         await asyncio.to_thread(watch.close)
         if observer is not None:
             await observer.close(0)
+        commits.close()
         engine.dispose()
 
 
@@ -365,22 +372,3 @@ def _upstream(settings: Settings, url: str) -> Upstream:
         link_local=settings.upstream_link_local,
     )
     return Upstream(url, key.get_secret_value() if key else None, limits, settings.upstream_dialect)
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-
-
-def _listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return listener

@@ -17,6 +17,7 @@ from tiergate.admission.holders import Proof
 from tiergate.admission.known_facts import Standing
 from tiergate.admission.models import FILE, Models, fingerprint, read_models
 from tiergate.admission.standings import Known
+from tiergate.database import Commits
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Carried, Verdict, VerdictStore, applying
 from tiergate.parties.registry import Credential, Registry, key_hash
@@ -70,7 +71,11 @@ class Snapshot:
 class Facts(Protocol):
     """What is known of who holds each credential: `tiergate.admission.standings.Standings`, or `Bare`."""
 
-    def version(self, now_us: int) -> tuple[int, ...]: ...
+    def stored(self) -> tuple[int, ...]:
+        """Counters that the control database holds."""
+
+    def passed(self, now_us: int) -> tuple[int, ...]:
+        """Numbers that change with time, and with what else is read."""
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None
@@ -80,7 +85,10 @@ class Facts(Protocol):
 class Bare:
     """Facts that know no more than the registry does: no second proof, no holder, no membership."""
 
-    def version(self, _now_us: int) -> tuple[int, ...]:
+    def stored(self) -> tuple[int, ...]:
+        return ()
+
+    def passed(self, _now_us: int) -> tuple[int, ...]:
         return ()
 
     def update(
@@ -102,12 +110,32 @@ def bare_standings(credentials: Iterable[Credential]) -> dict[str, Standing]:
     }
 
 
-def counters(
-    registry: Registry, store: VerdictStore, data: Path | None, facts: Facts | None = None, now_us: int = 0
-) -> Counters:
-    """Numbers of which one differs whenever a snapshot would."""
-    own = registry.version(), store.version(), None if data is None else fingerprint(data / FILE)
-    return own if facts is None else own + facts.version(now_us)
+class Counting:
+    """Counters of which one differs whenever a snapshot would. Those of the control database are read again only after
+    somebody committed to it. For one thread at a time."""
+
+    def __init__(self, registry: Registry, store: VerdictStore, data: Path, facts: Facts, commits: Commits) -> None:
+        self._registry, self._store, self._data, self._facts = registry, store, data, facts
+        self._commits = commits
+        self._mark: int | None = None
+        self._stored: tuple[int, ...] = ()
+
+    def read(self, now_us: int) -> Counters:
+        # Before the counters: what is committed in between is then read twice, never missed.
+        mark = self._commits.mark()
+        if mark != self._mark:
+            self._stored, self._mark = _stored(self._registry, self._store, self._facts), mark
+        return _counters(self._stored, self._data, self._facts, now_us)
+
+
+def _stored(registry: Registry, store: VerdictStore, facts: Facts) -> tuple[int, ...]:
+    return registry.version(), store.version(), *facts.stored()
+
+
+def _counters(stored: tuple[int, ...], data: Path | None, facts: Facts, now_us: int) -> Counters:
+    credentials, verdicts, *known = stored
+    file = None if data is None else fingerprint(data / FILE)
+    return credentials, verdicts, file, *known, *facts.passed(now_us)
 
 
 def load(
@@ -124,7 +152,7 @@ def load(
     models stay as they were, and the snapshot has a complaint. Raises `InputError` when there are none yet.
     """
     facts = facts or Bare()
-    versions = counters(registry, store, data, facts, now_us)
+    versions = _counters(_stored(registry, store, facts), data, facts, now_us)
     if current is not None and current.versions == versions:
         return current
     listed, complaint = _models(data, current)

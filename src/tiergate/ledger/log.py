@@ -43,8 +43,8 @@ class ExchangeLog:
         self._spool = spool
         self._sketcher = RowSketcher(sketcher)
         self._keep_text = retention == "text"
-        self._begun: dict[str, RowSketches] = {}
-        """Sketches of answers that have only begun, which are not made again at their end."""
+        self._sketched: dict[str, RowSketches] = {}
+        """Sketches of exchanges that are yet to be appended."""
         self._sealing = threading.Lock()
 
     @classmethod
@@ -78,6 +78,16 @@ class ExchangeLog:
         """Raise `LedgerError` where nothing could be stored now."""
         self._spool.check()
 
+    def sketch(self, exchanges: Sequence[Exchange]) -> None:
+        """Make the sketches of exchanges before they are stored, when there is time. They are kept until `append` of
+        the same ids, or `forget`."""
+        made = self._sketcher.sketch([(one.system_text, one.prompt_text) for one in exchanges])
+        self._sketched |= zip([one.exchange_id for one in exchanges], made, strict=True)
+
+    def forget(self, exchange_id: str) -> None:
+        """Drop the sketches of an exchange that is not appended."""
+        self._sketched.pop(exchange_id, None)
+
     def append(self, exchanges: Sequence[Exchange]) -> None:
         """Store complete exchanges; returns when they survive the death of the process."""
         if exchanges:
@@ -92,7 +102,7 @@ class ExchangeLog:
             return
         rows = self._spooled([msgspec.structs.replace(one, finish_reason=INTERRUPTED) for one in exchanges])
         self._spool.begin(rows)
-        self._begun |= {row.exchange.exchange_id: row.sketches for row in rows}
+        self._sketched |= {row.exchange.exchange_id: row.sketches for row in rows}
 
     def seal(self) -> int:
         """Move what is spooled to segments; returns the rows moved."""
@@ -106,7 +116,7 @@ class ExchangeLog:
         self._spool.close(remove=True)
 
     def _spooled(self, exchanges: Sequence[Exchange]) -> list[Spooled]:
-        known = [self._begun.pop(one.exchange_id, None) for one in exchanges]
+        known = [self._sketched.pop(one.exchange_id, None) for one in exchanges]
         new = [one for one, sketches in zip(exchanges, known, strict=True) if sketches is None]
         made = iter(self._sketcher.sketch([(one.system_text, one.prompt_text) for one in new]) if new else ())
         rows = []

@@ -39,7 +39,7 @@ _NOTHING: Final = np.uint64(_MASK)
 """In place of the hash of a content word, for a word that is none: no hash is smaller than any other by it."""
 
 
-class RowSketches(msgspec.Struct, omit_defaults=True, frozen=True):
+class RowSketches(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     """One row of `SKETCH_SCHEMA`; lists of hashes as their bytes, 8 each, little-endian."""
 
     sketch_key_id: str | None = None

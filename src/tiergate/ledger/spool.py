@@ -41,7 +41,7 @@ _CHUNK_ROWS: Final = 512
 _CHECK_BYTES: Final = 64 << 10
 
 
-class Spooled(msgspec.Struct, array_like=True, frozen=True):
+class Spooled(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An exchange with its sketches, as it is spooled."""
 
     exchange: Exchange

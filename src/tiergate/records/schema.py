@@ -134,7 +134,7 @@ Retention = Literal["text", "sketches"]
 """Whether the ledger keeps text beside the sketches, or the sketches alone."""
 
 
-class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One exchange as the gateway makes it; fields are the columns of `EXCHANGE_SCHEMA`.
 
     ``started_at`` is microseconds since the Unix epoch, UTC.

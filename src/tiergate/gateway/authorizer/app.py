@@ -148,10 +148,7 @@ class Authorizer:
         except InputError as error:
             await fail(send, surface.dialect, 400, "invalid_request", str(error))
             return
-        call = Call(
-            self._services, fresh, surface, asked, self._callers.read(scope), headers.get(b"x-session-id"),
-            headers.get(b"x-tiergate-project"),
-        )  # fmt: skip
+        call = Call(self._services, fresh, surface, asked, self._callers.read(scope, headers), headers)
         decision = await self._admission.request(
             presented_key(headers), fresh, asked if body else None, summarises=False
         )

@@ -226,6 +226,8 @@ def read_answer(body: bytes) -> Answered:
 class MessageStream(EventStream):
     """A streamed message."""
 
+    ENDS = (b"message_stop",)
+
     def __init__(self, *, keep_text: bool) -> None:
         super().__init__(keep_text=keep_text)
         self._usage = MessageUsage()

@@ -17,7 +17,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no such message."""
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class Asked(msgspec.Struct, kw_only=True, gc=False):
     """What we want to know of a request.
 
     ``limits``: of the tokens of an answer, all that are given, as upstreams differ in which they obey. ``answers``: how
@@ -57,7 +57,7 @@ class Asked(msgspec.Struct, kw_only=True):
         return bool(self.images)
 
 
-class Usage(msgspec.Struct, kw_only=True):
+class Usage(msgspec.Struct, kw_only=True, gc=False):
     """Tokens as the upstream counted them.
 
     Input counts all that was read, cached and written to the cache included; output counts reasoning (as
@@ -71,7 +71,7 @@ class Usage(msgspec.Struct, kw_only=True):
     reasoning_tokens: int | None = None
 
 
-class Answered(msgspec.Struct, kw_only=True):
+class Answered(msgspec.Struct, kw_only=True, gc=False):
     """What we want to know of an answer; ``text`` is that of its first choice."""
 
     model: str | None = None

@@ -19,13 +19,13 @@ from tiergate.gateway.dialects.sse import KNOWN, LONGEST_EVENT, EventStream
 DONE: Final = b"[DONE]"
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     type: str | None = None
     text: Any = None
     image_url: msgspec.Raw = msgspec.Raw()
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str
     content: str | list[_Part] | None = None
 
@@ -35,25 +35,25 @@ class _Message(msgspec.Struct):
         return self.content
 
 
-class _Named(msgspec.Struct):
+class _Named(msgspec.Struct, gc=False):
     name: str
 
 
-class _Tool(msgspec.Struct):
+class _Tool(msgspec.Struct, gc=False):
     function: _Named | None = None
     custom: _Named | None = None
     model: str | None = None
 
 
-class _Format(msgspec.Struct):
+class _Format(msgspec.Struct, gc=False):
     type: str | None = None
 
 
-class _StreamOptions(msgspec.Struct):
+class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | None = None
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     model: str
     messages: list[_Message]
     stream: bool | None = None
@@ -70,16 +70,16 @@ class _Request(msgspec.Struct):
     prompt_cache_key: Any = None
 
 
-class _InputDetails(msgspec.Struct):
+class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
 
 
-class _OutputDetails(msgspec.Struct):
+class _OutputDetails(msgspec.Struct, gc=False):
     reasoning_tokens: Count | None = None
 
 
-class ChatUsage(msgspec.Struct):
+class ChatUsage(msgspec.Struct, gc=False):
     """Usage as chat completions tell it."""
 
     prompt_tokens: Count | None = None
@@ -99,31 +99,31 @@ class ChatUsage(msgspec.Struct):
         )
 
 
-class _Content(msgspec.Struct):
+class _Content(msgspec.Struct, gc=False):
     content: Any = None  # parts, with some upstreams
 
 
-class _Delta(_Content):
+class _Delta(_Content, gc=False):
     refusal: Any = None
     tool_calls: msgspec.Raw = msgspec.Raw()
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: Any = None
     arguments: Any = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     function: _Function | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     message: _Content | None = None
     delta: _Delta | None = None
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, gc=False):
     """An answer, or one event of a streamed one."""
 
     model: str | None = None
@@ -141,35 +141,31 @@ _decode_calls = msgspec.json.Decoder(list[_Call] | None).decode
 def read_request(body: bytes) -> Asked:
     """What a request asks. Raises one of `UNREADABLE`."""
     request = _decode_request(body)
-    options = request.stream_options
-    tools, messages = request.tools or [], request.messages
-    named = [tool.function or tool.custom for tool in tools] + list(request.functions or [])
-    limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
-    format_type = request.response_format.type if request.response_format else None
-    return Asked(
+    options, messages = request.stream_options, request.messages
+    asked = Asked(
         model=request.model,
         stream=bool(request.stream),
         show_usage=bool(options and options.include_usage),
         end_user=request.safety_identifier if request.user is None else request.user,
         temperature=request.temperature,
-        limits=limits,
+        limits=[limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None],
         answers=max(1, request.n or 1),
         message_count=len(messages),
-        system_text=joined(m.text() for m in messages if m.role in ("system", "developer")),
+        system_text=joined([m.text() for m in messages if m.role in ("system", "developer")]),
         prompt_text=newest(_turns(messages)),
-        tool_names=[one.name for one in named if one] or None,
-        tool_models=[tool.model for tool in tools if tool.model is not None],
         cache_key=request.prompt_cache_key if isinstance(request.prompt_cache_key, str) else None,
-        needs_tools=bool(named),
-        images=[
-            len(part.image_url)
-            for m in messages
-            if isinstance(m.content, list)
-            for part in m.content
-            if part.type == "image_url"
-        ],
-        needs_structure=format_type not in (None, "text"),
+        needs_structure=request.response_format is not None and request.response_format.type not in (None, "text"),
     )
+    for message in messages:
+        if isinstance(message.content, list):
+            asked.images += [len(part.image_url) for part in message.content if part.type == "image_url"]
+    if request.tools or request.functions:
+        tools = request.tools or []
+        named = [tool.function or tool.custom for tool in tools] + list(request.functions or [])
+        asked.tool_names = [one.name for one in named if one] or None
+        asked.tool_models = [tool.model for tool in tools if tool.model is not None]
+        asked.needs_tools = bool(named)
+    return asked
 
 
 def _turns(messages: list[_Message]) -> Iterator[tuple[str, str | None, str | None]]:
@@ -206,6 +202,8 @@ class ChatStream(EventStream):
     ``hide_usage``: the event that tells the usage was asked for by us, and does not pass. Then nothing passes before
     its line is whole.
     """
+
+    ENDS = (DONE,)
 
     def __init__(self, *, keep_text: bool, hide_usage: bool = False) -> None:
         super().__init__(keep_text=keep_text)

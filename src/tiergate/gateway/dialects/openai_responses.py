@@ -204,6 +204,8 @@ def read_answer(body: bytes) -> Answered:
 class ResponseStream(EventStream):
     """A streamed response."""
 
+    ENDS = tuple(kind.encode() for kind in _ENDS)
+
     def _event(self, data: bytes) -> None:
         try:
             event = _decode_event(data)

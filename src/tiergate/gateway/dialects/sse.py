@@ -7,15 +7,23 @@ from typing import Final
 from tiergate.gateway.dialects.common import Usage
 
 LONGEST_EVENT: Final = 4 << 20
+LATER: Final = 64
+LATER_BYTES: Final = 4 << 10
+"""So many pieces, each of fewer bytes, are read at once: one at a time they cost several times as much."""
+
 KNOWN: Final = (b"\r", b":", b"event", b"id", b"retry")
 """What lines begin with that tell nothing of an answer."""
 
 
 class EventStream:
-    """A streamed answer, fed in whatever pieces it comes. What it said so far stands in the attributes.
+    """A streamed answer, fed in whatever pieces it comes. What it said so far stands in the attributes, after
+    `catch_up`: events between its first content and its end are read many at once.
 
     This class passes every byte on as it comes and reads nothing; those of the dialects read the events.
     """
+
+    ENDS: tuple[bytes, ...] = ()
+    """What is in an event that ends the stream. Where there is none, every event is read as it comes."""
 
     def __init__(self, *, keep_text: bool) -> None:
         self.model: str | None = None
@@ -30,6 +38,7 @@ class EventStream:
         self.unread = 0
         """Bytes of lines that are none of an event stream's, as where the upstream compresses unasked."""
         self._texts: list[str] | None = [] if keep_text else None
+        self._later: list[bytes] = []
         self._begun: list[bytes] = []
         self._size = 0
         """Of a line that is not whole: what has come of it, and how many bytes that is."""
@@ -39,14 +48,30 @@ class EventStream:
 
         Events that are no JSON, and lines too long to be one, are passed over.
         """
-        for line in self._lines(piece):
-            if line.startswith(b"data:"):
-                self._event(line[5:].strip())
-            elif line and not line.startswith(KNOWN):
-                self.unread += len(line)
-        if self._size > LONGEST_EVENT:
-            self._rest()
+        if (
+            not (self.pieces and piece.endswith(b"\n") and len(piece) < LATER_BYTES)
+            or self._size
+            or self._may_end(piece)
+        ):
+            self.catch_up()
+            self._read(piece)
+            return piece
+        self._later.append(piece)
+        if len(self._later) == LATER:
+            self.catch_up()
         return piece
+
+    def catch_up(self) -> None:
+        """Read what was put off."""
+        if self._later:
+            later, self._later = self._later, []
+            self._read(b"".join(later))
+
+    def _may_end(self, piece: bytes) -> bool:
+        for end in self.ENDS:
+            if end in piece:
+                return True
+        return not self.ENDS
 
     def end(self) -> bytes:
         """What the caller still gets when the upstream has ended its answer."""
@@ -56,6 +81,15 @@ class EventStream:
     def text(self) -> str | None:
         """The answer's text, where it is kept."""
         return "".join(self._texts) if self._texts else None
+
+    def _read(self, piece: bytes) -> None:
+        for line in self._lines(piece):
+            if line.startswith(b"data:"):
+                self._event(line[5:].strip())
+            elif line and not line.startswith(KNOWN):
+                self.unread += len(line)
+        if self._size > LONGEST_EVENT:
+            self._rest()
 
     def _measure(self, text: object) -> None:
         """Count what the answer costs as text does, where it is text: arguments of a call too."""

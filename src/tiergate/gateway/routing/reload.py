@@ -27,15 +27,20 @@ class InForce(msgspec.Struct, frozen=True):
     complaint: str | None = None
 
 
+def changed(path: Path, before: InForce, models: Models) -> bool:
+    """Whether the file or the models are others than those in force."""
+    return fingerprint(path) != before.mark or models is not before.models
+
+
 def load(path: Path, previous: InForce | None, models: Models, environment: Mapping[str, str] | None) -> InForce:
     """The routes of ``path``, or ``previous`` itself where neither the file nor ``models`` changed since.
 
     A file that is wrong or gone leaves the previous one in force, and says so once in the log. Half of a file may be a
     right one: replace it by renaming another onto it. Raises `InputError` when there is no previous one.
     """
-    mark = fingerprint(path)
-    if previous is not None and previous.mark == mark and previous.models is models:
+    if previous is not None and not changed(path, previous, models):
         return previous
+    mark = fingerprint(path)
     if mark is None and (previous is None or previous.routes is None):
         return InForce(None, models, mark)
     try:

@@ -157,9 +157,6 @@ class ClientConnection(asyncio.Protocol):
 
     # what its requests do with it (`tiergate.gateway.serving.request.Wire`)
 
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-
     @property
     def keeps_up(self) -> bool:
         return self._full is None
@@ -200,6 +197,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
         self._house.connections.add(self)
         peer = transport.get_extra_info("peername")
         self._scope: dict[str, Any] = {

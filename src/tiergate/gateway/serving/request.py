@@ -149,7 +149,7 @@ class Request:
                 continue
             if name == b"content-length":
                 self._missing = int(value)
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines += name, b": ", value, b"\r\n"
         if status in (204, 304):
             self._bodiless = True
         elif self._missing is None and version == "1.1":

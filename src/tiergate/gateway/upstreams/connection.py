@@ -37,6 +37,8 @@ class Connection(asyncio.Protocol):
         self._told: list[tuple[bytes, bytes]] = []
         self._received = 0
         self._body_bytes = 0
+        self._pieces: list[bytes] = []
+        """Of the body, what the last bytes that came have of it: handed on together."""
         self._framed = False
         self._ended = False
         self._keep = True
@@ -67,7 +69,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, head: bytes, body: bytes | None) -> Answer:
         """Send a request; its answer fills as it comes."""
-        self._told, self._received, self._body_bytes, self._ended = [], 0, 0, False
+        self._told, self._pieces, self._received, self._body_bytes, self._ended = [], [], 0, 0, False
         self.sent_at = self.heard_at = self._loop.time()
         self._answer = answer = Answer(self._loop, self._transport, self._largest_answer)
         if body and len(body) > HEAD_BYTES:
@@ -120,6 +122,7 @@ class Connection(asyncio.Protocol):
             cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
             self._fail(UpstreamError(f"the upstream model's answer cannot be read: {cause}", status=502))
         else:
+            self._hand_on()
             if self._received - self._body_bytes > 2 * HEAD_BYTES + OVERHEAD * self._body_bytes:
                 self._fail(UpstreamError("the upstream model sends framing without an answer", status=502))
 
@@ -144,12 +147,13 @@ class Connection(asyncio.Protocol):
     def on_body(self, piece: bytes) -> None:
         if self._answer is not None and not self._ended:
             self._body_bytes += len(piece)
-            self._answer.feed(piece)
+            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         answer = self._answer
         if answer is None or not answer.status or self._ended:
             return
+        self._hand_on()
         self._ended = True
         self._keep = self._parser.should_keep_alive()
         answer.end()
@@ -172,7 +176,15 @@ class Connection(asyncio.Protocol):
             raise ValueError("its header is too long")
         return framed
 
+    def _hand_on(self) -> None:
+        pieces = self._pieces
+        if pieces and self._answer is not None:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._answer.feed(piece)
+
     def _fail(self, error: UpstreamError) -> None:
+        self._hand_on()
         self._keep = False
         if self._answer is not None and not self._ended:
             self._answer.fail(error)

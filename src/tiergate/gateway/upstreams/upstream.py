@@ -59,6 +59,7 @@ class Upstream:
         # Bytes go through as they come, and usage is read from them: ask for them uncompressed.
         self._head = f"Host: {address.authority}\r\nAccept-Encoding: identity\r\n".encode("ascii")
         self._dialect: Dialect = dialect
+        self._forwarded = FORWARDED[dialect]
         if key is not None:
             name = b"x-api-key: " if dialect == "anthropic" else b"Authorization: Bearer "
             self._head += name + key.encode("latin-1") + b"\r\n"
@@ -72,25 +73,26 @@ class Upstream:
 
         The block raises `UpstreamError` (502, 503 or 504) when there is no answer, and reading it when it breaks off.
         """
-        forwarded = FORWARDED[self._dialect]
-        passed = [(name, value) for name, value in headers if name in forwarded]
-        if ours:
-            passed += ours
-        if self._dialect == "anthropic" and not any(name == ANTHROPIC_VERSION for name, _ in passed):
-            passed.append((ANTHROPIC_VERSION, DEFAULT_VERSION))
-        key = next((value for name, value in headers if name == b"idempotency-key"), None)
+        lines, key, versioned = [], None, self._dialect != "anthropic"
+        for name, value in headers:
+            if name in self._forwarded:
+                lines.append(b"%b: %b\r\n" % (name, value))
+                versioned = versioned or name == ANTHROPIC_VERSION
+            elif name == b"idempotency-key" and key is None:
+                key = value
+        lines += [b"%b: %b\r\n" % line for line in ours or ()]
+        if not versioned:
+            lines.append(b"%b: %b\r\n" % (ANTHROPIC_VERSION, DEFAULT_VERSION))
         if key is not None:
             # To the upstream all callers are one: a key that two of them chose must not give one the other's answer.
             digest = hashlib.blake2b(account_id.encode() + b"\n" + key, digest_size=32).hexdigest()
-            passed.append((b"idempotency-key", digest.encode()))
+            lines.append(b"idempotency-key: %b\r\n" % digest.encode())
         if body is not None:
             # It was read as JSON in UTF-8 here, and is to be read so there, whatever the caller calls it.
-            passed.append((b"content-type", b"application/json"))
+            lines.append(b"content-type: application/json\r\nContent-Length: %d\r\n" % len(body))
         again = method == "GET" or key is not None
-        lines = b"".join([b"%s: %s\r\n" % line for line in passed])
-        length = b"Content-Length: %d\r\n\r\n" % len(body) if body is not None else b"\r\n"
-        head = b"%s %s HTTP/1.1\r\n" % (method.encode("ascii"), (self._path + path).encode("ascii"))
-        return Calling(self._pool, head + self._head + lines + length, body, again=again)
+        head = b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), (self._path + path).encode("ascii"))
+        return Calling(self._pool, b"".join((head, self._head, *lines, b"\r\n")), body, again=again)
 
     @property
     def counts(self) -> tuple[int, int, int]:
