@@ -1,7 +1,7 @@
 """The objects of STIX 2.1 that findings are told in, and nothing else of it.
 
-Each property is named, limited and typed; a property or a type that is not here is refused. So nothing reaches a peer,
-or us, that nobody thought of. What the fields mean: STIX Version 2.1, OASIS Standard, sections 3 to 7.
+Each property is named, limited and typed; a property or a type that is not here is refused. None takes free text, so
+there is no place for what labs must not tell each other. What the fields mean: STIX Version 2.1 (OASIS Standard).
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def _id(*types: str) -> Meta:
 Time = Annotated[str, Meta(pattern=_TIME)]
 Precise = Annotated[str, Meta(pattern=_PRECISE)]
 """A time to the millisecond at least."""
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Text = Annotated[str, Meta(min_length=1, max_length=1_024)]
+Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 IdentityId = Annotated[str, _id("identity")]
 MarkingId = Annotated[str, _id("marking-definition")]
@@ -82,22 +81,21 @@ class Versioned(Object, frozen=True, kw_only=True):
 
 
 class Identity(Versioned, frozen=True, kw_only=True, tag="identity"):
-    """A lab. Never a person."""
+    """A lab, called by its domain. Never a person."""
 
     id: IdentityId
-    name: Name
-    description: Text | UnsetType = UNSET
-    identity_class: Literal["organization", "group", "system"]
+    name: Text
+    identity_class: Literal["organization", "system"]
 
 
 class ExtensionDefinition(Versioned, frozen=True, kw_only=True, tag="extension-definition"):
-    """Our extension, or that of TLP 2.0."""
+    """Our extension, as it is published."""
 
-    id: Annotated[str, Meta(pattern=f"^({EXTENSION_ID}|{TLP_EXTENSION_ID})$")]
-    name: Name
-    description: Text | UnsetType = UNSET
+    id: Literal["extension-definition--0064caef-a483-4b02-b6ac-e6e2d5962bea"]
+    name: Text
+    description: Text
     schema: Text
-    version: Annotated[str, Meta(pattern="^[0-9]{1,4}\\.[0-9]{1,4}\\.[0-9]{1,4}$")]
+    version: Literal["1.0.0"]
     extension_types: Annotated[list[Literal["property-extension"]], Meta(min_length=1, max_length=1)]
 
 
@@ -119,7 +117,7 @@ class MarkingDefinition(Object, frozen=True, kw_only=True, tag="marking-definiti
 
     id: Annotated[str, _id("marking-definition")]
     created: Precise
-    name: Name
+    name: Text
     extensions: MarkingExtensions
 
 
@@ -142,8 +140,7 @@ class Campaign(Versioned, frozen=True, kw_only=True, tag="campaign"):
     """A distillation campaign."""
 
     id: Annotated[str, _id("campaign")]
-    name: Name
-    description: Text | UnsetType = UNSET
+    name: Annotated[str, Meta(pattern="^Distillation campaign [0-9a-f]{8}$")]
     first_seen: Time
     last_seen: Time
     extensions: CampaignExtensions
@@ -153,8 +150,7 @@ class Infrastructure(Versioned, frozen=True, kw_only=True, tag="infrastructure")
     """What a campaign comes through."""
 
     id: Annotated[str, _id("infrastructure")]
-    name: Name
-    description: Text | UnsetType = UNSET
+    name: Annotated[str, Meta(pattern="^Fraudulent account network [0-9a-f]{8}$")]
     infrastructure_types: Annotated[list[Literal["anonymization", "unknown"]], Meta(min_length=1, max_length=2)]
     first_seen: Time | UnsetType = UNSET
     last_seen: Time | UnsetType = UNSET
@@ -164,8 +160,7 @@ class Indicator(Versioned, frozen=True, kw_only=True, tag="indicator"):
     """Tokens of a campaign."""
 
     id: Annotated[str, _id("indicator")]
-    name: Name | UnsetType = UNSET
-    description: Text | UnsetType = UNSET
+    name: Annotated[str, Meta(pattern="^Tokens of distillation campaign [0-9a-f]{8}$")] | UnsetType = UNSET
     indicator_types: (
         Annotated[list[Literal["anomalous-activity", "malicious-activity"]], Meta(min_length=1, max_length=2)]
         | UnsetType
@@ -214,7 +209,7 @@ class AttackPattern(Versioned, frozen=True, kw_only=True, tag="attack-pattern"):
     """A technique of MITRE ATLAS."""
 
     id: Annotated[str, _id("attack-pattern")]
-    name: Name
+    name: Text
     external_references: Annotated[list[Reference], Meta(min_length=1, max_length=1)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from tiergate.sharing.finding import (
     NAMESPACE,
     Capability,
     Finding,
+    Lab,
     Opinion,
     Sighting,
     Told,
@@ -59,6 +60,7 @@ SCO_NAMESPACE: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 PUBLISHED: Final = "2026-11-28T00:00:00.000Z"
 """When our extension was."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _S: Final = "2.1"
 V = TypeVar("V", bound=Versioned)
 
@@ -84,6 +86,18 @@ EXTENSION: Final = ExtensionDefinition(
     version="1.0.0",
     extension_types=["property-extension"],
 )
+
+
+def identity(lab: Lab) -> Identity:
+    """The lab as an object. What it is called never changes, since its id follows from that."""
+    return Identity(
+        spec_version=_S,
+        id=f"identity--{lab.lab_id}",
+        created=PUBLISHED,
+        modified=PUBLISHED,
+        name=lab.name,
+        identity_class="organization",
+    )
 
 
 def marking(tlp: Tlp) -> MarkingDefinition:
@@ -116,15 +130,6 @@ def to_bytes(told: Iterable[Told]) -> bytes:
 def to_objects(told: Told) -> list[AnyObject]:
     """One of them as objects: those of everybody first, then the lab, then what it says."""
     shared: list[AnyObject] = [AUTHOR, EXTENSION] if isinstance(told, Finding) else []
-    lab = Identity(
-        spec_version=_S,
-        id=f"identity--{told.lab.lab_id}",
-        # What a lab is called never changes: its id follows from its name.
-        created=PUBLISHED,
-        modified=PUBLISHED,
-        name=told.lab.name,
-        identity_class="organization",
-    )
     said = (
         _finding(told)
         if isinstance(told, Finding)
@@ -132,7 +137,7 @@ def to_objects(told: Told) -> list[AnyObject]:
         if isinstance(told, Sighting)
         else _opinion(told)
     )
-    return [*shared, marking(told.tlp), lab, *said]
+    return [*shared, marking(told.tlp), identity(told.lab), *said]
 
 
 def revoked(one: V, now_us: int) -> V:
@@ -189,14 +194,11 @@ def _finding(told: Finding) -> Iterator[AnyObject]:
         yield related(campaign.id, "uses", pattern.id)
 
     accounts = [
-        UserAccount(**marked, id=_observable("user-account", user_id=str(token)), user_id=str(token))
+        UserAccount(**marked, id=account_id(str(token)), user_id=str(token))
         for token in told.tokens
         if token.kind == ACCOUNT
     ]
-    networks = [
-        AutonomousSystem(**marked, id=_observable("autonomous-system", number=number), number=number)
-        for number in told.networks
-    ]
+    networks = [AutonomousSystem(**marked, id=network_id(number), number=number) for number in told.networks]
     if accounts or networks:
         name = f"Fraudulent account network {short}"
         infrastructure = Infrastructure(
@@ -262,13 +264,23 @@ def _opinion(told: Opinion) -> Iterator[AnyObject]:
 
 def time_of(at_us: int) -> str:
     """Microseconds since the epoch, UTC, as STIX writes them, to the millisecond."""
-    return datetime.fromtimestamp(at_us // 1_000 / 1_000, UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def us_of(time: str) -> int:
     """The time in microseconds since the epoch. Raises `ValueError` for a day that is none."""
-    return round(datetime.fromisoformat(time).timestamp() * 1_000_000)
+    return (datetime.fromisoformat(time) - _EPOCH) // timedelta(microseconds=1)
 
 
-def _observable(kind: str, **properties: str | int) -> str:
+def account_id(token: str) -> str:
+    """Id of an account, by its token."""
+    return _observable("user-account", {"user_id": token})
+
+
+def network_id(number: int) -> str:
+    """Id of an autonomous system."""
+    return _observable("autonomous-system", {"number": number})
+
+
+def _observable(kind: str, properties: dict[str, Any]) -> str:
     return f"{kind}--{uuid.uuid5(SCO_NAMESPACE, rfc8785.dumps(properties).decode())}"
