@@ -211,9 +211,7 @@ def _published(one: Identity | ExtensionDefinition | MarkingDefinition | AttackP
         except InputError as error:
             raise _Refused("not_shared", str(error)) from None
         if one != stix.identity(lab):
-            raise _Refused(
-                "hostile", f"`{one.name}` is told in another way, or has another id: docs/sharing-schema.md"
-            )
+            raise _Refused("hostile", f"`{one.name}` is told in another way, or has another id: docs/sharing-schema.md")
 
 
 def _tokens(one: AnyObject) -> None:
