@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 import stix2validator
@@ -21,6 +22,7 @@ from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique,
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.objects import ENCODER
 from tiergate.sharing.reading import from_objects
+from tiergate.sharing.schema import json_schema
 
 NOW = 1_790_000_000_000_000
 KEY = bytes(32)
@@ -102,7 +104,7 @@ def test_an_object_is_taken_with_what_a_store_needs() -> None:
 
 
 def test_an_envelope_of_taxii_is_taken_too() -> None:
-    assert codes(json.dumps({"objects": OBJECTS}).encode()) == []
+    assert codes(json.dumps({"objects": OBJECTS, "more": True, "next": "17"}).encode()) == []
     assert codes(b'{"objects": [], "more": false}') == ["malformed"]
 
 
@@ -121,6 +123,7 @@ def test_an_envelope_of_taxii_is_taken_too() -> None:
         (b" " * (checking.MOST_BYTES + 1), "oversized"),
         (json.dumps({"objects": [{}] * 10_001}).encode(), "oversized"),
         (json.dumps({"objects": [KINDS["campaign"] | {"name": "x" * (300 << 10)}]}).encode(), "oversized"),
+        (b'{"objects": [' + b"0," * 1_000_001 + b"0]}", "oversized"),
         (bundle(KINDS["campaign"], spec_version="2.0"), "malformed"),
         (bundle(KINDS["campaign"], id="bundle--\n"), "malformed"),
     ],
@@ -273,6 +276,23 @@ def test_what_the_validator_of_oasis_refuses_is_refused(one: dict[str, Any], nam
     changed = {key: held for key, held in one.items() if key != name} | ({} if value is ... else {name: value})
     if check(bundle(changed), NOW).taken:
         assert validate_instance(changed, ValidationOptions()).is_valid
+
+
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
+
+
+@given(st.sampled_from(OBJECTS), names, st.one_of(st.just(...), values))
+@settings(max_examples=100, deadline=None)
+def test_what_is_taken_fits_the_schema_that_is_published(one: dict[str, Any], name: str, value: Any) -> None:
+    assert SCHEMA.is_valid(json.loads(bundle(one)))
+    changed = {key: held for key, held in one.items() if key != name} | ({} if value is ... else {name: value})
+    if check(bundle(changed), NOW).taken:
+        assert SCHEMA.is_valid(json.loads(bundle(changed)))
+
+
+def test_the_schema_refuses_what_is_not_shared() -> None:
+    for changed in (with_("campaign", x_revenue=3), with_("campaign", name="Example Ltd"), {"type": "malware"}):
+        assert not SCHEMA.is_valid(json.loads(bundle(changed)))
 
 
 EXAMPLES = sorted((Path(stix2validator.__file__).parent / "schemas-2.1" / "examples").rglob("*.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
 from tiergate.sharing.telling import telling
 
@@ -23,6 +24,13 @@ def test_what_most_who_have_it_are_of_the_case_is_told_and_what_is_common_is_not
     others = [(f"other-{n}", 64_501, "") for n in range(3)]
     found = telling([batch(*case), batch(*case, *others)], [name for name, *_ in case])
     assert found == {"client_asn": [64_500], "tls_fingerprint": [], "user_agent": ["rare/1"]}
+
+
+def test_pairs_that_are_many_are_made_distinct_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tiergate.sharing.telling.MOST_NEW", 3)
+    rows = [(f"case-{n % 4}", 64_500 + n % 2, f"agent/{n % 3}") for n in range(24)]
+    batches = [batch(*rows[at : at + 2]) for at in range(0, 24, 2)]
+    assert telling(batches, [f"case-{n}" for n in range(4)]) == telling([batch(*rows)], [f"case-{n}" for n in range(4)])
 
 
 def test_a_tenth_of_the_members_must_have_it() -> None:

@@ -43,6 +43,8 @@ from tiergate.sharing.stix import us_of
 MOST_BYTES: Final = 16 << 20
 MOST_OBJECTS: Final = 10_000
 MOST_OBJECT_BYTES: Final = 256 << 10
+MOST_COMMAS: Final = 100 * MOST_OBJECTS
+"""Bounds what a short text can unfold to in memory; ours have 20 an object."""
 AHEAD_US: Final = 10 * MINUTE
 """How far a peer's clock may be before ours."""
 
@@ -88,6 +90,7 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     type: Literal["", "bundle"] = ""
     id: Annotated[str, msgspec.Meta(max_length=128)] = ""
     more: bool = False
+    next: Annotated[str, msgspec.Meta(max_length=1_024)] = ""
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
@@ -108,6 +111,8 @@ def check(body: bytes, now_us: int) -> Verdict:
     """
     if len(body) > MOST_BYTES:
         return _refused("oversized", f"it has {len(body):,} bytes, and {MOST_BYTES:,} are the most")
+    if body.count(b",") > MOST_COMMAS:
+        return _refused("oversized", f"it has more values than {MOST_OBJECTS:,} objects need")
     try:
         envelope = _ENVELOPE.decode(body)
     except RecursionError:
