@@ -6,7 +6,7 @@
 | `malformed` | it is no JSON, or no bundle |
 | `not_shared` | it is not what `objects` has, STIX or not: a type, property or value that labs do not tell each other |
 | `marking` | it does not say by one marking of TLP 2.0 how far it may go, or marks parts of itself |
-| `hostile` | it has control or invisible characters, another's id, two contents under one id, or a time to come |
+| `hostile` | it has control characters, letters beyond ASCII, another's id, two contents for one id, a time to come |
 
 What is taken is written anew from what was understood. So what is stored has no key twice and no escape that another
 reader might understand in another way; peers get those bytes and never the sender's.
@@ -96,11 +96,6 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _OBJECT: Final = msgspec.json.Decoder(AnyObject)
 _ID: Final = re.compile(r"^[a-z-]{3,32}--[0-9a-f-]{36}$")
-_HOSTILE: Final = re.compile(
-    r"(?<!\\)(?:\\\\)*\\[bfnrtu]|[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-    r"|[\U000e0000-\U000e0fff]"
-)
-"""Control characters, which JSON writes as escapes, and letters that cannot be seen or turn those beside them."""
 _ORDERED: Final = (("created", "modified"), ("first_seen", "last_seen"), ("first_observed", "last_observed"))
 
 
@@ -158,8 +153,9 @@ def _take(raw: bytes, now_us: int) -> Taken:
         code = "marking" if "granular_markings" in told or "$.object_marking_refs" in told else "not_shared"
         raise _Refused(code, told) from None
     written = ENCODER.encode(one)
-    if _HOSTILE.search(written.decode()):
-        raise _Refused("hostile", "it has control characters, or letters that cannot be seen")
+    # JSON writes control characters as escapes. Nothing that is shared has one, or a letter beyond ASCII.
+    if not written.isascii() or b"\\" in written or b"\x7f" in written:
+        raise _Refused("hostile", "it has control characters, or letters that may not be what they seem")
     if isinstance(one, Identity | ExtensionDefinition | MarkingDefinition | AttackPattern):
         _published(one)
         made_us = us_of(one.modified) if isinstance(one, Versioned) else 0
