@@ -185,6 +185,8 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/claims.md",
         "docs/prices.md",
         "docs/economics.md",
+        "docs/sharing.md",
+        "docs/sharing-schema.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -388,3 +390,29 @@ def test_the_page_on_economics_has_the_figures_that_come_out() -> None:
         cells = [f"{one.median:.1f} ({one.low:.1f}-{one.high:.1f})" for one in (getattr(each, field) for each in found)]
         assert f"| {row} | {' | '.join(cells)} |" in page
     assert f"| nothing bought, share of draws | {' | '.join(f'{each.nothing:.0%}' for each in found)} |" in page
+
+
+def test_the_page_on_the_schema_of_findings_has_every_object_property_code_and_bound_and_the_schema_is_this() -> None:
+    import json
+    from typing import get_args
+
+    import msgspec
+
+    from tiergate.sharing import check, finding, objects
+    from tiergate.sharing.schema import json_schema
+
+    page = (ROOT / "docs" / "sharing-schema.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \| .* \|$", page, re.MULTILINE))
+    everywhere = set(objects.Versioned.__struct_encode_fields__)
+    for kind in get_args(objects.AnyObject):
+        own = set(kind.__struct_encode_fields__) - everywhere
+        assert set(re.findall(r"`(\w+)`", told[str(kind.__struct_config__.tag)])) == own
+    properties = msgspec.structs.fields(objects.CampaignProperties)
+    named = [*everywhere, *(one.encode_name for one in properties), *finding.Capability, *finding.Technique]
+    named += [*finding.SCHEMES, *finding.HMAC_KINDS, objects.EXTENSION_ID, *finding.View]
+    named += re.findall(r"^\| `(\w+)` \|", check.__doc__ or "", re.MULTILINE)
+    assert [name for name in named if f"`{name}`" not in page] == []
+    for bound in (check.MOST_BYTES >> 20, check.MOST_OBJECTS, check.MOST_OBJECT_BYTES >> 10, finding.MOST_TOKENS):
+        assert f" {bound:,} " in page
+    kept = json.loads((ROOT / "docs" / "sharing-schema.json").read_text(encoding="utf-8"))
+    assert kept == json_schema(), "run `tiergate share schema > docs/sharing-schema.json`"

@@ -36,7 +36,7 @@ def authorize(
     from tiergate.gateway.authorizer.server import authorize as run_authorizer
     from tiergate.settings import AuthorizerSettings, refuse_unknown
 
-    refuse_unknown(AuthorizerSettings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK")
+    refuse_unknown(AuthorizerSettings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_SHARING_", "TIERGATE_TRACEBACK")
 
     given: dict[str, Any] = {
         "data": data, "host": host, "port": port, "grpc_port": grpc_port, "model_header": model_header, "packs": packs,

@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "budgets": "budgets:app",
     "appeal": "appeals:app",
     "alerts": "alerts:app",
+    "share": "share:app",
 }
 """Where each is, by name in the order of the help: a module of this package, and a function or a group in it."""
 

@@ -46,7 +46,7 @@ def serve(
     from tiergate.gateway.server import serve as run_gateway
     from tiergate.settings import AUTHORIZER, Settings, refuse_unknown
 
-    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_TRACEBACK", *AUTHORIZER)
+    refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_SHARING_", "TIERGATE_TRACEBACK", *AUTHORIZER)
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
         "packs": packs, "watch": watch, "watch_every_s": watch_every,
