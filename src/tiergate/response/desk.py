@@ -40,12 +40,18 @@ SUBJECT: Final = "detection"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a look changed in one case: ``kind`` is `opened`, `updated`, `step`, `proposed` or `reopened`."""
+    """What a look changed in one case: ``kind`` is `opened`, `updated`, `step`, `proposed` or `reopened`; and how many
+    ``verdicts`` with it."""
 
     case_id: str
     kind: str
     action: Action
     accounts: int
+    verdicts: int = 0
+
+
+class _NotMeantError(Exception):
+    """What was done is to be undone."""
 
 
 class CaseDesk:
@@ -64,27 +70,38 @@ class CaseDesk:
     def take(self, folder: Path, now_us: int) -> list[Change]:
         """Bring case files and verdicts up to the look in ``folder``. Returns what changed, nothing where that look was
         the last one taken. Raises `InputError` when it cannot be read."""
-        digest = digest_of(folder)
         with self.changes.writing(AUTHOR, now_us) as writing:
-            before = writing.current(Taken, SUBJECT)
-            if before is not None and before.digest == digest:
-                return []
-            number = 1 if before is None else before.number + 1
-            look = Look.read(folder, number, digest)
-            files = {one.case_id: one for one in writing.every(CaseFile)}
-            belief = Calibration.of(files.values(), writing.every(Appeal), self.policy.outcomes_needed)
-            changed: list[Change] = []
-            for case_id, held in holdings(look, files).items():
-                file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
-                again = self._opened_again(file, held.found, now_us)
-                may = self._permitted(again, held.found, belief, now_us)
-                ties = look.ties.get(held.found.case_id, [])
-                may = inheriting(may, again, held.found, ties, files, now_us)
-                members = list(held.members.values())
-                changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
-            writing.put(
-                SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken"
-            )
+            return self._taken(writing, folder)
+
+    def would_act(self, folder: Path, now_us: int) -> bool:
+        """Whether taking the look in ``folder`` would take or propose a step, or change a verdict. Nothing is taken."""
+        changed: list[Change] = []
+        try:
+            with self.changes.writing(AUTHOR, now_us) as writing:
+                changed = self._taken(writing, folder)
+                raise _NotMeantError
+        except _NotMeantError:
+            return any(one.verdicts or one.kind in ("step", "proposed") for one in changed)
+
+    def _taken(self, writing: Writing, folder: Path) -> list[Change]:
+        now_us, digest = writing.now_us, digest_of(folder)
+        before = writing.current(Taken, SUBJECT)
+        if before is not None and before.digest == digest:
+            return []
+        number = 1 if before is None else before.number + 1
+        look = Look.read(folder, number, digest)
+        files = {one.case_id: one for one in writing.every(CaseFile)}
+        belief = Calibration.of(files.values(), writing.every(Appeal), self.policy.outcomes_needed)
+        changed: list[Change] = []
+        for case_id, held in holdings(look, files).items():
+            file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
+            again = self._opened_again(file, held.found, now_us)
+            may = self._permitted(again, held.found, belief, now_us)
+            ties = look.ties.get(held.found.case_id, [])
+            may = inheriting(may, again, held.found, ties, files, now_us)
+            members = list(held.members.values())
+            changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
+        writing.put(SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken")
         return changed
 
     def _updated(
@@ -116,13 +133,14 @@ class CaseDesk:
             file = msgspec.structs.replace(file, found=found)
             kinds = kinds or ["updated"]
         # Who belongs can change where the file has nothing new to say; its history tells that too.
-        if (kinds or file.step is not Action.WATCH) and self.enforce(writing, file, members):
+        verdicts = self.enforce(writing, file, members) if kinds or file.step is not Action.WATCH else 0
+        if verdicts:
             kinds = kinds or ["updated"]
         if kinds:
             # How a case begins, or goes on, is how its history names that change, whatever step came with it.
             writing.put(file.case_id, file, kinds[0] if kinds[0] in ("opened", "reopened") else kinds[-1])
         action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
-        return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
+        return [Change(file.case_id, kind, action, found.accounts, verdicts) for kind in kinds]
 
     def _opened_again(self, file: CaseFile, found: Found, now_us: int) -> CaseFile:
         """A closed case that went on, open; a mistaken one only when most of it is not what people judged, else whoever
