@@ -40,7 +40,7 @@ def test_a_sure_case_is_opened_and_limited_at_once(desk: CaseDesk, write_look: W
     assert (file.step, file.step_until_us, file.step_by) == (Action.LIMIT, NOW + WEEK, AUTHOR)
     assert set(held) == {"a", "b"}  # c hardly belongs
     one = held["a"]
-    assert (one.case_id, one.action, one.requests_per_minute) == ("case_1", Action.LIMIT, 6.0)
+    assert (one.case_id, one.action, one.requests_per_minute) == ("case_1", Action.LIMIT, 0.1)
     assert (one.charged, one.observed, one.expires_at) == (40, 50, NOW + WEEK)
     assert file.found.digest in " ".join(one.evidence)
 

@@ -73,15 +73,16 @@ class CaseDesk:
         with self.changes.writing(AUTHOR, now_us) as writing:
             return self._taken(writing, folder)
 
-    def would_act(self, folder: Path, now_us: int) -> bool:
-        """Whether taking the look in ``folder`` would take or propose a step, or change a verdict. Nothing is taken."""
+    def would_do(self, folder: Path, now_us: int) -> list[Change]:
+        """What taking the look in ``folder`` would change: steps taken and proposed, and cases with verdicts that come
+        or go. Nothing is taken."""
         changed: list[Change] = []
         try:
             with self.changes.writing(AUTHOR, now_us) as writing:
                 changed = self._taken(writing, folder)
                 raise _NotMeantError
         except _NotMeantError:
-            return any(one.verdicts or one.kind in ("step", "proposed") for one in changed)
+            return [one for one in changed if one.verdicts or one.kind in ("step", "proposed")]
 
     def _taken(self, writing: Writing, folder: Path) -> list[Change]:
         now_us, digest = writing.now_us, digest_of(folder)
