@@ -53,6 +53,21 @@ def test_a_look_is_taken_once(desk: CaseDesk, write_look: WriteLook) -> None:
     assert desk.verdicts.version() == rows
 
 
+def test_what_a_look_would_do_is_told_and_not_done(desk: CaseDesk, write_look: WriteLook) -> None:
+    first = write_look(case_1={})
+    for _ in range(2):
+        assert [(one.kind, one.verdicts) for one in desk.would_do(first, NOW)] == [("opened", 2), ("step", 2)]
+    assert (desk.last(), desk.verdicts.version(), desk.changes.every(CaseFile)) == (None, 0, [])
+    watched = write_look(case_1={"recommended_action": "watch"})
+    assert desk.would_do(watched, NOW) == []  # a file would be opened, and nothing done
+    desk.take(first, NOW)
+    assert desk.would_do(write_look(case_1={}), NOW + HOUR) == []
+    (joined,) = desk.would_do(write_look(case_1={"members": {"a": 0.9, "b": 0.8, "d": 0.9}}), NOW + HOUR)
+    assert (joined.kind, joined.verdicts) == ("updated", 1)
+    (proposed,) = desk.would_do(write_look(case_1={"recommended_action": "suspend"}), NOW + HOUR)
+    assert (proposed.kind, proposed.action) == ("proposed", "suspend")
+
+
 def test_a_change_that_fails_midway_leaves_nothing(desk: CaseDesk, write_look: WriteLook) -> None:
     look = write_look(case_1={})
     put = desk.verdicts.put

@@ -250,7 +250,7 @@ def _expected(decoys: F64, score: float, rounds: int, share: float) -> float:
     counted = (reached + 1 / share) / rounds
     peaks = min(MOST_PEAKS, max(len(links) // 4, LEAST_PEAKS), len(links) - 1)
     if peaks < LEAST_PEAKS:
-        return counted
+        return max(LEAST_EXPECTED, counted)
     lacking = score - np.stack([np.append(links, CEILING), np.append(grown, CEILING)])
     ordered = np.sort(workload)
     threshold = ordered[-peaks - 1]
