@@ -35,6 +35,7 @@ VARIANTS: Final[dict[str, tuple[Control, Means]]] = {
     **{control.value: (control, Means()) for control in Control},
     # The campaign passes every check that an account is asked for, and pays for it.
     "verifies": (Control.RESPONSE, Means(verifies=True)),
+    "verifies_people": (Control.PEOPLE, Means(verifies=True)),
     # It has as many accounts again, which work an hour after the first stop.
     "reserve": (Control.RESPONSE, Means(reserve=1.0, after_h=1.0)),
     # It can have any number at any time.

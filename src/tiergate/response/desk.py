@@ -28,7 +28,8 @@ from tiergate.response.case_files import CaseFile, Found, Outcome, Proposal, Sta
 from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER, Permitted, Policy, permitted
 from tiergate.response.looks import Look, Member, digest_of
-from tiergate.response.people import WATCH
+from tiergate.response.passing import passing
+from tiergate.response.people import WATCH, needed_for
 from tiergate.response.succession import INHERITED, inheriting, stops
 
 AUTHOR: Final = WATCH
@@ -101,6 +102,7 @@ class CaseDesk:
             ties = look.ties.get(held.found.case_id, [])
             may = inheriting(may, again, held.found, ties, files, now_us)
             members = list(held.members.values())
+            may = passing(may, file, held.found, members, now_us)
             changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
         writing.put(SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken")
         return changed
@@ -125,7 +127,7 @@ class CaseDesk:
             stepped = self._stepped(file, may, now_us)
             if stepped.step is not file.step:
                 kinds.append("step")
-            file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
+            file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may, found, now_us))
             if file.proposal != before.proposal and file.proposal is not None:
                 kinds.append("proposed")
         else:
@@ -192,14 +194,15 @@ class CaseDesk:
             return msgspec.structs.replace(file, step_until_us=until_us)
         return file
 
-    def _proposal(self, file: CaseFile, action: Action | None, found: Found, now_us: int) -> Proposal | None:
-        held = file.proposal
+    def _proposal(self, file: CaseFile, may: Permitted, found: Found, now_us: int) -> Proposal | None:
+        held, action = file.proposal, may.proposed
         if action is None or LADDER.index(action) <= LADDER.index(file.step):
             return held
         if held is not None and LADDER.index(held.action) >= LADDER.index(action):
             return held
-        reason = f"confidence {found.confidence:.3f}, q {found.q_value:.3f}, look {found.look}"
-        needed = self.policy.approvals(action)
+        figures = f"confidence {found.confidence:.3f}, q {found.q_value:.3f}, look {found.look}"
+        reason = figures if may.why is None else f"{may.why}; {figures}"
+        needed = needed_for(self.policy, action)
         return Proposal(action=action, by=AUTHOR, reason=reason, at_us=now_us, needed=needed)
 
     def enforce(

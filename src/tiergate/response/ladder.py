@@ -66,11 +66,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Permitted(msgspec.Struct, frozen=True):
     """The step that a case permits by itself, and a stricter one that people may take, None where there is none.
-    ``inherited``: by what it permits the step, where that is because another case was stopped."""
+    ``inherited``: by what it permits the step, where that is because another case was stopped; ``why``: people are
+    asked, where it is not by the figures."""
 
     alone: Action
     proposed: Action | None = None
     inherited: str | None = None
+    why: str | None = None
 
 
 def permitted(
