@@ -53,7 +53,9 @@ def replay(
     decoys: Annotated[int | None, typer.Option(metavar="N", min=1, help="Decoy platforms to score.")] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep the answers of looks here; the same command goes on where it was."),
+        typer.Option(
+            metavar="DIR", help="Keep answers of looks here; the same command goes on where it was. One at a time."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
