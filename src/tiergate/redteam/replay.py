@@ -101,7 +101,7 @@ class Replay:
         reacts = world.spec is not None and len(own) > 0
         self._successors = Successors(world, self._requests, setting.means, setting.seed) if reacts else None
         self._dealing = False
-        self._checking: set[str] = set()
+        self._checking: set[tuple[str, str]] = set()
         self._proposed: set[tuple[str, Action]] = set()
         self._touched: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
@@ -260,13 +260,15 @@ class Replay:
         self._met(now)
 
     def _checked(self, answer: Path, now: int) -> None:
-        """Who is asked to verify itself does so, an account of the campaign where it can."""
+        """Who is asked to verify itself does so, for each case anew; an account of the campaign where it can."""
         standing = self._desk.verdicts.in_force(now)
-        asked = {name for name, one in standing.items() if one.action is Action.VERIFY} - self._checking
-        asked -= frozenset() if self._setting.means.verifies else self._guilty
+        asked = {(name, one.case_id) for name, one in standing.items() if one.action is Action.VERIFY} - self._checking
+        if not self._setting.means.verifies:
+            asked = {pair for pair in asked if pair[0] not in self._guilty}
         self._checking |= asked
         if asked:
-            self._at(now + int(self._setting.verified_after_h * HOUR), partial(self._verified, asked, answer))
+            names = {name for name, _ in asked}
+            self._at(now + int(self._setting.verified_after_h * HOUR), partial(self._verified, names, answer))
 
     def _verified(self, accounts: set[str], answer: Path, now: int) -> None:
         """Accounts have verified themselves, in every case that asked."""
