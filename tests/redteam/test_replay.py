@@ -237,11 +237,13 @@ def test_the_command_says_what_was_refused(folder: Path) -> None:
     assert (row["control"], row["simulated"], row["planned"]) == ("account_limit", True, 1_800)
 
 
-def test_pools_that_begin_at_one_moment_are_looked_at_once(world: Recorded, answers: Path) -> None:
+def test_pools_that_begin_at_one_moment_are_looked_at_once(world: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = (24.0, 24.0, 48.0)  # of which 48 h after the beginning is a usual look too
-    setting = Setting(every_h=100.0, close_h=looks, decoys=2, means=Means(fresh_a_day=0))
-    outcome = played(world, Control.RESPONSE, setting, answers)
-    assert outcome.looks.total() == 2 + len(range(100, 240, 100))
+    setting = Setting(every_h=100.0, close_h=looks)
+    asked: list[lookout.Asked] = []
+    monkeypatch.setattr(Lookout, "look", lambda _self, one: asked.append(one))
+    played(world, Control.RESPONSE, setting)
+    assert len(asked) == len({one.now for one in asked}) == 2 + len(range(100, 240, 100))
 
 
 def test_means_that_cannot_be_are_refused() -> None:

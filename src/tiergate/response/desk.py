@@ -102,7 +102,7 @@ class CaseDesk:
             ties = look.ties.get(held.found.case_id, [])
             may = inheriting(may, again, held.found, ties, files, now_us)
             members = list(held.members.values())
-            may = passing(may, file, held.found, members, now_us)
+            may = passing(may, again, held.found, members, now_us)
             changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
         writing.put(SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken")
         return changed
