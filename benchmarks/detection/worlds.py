@@ -133,7 +133,7 @@ def compose(
         campaigns=campaigns,
         release_day=9.0,
     )
-    return simulate(spec, seed, _prompts(shared_data, split, seed), RealSurroundings(shared_data), _loads(shared_data))
+    return simulate(spec, seed, prompts(shared_data, split, seed), RealSurroundings(shared_data), loads(shared_data))
 
 
 class RealSurroundings(MadeUpSurroundings):
@@ -176,7 +176,8 @@ class RealSurroundings(MadeUpSurroundings):
         return Place(str(address), asn, COUNTRIES[asn % len(COUNTRIES)])
 
 
-def _prompts(shared_data: Path, split: Split, seed: int) -> ListedPrompts:
+def prompts(shared_data: Path, split: Split, seed: int) -> ListedPrompts:
+    """Of the sources of a split."""
     sources = SOURCES[split]
     system = [row["prompt"] for row in _rows(shared_data, sources["system"]) if 300 <= row["prompt_chars"] <= 6_000]
     rng = np.random.default_rng([seed, 7])
@@ -206,7 +207,7 @@ def _rows(shared_data: Path, sources: tuple[str, ...]) -> list[dict[str, Any]]:
     return [row for row in rows if row["prompt"] and row["prompt"].strip()]
 
 
-def _loads(shared_data: Path) -> list[npt.NDArray[np.float64]]:
+def loads(shared_data: Path) -> list[npt.NDArray[np.float64]]:
     """Requests by ten-minute window of every client that was active in at least a day's worth of windows."""
     columns = ["category", "model", "client", "window_start_s", "rate_rps"]
     rates = pq.read_table(shared_data / "traces/servegen_client_rates.parquet", columns=columns).sort_by(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.detection.decoys import LEAST_EXPECTED, Decoy, calibrate, deal
+from tiergate.detection.decoys import LEAST_EXPECTED, Decoy, at_best, calibrate, deal
 from tiergate.detection.description import Cluster
 from tiergate.detection.findings import Finding
 from tiergate.detection.workload import Statistic
@@ -49,6 +49,25 @@ def test_a_higher_score_never_has_a_worse_rate(
     assert sure == sorted(sure, reverse=True)
     assert all(0 < rate <= 1 for rate in rates)
     assert all(0 < one < 1 for one in sure)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 12), st.floats(-20, 20)), max_size=40),
+    st.lists(st.tuples(st.floats(-20, 40), st.floats(-20, 20), st.booleans()), min_size=1, max_size=12),
+    st.integers(1, 5_000),
+)
+def test_no_decoys_make_a_finding_surer_than_at_best(
+    chance: list[tuple[float, float]], targets: list[tuple[float, float, bool]], rounds: int
+) -> None:
+    some = [Decoy(links, links, workload, (1000 + n,)) for n, (links, workload) in enumerate(chance)]
+    findings = [
+        replace(finding(score, (n, n + 100, n + 200), queue), linked=linked)
+        for n, (score, queue, linked) in enumerate(sorted(targets, reverse=True))
+    ]
+    for one, made in zip(findings, calibrate(findings, some, rounds), strict=True):
+        best = at_best(one)
+        assert best.confidence >= made.confidence
+        assert best.q_value <= made.q_value
 
 
 def test_few_decoys_are_counted_with_one_added() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiergate.detection.run import Outcome
+from tiergate.detection.search import Outcome
 from tiergate.errors import InputError
 from tiergate.redteam import trial as trials
 from tiergate.redteam.assess import Assessment, Laboratory, assess

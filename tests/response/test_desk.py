@@ -40,7 +40,7 @@ def test_a_sure_case_is_opened_and_limited_at_once(desk: CaseDesk, write_look: W
     assert (file.step, file.step_until_us, file.step_by) == (Action.LIMIT, NOW + WEEK, AUTHOR)
     assert set(held) == {"a", "b"}  # c hardly belongs
     one = held["a"]
-    assert (one.case_id, one.action, one.requests_per_minute) == ("case_1", Action.LIMIT, 6.0)
+    assert (one.case_id, one.action, one.requests_per_minute) == ("case_1", Action.LIMIT, 0.1)
     assert (one.charged, one.observed, one.expires_at) == (40, 50, NOW + WEEK)
     assert file.found.digest in " ".join(one.evidence)
 
@@ -51,6 +51,21 @@ def test_a_look_is_taken_once(desk: CaseDesk, write_look: WriteLook) -> None:
     rows = desk.verdicts.version()
     assert desk.take(look, NOW + 1) == []
     assert desk.verdicts.version() == rows
+
+
+def test_what_a_look_would_do_is_told_and_not_done(desk: CaseDesk, write_look: WriteLook) -> None:
+    first = write_look(case_1={})
+    for _ in range(2):
+        assert [(one.kind, one.verdicts) for one in desk.would_do(first, NOW)] == [("opened", 2), ("step", 2)]
+    assert (desk.last(), desk.verdicts.version(), desk.changes.every(CaseFile)) == (None, 0, [])
+    watched = write_look(case_1={"recommended_action": "watch"})
+    assert desk.would_do(watched, NOW) == []  # a file would be opened, and nothing done
+    desk.take(first, NOW)
+    assert desk.would_do(write_look(case_1={}), NOW + HOUR) == []
+    (joined,) = desk.would_do(write_look(case_1={"members": {"a": 0.9, "b": 0.8, "d": 0.9}}), NOW + HOUR)
+    assert (joined.kind, joined.verdicts) == ("updated", 1)
+    (proposed,) = desk.would_do(write_look(case_1={"recommended_action": "suspend"}), NOW + HOUR)
+    assert (proposed.kind, proposed.action) == ("proposed", "suspend")
 
 
 def test_a_change_that_fails_midway_leaves_nothing(desk: CaseDesk, write_look: WriteLook) -> None:

@@ -208,23 +208,34 @@ def calibrate(findings: list[Finding], decoys: list[Decoy], rounds: int, share: 
     for number, finding in enumerate(findings):
         own = queues | set(finding.cluster.members.tolist())
         apart = np.array([len(own.intersection(one.accounts)) < len(one.accounts) / 2 for one in decoys], bool)
-        queue = float(1 / (1 + np.exp(-finding.queue)))
         if not finding.linked:
             # Who sends the same instruction does not do so by chance: only ordinary reasons are left to be wrong about,
             # and decoys, which keep instructions where they are, have no p-value for it.
-            made.append((1.0, queue))
+            made.append((1.0, confidence(finding, 0.0)))
             rates.append(rates[-1] if rates else 0.0)
             continue
         expected = _expected(parts[apart], finding.score, rounds, share)
-        made.append((expected, queue / (1 + 2 * expected)))
+        made.append((expected, confidence(finding, expected)))
         rates.append(min(1.0, expected / (number + 1)))
     chance = np.minimum.accumulate(np.array([*rates, 1.0])[::-1])[::-1]
-    sure = np.array([confidence for _, confidence in made])
+    sure = np.array([one for _, one in made])
     as_good = [float(np.mean(1 - sure[sure >= one])) for one in sure]
     return [
-        Significance(expected, confidence, float(max(by_chance, by_reason)))
-        for (expected, confidence), by_chance, by_reason in zip(made, chance, as_good, strict=False)
+        Significance(expected, one, float(max(by_chance, by_reason)))
+        for (expected, one), by_chance, by_reason in zip(made, chance, as_good, strict=False)
     ]
+
+
+def at_best(finding: Finding) -> Significance:
+    """The most that any decoys could say for a finding: with it the confidence is no lower and the q-value no higher
+    than `calibrate` would have them."""
+    expected = LEAST_EXPECTED if finding.linked else 0.0
+    return Significance(expected or 1.0, confidence(finding, expected), 0.0)
+
+
+def confidence(finding: Finding, expected: float) -> float:
+    """Probability that a finding's accounts work off one queue, where chance clusters ``expected`` reach its score."""
+    return float(1 / (1 + np.exp(-finding.queue))) / (1 + 2 * expected)
 
 
 def _expected(decoys: F64, score: float, rounds: int, share: float) -> float:
@@ -239,7 +250,7 @@ def _expected(decoys: F64, score: float, rounds: int, share: float) -> float:
     counted = (reached + 1 / share) / rounds
     peaks = min(MOST_PEAKS, max(len(links) // 4, LEAST_PEAKS), len(links) - 1)
     if peaks < LEAST_PEAKS:
-        return counted
+        return max(LEAST_EXPECTED, counted)
     lacking = score - np.stack([np.append(links, CEILING), np.append(grown, CEILING)])
     ordered = np.sort(workload)
     threshold = ordered[-peaks - 1]

@@ -12,39 +12,32 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tiergate
-from tiergate.detection.carrying import Carrying
-from tiergate.detection.cases import CHARGED, Case, exchange_table, name_case, opens, tables
-from tiergate.detection.decoys import MOST_ACCOUNTS, Decoy, Platform, calibrate, decoy_clusters
+from tiergate.detection.cases import Case, exchange_table, tables
+from tiergate.detection.decoys import MOST_ACCOUNTS
 from tiergate.detection.evidence import Evidence, gather
-from tiergate.detection.exchanges import ExchangeMixture
-from tiergate.detection.findings import MOSTLY, Finding, find, find_queues, grown
 from tiergate.detection.heirs import heir_table
-from tiergate.detection.holdings import Holdings
 from tiergate.detection.intake import TooLittleError, Traffic, take_in
 from tiergate.detection.lineage import History, Seen, told
-from tiergate.detection.links import Links, join, link
+from tiergate.detection.links import Links
 from tiergate.detection.looks import LEVEL
 from tiergate.detection.marks import mark_table
-from tiergate.detection.membership import worded_anew
-from tiergate.detection.pivot import synchrony
-from tiergate.detection.ties import tie
-from tiergate.detection.weights import Weights
-from tiergate.detection.workload import WorkloadTest
+from tiergate.detection.search import Outcome, Progress, Search
 from tiergate.errors import InputError
 from tiergate.ledger.sketches import PUBLIC_KEY
 from tiergate.records.refused import RefusedRows
 
-Progress = Callable[[str, float], None]
+__all__ = ["DetectionInputs", "Parameters", "Progress", "RunSummary", "find_cases", "run_detection"]
 
-LINKS_PER_CASE = 400
+LINKS_PER_CASE: Final = 400
 LEAST_ROUNDS, MOST_ROUNDS, SAMPLED_ROUNDS = 6, 64, 12
 
 
@@ -106,6 +99,7 @@ def run_detection(
     progress: Progress,
     history: History | None = None,
     again: bool = False,
+    worth: Callable[[Path], bool] | None = None,
 ) -> RunSummary:
     """Detect and write cases, case_accounts, case_evidence, case_exchanges, case_ties, case_marks,
     case_heirs, links, decoys (.parquet) and
@@ -115,6 +109,8 @@ def run_detection(
     :param progress: called with the step's name and the share done, 0 to 1.
     :param history: earlier looks at the same platform; None when this one stands alone.
     :param again: the last of them was at the very same data, so that this is no look more.
+    :param worth: asked, with ``out``, of the answer before decoys, as it is where chance is as rare as they may ever
+        claim (`Search.at_best`): if not, that answer stays, its `decoys` in run.json are 0, and it counts as no look.
     Raises `TooLittleError` when there is nothing to look at.
     """
     started = time.monotonic()
@@ -124,10 +120,34 @@ def run_detection(
         raise TooLittleError("detection compares accounts, and the input has only one")
     progress("gathering evidence", 0.0)
     evidence = gather(traffic, inputs.accounts, inputs.model_releases)
-    found = find_cases(traffic, evidence, parameters, progress)
-    cases = found.cases
+    search = Search.of(traffic, evidence, parameters.seed, progress)
+    write = partial(_written, out, inputs, parameters, started, search, history=history, again=again)
+    if worth is not None:
+        least = write(search.at_best())
+        if not worth(out):
+            progress("done", 1.0)
+            return least
+    found = search.calibrated(parameters.rounds(len(traffic.account_ids)), progress)
     progress("writing", 0.0)
-    heads, members, reasons = tables(cases, traffic, evidence)
+    summary = write(found)
+    progress("done", 1.0)
+    return summary
+
+
+def _written(
+    out: Path,
+    inputs: DetectionInputs,
+    parameters: Parameters,
+    started: float,
+    search: Search,
+    found: Outcome,
+    *,
+    history: History | None,
+    again: bool,
+) -> RunSummary:
+    """Write an answer's tables and run.json."""
+    traffic, cases = search.traffic, found.cases
+    heads, members, reasons = tables(cases, traffic, search.evidence)
     history = _seen(cases, traffic, history, again=again)
     heads = told(heads, history)
     out.mkdir(parents=True, exist_ok=True)
@@ -147,7 +167,7 @@ def run_detection(
     run = {
         "tiergate": tiergate.__version__,
         "inputs": _inputs(inputs),
-        "parameters": asdict(parameters) | {"decoys": parameters.rounds(len(traffic.account_ids))},
+        "parameters": asdict(parameters) | {"decoys": found.rounds},
         "exchanges": {
             "read": traffic.rows + traffic.repeated + inputs.repeated + inputs.refused.count,
             "refused": inputs.refused.count,
@@ -156,7 +176,7 @@ def run_detection(
             "used": traffic.rows,
         },
         "accounts": len(traffic.account_ids),
-        "lacking": list(evidence.lacking),
+        "lacking": list(search.evidence.lacking),
         "weights": found.weights.table().to_pylist(),
         "cases": len(cases),
         "look": {
@@ -168,84 +188,14 @@ def run_detection(
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
-    progress("done", 1.0)
     files = [*(out / f"{name}.parquet" for name in written), out / "run.json"]
     return RunSummary(heads, members, reasons, run, history, files)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a detection found: cases, best first; all findings and decoy clusters, for the calibration picture."""
-
-    cases: list[Case]
-    findings: list[Finding]
-    decoys: list[Decoy]
-    links: Links
-    ties: pa.Table
-    weights: Weights
-    holdings: Holdings
-
-
 def find_cases(traffic: Traffic, evidence: Evidence, parameters: Parameters, progress: Progress) -> Outcome:
     """Link, cluster, test, calibrate, and tell which exchanges are meant."""
-    rng = np.random.default_rng(parameters.seed)
-    accounts = len(traffic.account_ids)
-    rounds = parameters.rounds(accounts)
-    progress("linking accounts", 0.0)
-    joined = join(evidence, accounts, rng)
-    holdings = Holdings.of(evidence, accounts)
-    test = WorkloadTest(traffic, evidence.closed_us, rng, evidence.speaks_for_others)
-    carrying = Carrying(traffic, evidence)
-    links = link(joined)
-    findings = find(links, holdings, carrying, traffic, test, parameters.seed)
-    findings += find_queues(findings, holdings, carrying, test, parameters.seed)
-    findings.sort(key=lambda one: -one.score)
-    decoys: list[Decoy] = []
-    platform = Platform(joined, holdings, evidence, traffic, test, carrying, np.arange(accounts)).sampled(rng)
-    progress("scoring decoys", 0.0)
-    for done, some in enumerate(decoy_clusters(platform, parameters.seed, rounds)):
-        progress("scoring decoys", done / rounds)
-        decoys += some
-    progress("describing cases", 0.0)
-    mixture = ExchangeMixture(traffic)
-    cases: list[Case] = []
-    taken = np.zeros(accounts, bool)
-    for found, chance in zip(findings, calibrate(findings, decoys, rounds, platform.share), strict=True):
-        if not opens(found, chance.confidence):
-            continue
-        one = grown(found, holdings, carrying, traffic, test)
-        if taken[one.cluster.members].mean() >= MOSTLY:
-            continue  # a second pool that the first one's case has let in
-        rows = test.rows_of(one.cluster.members)
-        belief = mixture.membership(rows, one.rows)
-        in_workload = np.isin(rows, one.rows)
-        charged = belief >= CHARGED
-        if not worded_anew(one.cluster, holdings):
-            # What does not carry a fixed instruction is somebody's own, however much it resembles the other requests.
-            charged &= in_workload | (len(one.rows) == len(rows))
-        charged = charged if charged.any() else in_workload
-        statistics = test.permuted(one.statistics, one.rows, np.random.default_rng(parameters.seed))
-        turning = synchrony(one.cluster.members, evidence.releases, evidence.stratum, np.random.default_rng(1))
-        used = np.isin(one.cluster.members, traffic.account[rows[charged]])
-        members = one.cluster.members[used]
-        taken[members] = True
-        cases.append(
-            Case(
-                name_case(members, traffic),
-                one,
-                members,
-                one.membership[used],
-                chance.confidence,
-                chance.q_value,
-                rows[charged],
-                belief[charged],
-                statistics,
-                chance.expected,
-                sum(statistic.log_odds for statistic in found.statistics) - found.queue,
-                turning,
-            )
-        )
-    return Outcome(cases, findings, decoys, links, tie(cases, holdings, traffic), joined.weights, holdings)
+    search = Search.of(traffic, evidence, parameters.seed, progress)
+    return search.calibrated(parameters.rounds(len(traffic.account_ids)), progress)
 
 
 def _seen(cases: list[Case], traffic: Traffic, history: History | None, *, again: bool) -> History:

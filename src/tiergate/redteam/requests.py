@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
@@ -10,7 +11,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tiergate.ledger.marks import KINDS, mark
 from tiergate.ledger.verdicts import Carried
@@ -38,7 +38,8 @@ class Requests:
         self._world = world
         names = world.log["account_id"].combine_chunks().dictionary_encode()
         self.names: list[str] = names.dictionary.to_pylist()
-        self._owner = np.asarray(names.indices).astype(np.int64)
+        self._recorded_names = len(self.names)
+        self.owner = np.asarray(names.indices).astype(np.int64)
         self.time = world.times.copy()
         self.purpose = world.purpose.copy()
         self.others = world.others.copy()
@@ -59,11 +60,11 @@ class Requests:
         """
         rows = np.flatnonzero((self.time >= since) & (self.time < until) & (self.state == AHEAD))
         if gated is not None:
-            inside = np.array([name in gated for name in self.names], bool)[self._owner[rows]]
+            inside = np.array([name in gated for name in self.names], bool)[self.owner[rows]]
             self.state[rows[~inside]] = ANSWERED
             rows = rows[inside]
         for row in rows[np.argsort(self.time[rows], kind="stable")].tolist():
-            code = gate(self.names[self._owner[row]], int(self.time[row]), partial(self._carried, row))
+            code = gate(self.names[self.owner[row]], int(self.time[row]), partial(self._carried, row))
             self.state[row] = ANSWERED if code is None else REFUSED
             if code is not None and self.others[row]:
                 self.refused[code] += 1
@@ -73,29 +74,34 @@ class Requests:
         told = ((kind, log[f"sketch_{kind}"][source].as_py() or ()) for kind in KINDS)
         return frozenset(mark(kind, value) for kind, values in told for value in values)
 
-    def left(self, accounts: Collection[str]) -> I64:
-        """Rows of the campaign's purpose that these accounts were refused or have before them."""
-        own = np.array([name in accounts for name in self.names], bool)[self._owner]
-        open_: npt.NDArray[np.bool_] = own & self.purpose & ((self.state == AHEAD) | (self.state == REFUSED))
-        return np.flatnonzero(open_)
-
-    def stop(self, accounts: Collection[str]) -> None:
-        """Nothing that these accounts have before them is asked."""
-        own = np.array([name in accounts for name in self.names], bool)[self._owner]
-        self.state[own & (self.state == AHEAD)] = REFUSED
-
-    def deal(self, rows: I64, shown: pa.Table, times: I64) -> None:
-        """Deal ``rows`` in turn to the accounts of ``shown`` (`IDENTITY` of each), to be asked at ``times``."""
-        first = len(self.names)
+    def add(self, shown: pa.Table) -> None:
+        """More accounts, which show what ``shown`` says of each (`IDENTITY`), and ask nothing yet."""
         self.names += shown["account_id"].to_pylist()
+        self._shown.append(shown)
+
+    def waiting(self, most: int) -> I64:
+        """The first ``most`` rows of the campaign's purpose that were refused and that no account asked again."""
+        return np.flatnonzero(self.purpose & (self.state == REFUSED))[:most]
+
+    def deal(self, rows: I64, owners: I64, times: I64) -> None:
+        """Let account ``owners[i]`` (its number among `names`) ask row ``rows[i]`` again, at ``times[i]``."""
         self.state[rows] = MOVED
-        self._owner = np.concatenate([self._owner, first + np.arange(len(rows)) % shown.num_rows])
+        self.owner = np.concatenate([self.owner, owners])
         self._source = np.concatenate([self._source, self._source[rows]])
         self.time = np.concatenate([self.time, times])
         self.purpose = np.concatenate([self.purpose, np.ones(len(rows), bool)])
         self.others = np.concatenate([self.others, np.zeros(len(rows), bool)])
         self.state = np.concatenate([self.state, np.zeros(len(rows), np.int8)])
-        self._shown.append(shown)
+
+    @property
+    def digest(self) -> str:
+        """Of what `recorded` has: the same where the same accounts were answered the same, at the same times."""
+        answered = self.state == ANSWERED
+        told = hashlib.blake2b(digest_size=16)
+        for values in (self._source, self.owner, self.time):
+            told.update(values[answered].tobytes())
+        told.update("\n".join(self.names).encode())
+        return told.hexdigest()
 
     def recorded(self) -> pa.Table:
         """The log of what was answered so far."""
@@ -107,8 +113,7 @@ class Requests:
             return own
         moved = self._world.log.take(pa.array(self._source[rows]))
         shown = pa.concat_tables(self._shown).combine_chunks()
-        names = pa.array([self.names[owner] for owner in self._owner[rows].tolist()])
-        who = shown.take(pc.index_in(names, shown["account_id"].combine_chunks()))
+        who = shown.take(pa.array(self.owner[rows] - self._recorded_names))
         for name in IDENTITY:
             at = moved.schema.get_field_index(name)
             moved = moved.set_column(at, moved.schema.field(at), who[name])

@@ -24,7 +24,8 @@ from tiergate.detection.decoys import LEAST_EXPECTED
 from tiergate.detection.evidence import Evidence, gather
 from tiergate.detection.findings import Finding
 from tiergate.detection.intake import Traffic, take_in
-from tiergate.detection.run import Outcome, Parameters, find_cases
+from tiergate.detection.run import Parameters, find_cases
+from tiergate.detection.search import Outcome
 from tiergate.ledger.sketches import PUBLIC_KEY
 from tiergate.ledger.verdicts import Action
 from tiergate.records.schema import TIME

@@ -22,7 +22,7 @@ LEAST_MEMBERSHIP: Final = 0.5
 """An account is touched when it more likely than not belongs to the case."""
 REASON: Final = "the way this account is used closely matches a group of accounts that act as one"
 """What a customer is told; it names nobody."""
-REQUESTS_PER_MINUTE: Final = 6.0
+REQUESTS_PER_MINUTE: Final = 0.1
 """Budget of a limited case, all its accounts together."""
 
 

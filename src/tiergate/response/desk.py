@@ -28,7 +28,8 @@ from tiergate.response.case_files import CaseFile, Found, Outcome, Proposal, Sta
 from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER, Permitted, Policy, permitted
 from tiergate.response.looks import Look, Member, digest_of
-from tiergate.response.people import WATCH
+from tiergate.response.passing import passing
+from tiergate.response.people import WATCH, needed_for
 from tiergate.response.succession import INHERITED, inheriting, stops
 
 AUTHOR: Final = WATCH
@@ -40,12 +41,18 @@ SUBJECT: Final = "detection"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a look changed in one case: ``kind`` is `opened`, `updated`, `step`, `proposed` or `reopened`."""
+    """What a look changed in one case: ``kind`` is `opened`, `updated`, `step`, `proposed` or `reopened`; and how many
+    ``verdicts`` with it."""
 
     case_id: str
     kind: str
     action: Action
     accounts: int
+    verdicts: int = 0
+
+
+class _NotMeantError(Exception):
+    """What was done is to be undone."""
 
 
 class CaseDesk:
@@ -64,27 +71,40 @@ class CaseDesk:
     def take(self, folder: Path, now_us: int) -> list[Change]:
         """Bring case files and verdicts up to the look in ``folder``. Returns what changed, nothing where that look was
         the last one taken. Raises `InputError` when it cannot be read."""
-        digest = digest_of(folder)
         with self.changes.writing(AUTHOR, now_us) as writing:
-            before = writing.current(Taken, SUBJECT)
-            if before is not None and before.digest == digest:
-                return []
-            number = 1 if before is None else before.number + 1
-            look = Look.read(folder, number, digest)
-            files = {one.case_id: one for one in writing.every(CaseFile)}
-            belief = Calibration.of(files.values(), writing.every(Appeal), self.policy.outcomes_needed)
-            changed: list[Change] = []
-            for case_id, held in holdings(look, files).items():
-                file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
-                again = self._opened_again(file, held.found, now_us)
-                may = self._permitted(again, held.found, belief, now_us)
-                ties = look.ties.get(held.found.case_id, [])
-                may = inheriting(may, again, held.found, ties, files, now_us)
-                members = list(held.members.values())
-                changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
-            writing.put(
-                SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken"
-            )
+            return self._taken(writing, folder)
+
+    def would_do(self, folder: Path, now_us: int) -> list[Change]:
+        """What taking the look in ``folder`` would change: steps taken and proposed, and cases with verdicts that come
+        or go. Nothing is taken."""
+        changed: list[Change] = []
+        try:
+            with self.changes.writing(AUTHOR, now_us) as writing:
+                changed = self._taken(writing, folder)
+                raise _NotMeantError
+        except _NotMeantError:
+            return [one for one in changed if one.verdicts or one.kind in ("step", "proposed")]
+
+    def _taken(self, writing: Writing, folder: Path) -> list[Change]:
+        now_us, digest = writing.now_us, digest_of(folder)
+        before = writing.current(Taken, SUBJECT)
+        if before is not None and before.digest == digest:
+            return []
+        number = 1 if before is None else before.number + 1
+        look = Look.read(folder, number, digest)
+        files = {one.case_id: one for one in writing.every(CaseFile)}
+        belief = Calibration.of(files.values(), writing.every(Appeal), self.policy.outcomes_needed)
+        changed: list[Change] = []
+        for case_id, held in holdings(look, files).items():
+            file = files.get(case_id) or CaseFile(case_id=case_id, opened_at_us=now_us, found=held.found)
+            again = self._opened_again(file, held.found, now_us)
+            may = self._permitted(again, held.found, belief, now_us)
+            ties = look.ties.get(held.found.case_id, [])
+            may = inheriting(may, again, held.found, ties, files, now_us)
+            members = list(held.members.values())
+            may = passing(may, again, held.found, members, now_us)
+            changed += self._updated(writing, file, held.found, may, members, opened=case_id not in files)
+        writing.put(SUBJECT, Taken(number=number, digest=digest, looked_at_us=now_us, cases=len(look.cases)), "taken")
         return changed
 
     def _updated(
@@ -107,7 +127,7 @@ class CaseDesk:
             stepped = self._stepped(file, may, now_us)
             if stepped.step is not file.step:
                 kinds.append("step")
-            file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may.proposed, found, now_us))
+            file = msgspec.structs.replace(stepped, proposal=self._proposal(stepped, may, found, now_us))
             if file.proposal != before.proposal and file.proposal is not None:
                 kinds.append("proposed")
         else:
@@ -116,13 +136,14 @@ class CaseDesk:
             file = msgspec.structs.replace(file, found=found)
             kinds = kinds or ["updated"]
         # Who belongs can change where the file has nothing new to say; its history tells that too.
-        if (kinds or file.step is not Action.WATCH) and self.enforce(writing, file, members):
+        verdicts = self.enforce(writing, file, members) if kinds or file.step is not Action.WATCH else 0
+        if verdicts:
             kinds = kinds or ["updated"]
         if kinds:
             # How a case begins, or goes on, is how its history names that change, whatever step came with it.
             writing.put(file.case_id, file, kinds[0] if kinds[0] in ("opened", "reopened") else kinds[-1])
         action = file.proposal.action if kinds and kinds[-1] == "proposed" and file.proposal else file.step
-        return [Change(file.case_id, kind, action, found.accounts) for kind in kinds]
+        return [Change(file.case_id, kind, action, found.accounts, verdicts) for kind in kinds]
 
     def _opened_again(self, file: CaseFile, found: Found, now_us: int) -> CaseFile:
         """A closed case that went on, open; a mistaken one only when most of it is not what people judged, else whoever
@@ -173,14 +194,15 @@ class CaseDesk:
             return msgspec.structs.replace(file, step_until_us=until_us)
         return file
 
-    def _proposal(self, file: CaseFile, action: Action | None, found: Found, now_us: int) -> Proposal | None:
-        held = file.proposal
+    def _proposal(self, file: CaseFile, may: Permitted, found: Found, now_us: int) -> Proposal | None:
+        held, action = file.proposal, may.proposed
         if action is None or LADDER.index(action) <= LADDER.index(file.step):
             return held
         if held is not None and LADDER.index(held.action) >= LADDER.index(action):
             return held
-        reason = f"confidence {found.confidence:.3f}, q {found.q_value:.3f}, look {found.look}"
-        needed = self.policy.approvals(action)
+        figures = f"confidence {found.confidence:.3f}, q {found.q_value:.3f}, look {found.look}"
+        reason = figures if may.why is None else f"{may.why}; {figures}"
+        needed = needed_for(self.policy, action)
         return Proposal(action=action, by=AUTHOR, reason=reason, at_us=now_us, needed=needed)
 
     def enforce(

@@ -40,7 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     steps: tuple[Step, ...]
     expires_after_hours: float = 168.0
-    requests_per_minute: float = 6.0
+    requests_per_minute: float = 0.1
     whole_account_from: float = 0.5
     heir_expires_after_hours: float = 72.0
     due_hours: float = 72.0
@@ -66,11 +66,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Permitted(msgspec.Struct, frozen=True):
     """The step that a case permits by itself, and a stricter one that people may take, None where there is none.
-    ``inherited``: by what it permits the step, where that is because another case was stopped."""
+    ``inherited``: by what it permits the step, where that is because another case was stopped; ``why``: people are
+    asked, where it is not by the figures."""
 
     alone: Action
     proposed: Action | None = None
     inherited: str | None = None
+    why: str | None = None
 
 
 def permitted(
