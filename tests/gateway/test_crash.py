@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from benchmarks.gateway_crash import crash
 
 
+# A client whose server is killed while it connects leaves its socket to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_killed_under_load_the_gateway_loses_no_finished_answer(tmp_path: Path) -> None:
     outcome = crash(tmp_path, kills=3, load_seconds=2.0, seed=7)
     assert outcome["answered"] > 50

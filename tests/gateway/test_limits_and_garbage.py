@@ -257,7 +257,7 @@ def test_sigterm_lets_a_stream_end_and_seals_the_log(start: Callable[..., Deploy
     gateway.server.process.send_signal(signal.SIGTERM)
     chunks += list(answer)
     assert chunks[-1].choices[0].finish_reason == "stop"
-    assert gateway.server.process.wait(15) == 0
+    assert gateway.server.process.wait(GIVE_UP_S) == 0
     assert not list((gateway.data / "log" / "spool").iterdir())
     (row,) = gateway.rows(customer.account_id)
     assert (row["status"], row["finish_reason"]) == (200, "stop")
@@ -387,7 +387,7 @@ def test_the_end_of_a_stream_does_not_wait_for_the_upstream_to_hang_up(start: Ca
         with connection:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + event)
-            done.wait(15)
+            done.wait(GIVE_UP_S)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,))
