@@ -24,8 +24,8 @@ def deal(world: World, labs: int, seed: int, *, using_several: float = 0.1, apar
     """Deal the accounts of a world to ``labs``: those of a campaign in turn, people by chance, and each population that
     looks guilty to a lab of its own.
 
-    :param using_several: share of honest customers that have an account at each of two or more labs, with the same card,
-        address and way of asking: they look alike everywhere, and are no campaign. Their exchanges are dealt out too.
+    :param using_several: share of honest customers that have an account at each of two or more labs, with the same
+        card, address and way of asking: they look alike everywhere, and are no campaign. Their exchanges are dealt too.
     :param apart: deal each population that looks guilty by chance too, so that it is spread just as a campaign is.
     """
     rng = np.random.default_rng([seed, *b"labs"])

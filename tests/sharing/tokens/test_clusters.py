@@ -35,6 +35,19 @@ def test_whoever_uses_several_labs_is_no_cluster() -> None:
     assert not clusters([item(kind, str(kind), *once) for kind in kinds], 3)
 
 
+def test_a_team_that_uses_several_labs_is_no_cluster() -> None:
+    team = [item(kind, f"{kind}", *MANY) for kind in (Kind.PAYMENT, Kind.NETWORK, Kind.TEMPLATE)]
+    assert clusters(team, 3)
+    mails = [item(Kind.EMAIL, f"mail-{n}", *((lab, n) for lab in (1, 2, 3))) for n in (1, 2)]
+    assert not clusters(team + mails, 3)
+
+
+def test_who_holds_what_makes_a_cluster_joins_it() -> None:
+    texts = [item(Kind.TEMPLATE, f"t{n}", *MANY, (2, 9)) for n in range(4)]
+    found = clusters([item(Kind.PAYMENT, "card", *MANY), *texts], 3)
+    assert [one.customers for one in found] == [{*MANY, (2, 9)}]
+
+
 def test_the_causes_must_agree_of_the_same_customers() -> None:
     cards = item(Kind.PAYMENT, "card", *((lab, 1) for lab in (1, 2, 3)))
     nets = item(Kind.NETWORK, "net", *((lab, 2) for lab in (1, 2, 3)))
@@ -44,7 +57,7 @@ def test_the_causes_must_agree_of_the_same_customers() -> None:
 def test_two_clusters_are_two() -> None:
     other = tuple((lab, handle + 10) for lab, handle in MANY)
     items = [
-        item(kind, f"{kind}{n}", *who) for n, who in enumerate((MANY, other)) for kind in (Kind.EMAIL, Kind.NETWORK)
+        item(kind, f"{kind}{n}", *who) for n, who in enumerate((MANY, other)) for kind in (Kind.PAYMENT, Kind.NETWORK)
     ]
     assert {one.customers for one in clusters(items, 3)} == {frozenset(MANY), frozenset(other)}
 

@@ -47,7 +47,7 @@ class _Held:
 
 
 def clusters(items: Iterable[OpenedItem], threshold: int) -> list[Cluster]:
-    """Groups of customers linked by `LEAST_CAUSES` causes each, in order of their ids; and who holds what makes a group.
+    """Groups of customers linked by `LEAST_CAUSES` causes each, with those who hold what makes the group; by their ids.
 
     A group has `LEAST_OF_A_LAB` persons or more in each of ``threshold`` labs that are at no other.
     """

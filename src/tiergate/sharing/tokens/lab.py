@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +14,9 @@ import msgspec
 
 from tiergate.errors import InputError, StateError
 from tiergate.sharing.tokens.blinding import Blinded
-from tiergate.sharing.tokens.clusters import LEAST_CAUSES
+from tiergate.sharing.tokens.clusters import CORE
 from tiergate.sharing.tokens.hub import MOST_ROWS, Told
-from tiergate.sharing.tokens.items import CAUSES, MOST_ITEMS, Cause, Item, Kind, Nomination
+from tiergate.sharing.tokens.items import MOST_ITEMS, Item, Nomination
 from tiergate.sharing.tokens.peer import Hub, KeyServer
 from tiergate.sharing.tokens.rows import HANDLES, NONCE_BYTES, ROW_BYTES, Context, Described, bucket, seal
 from tiergate.sharing.tokens.shares import derive, share
@@ -132,17 +132,15 @@ class Lab:
 
     def read(self, sent: Sent) -> tuple[Told, list[JointCluster]]:
         """What the hub tells of an epoch, and the clusters with this lab's customers in them: those that the handles
-        name, and those who agree with the cluster by as many causes where a row had no room for their handle."""
+        name, and those who hold half of what the cluster does where a row had no room for their handle."""
         told = self.hub.opened(sent.epoch)
-        kinds = {one.tag: Kind[one.kind.upper()] for one in told.items if one.kind.upper() in Kind.__members__}
         found = []
         for one in told.clusters:
             customers = {sent.customers[handle] for handle in one.handles if handle in sent.customers}
-            causes: dict[str, set[Cause]] = defaultdict(set)
-            for tag in one.tags:
-                for customer in sent.holders.get(tag, ()):
-                    causes[customer].add(CAUSES[kinds[tag]])
-            customers |= {customer for customer, known in causes.items() if len(known) >= LEAST_CAUSES}
+            holds = Counter(customer for tag in one.tags for customer in sent.holders.get(tag, ()))
+            full = [who for tag in one.tags if len(who := sent.holders.get(tag, [])) > HANDLES]
+            unnamed = {customer for who in full for customer in who[HANDLES:]}
+            customers |= {customer for customer in unnamed if holds[customer] >= CORE * len(one.tags)}
             found.append(JointCluster(one.cluster_id, one.labs, one.customers, one.causes, sorted(customers)))
         return told, found
 

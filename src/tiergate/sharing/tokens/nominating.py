@@ -24,6 +24,7 @@ from tiergate.sharing.tokens.items import CAUSES, COMMON, LONGEST, MOST_ITEMS, C
 
 COLUMNS: Final = ("account_id", "organization_id", "client_address", "user_agent", "tls_fingerprint")
 """Columns of the exchange log that are read beside sketches. Countries are not among them."""
+TEXT_AND_SKETCHES: Final = ("system_text", "prompt_text", "sketch_key_id", "sketch_system", "sketch_template")
 RECURRING: Final = 3
 """Exchanges of a customer that a template or system prompt must be in."""
 QUEUE: Final = 0.5
@@ -82,7 +83,7 @@ def _take_in(held: _Holdings, batch: pa.RecordBatch, customers: Mapping[str, str
         for account, organization in zip(batch.column("account_id").to_pylist(), organizations, strict=True)
     ]
     held.exchanges.update(who)
-    columns = sketcher.sketch(batch) if "prompt_text" in batch.schema.names else batch
+    columns = _sketches(batch, sketcher)
     ours = pc.fill_null(pc.equal(columns.column("sketch_key_id"), sketcher.key_id), fill_value=False).to_pylist()
     for name, kind in (("sketch_system", Kind.SYSTEM), ("sketch_template", Kind.TEMPLATE)):
         for customer, known, values in zip(who, ours, columns.column(name).to_pylist(), strict=True):
@@ -91,6 +92,14 @@ def _take_in(held: _Holdings, batch: pa.RecordBatch, customers: Mapping[str, str
     _count(held, who, Kind.NETWORK, map(_block, batch.column("client_address").to_pylist()))
     programs = zip(batch.column("user_agent").to_pylist(), batch.column("tls_fingerprint").to_pylist(), strict=True)
     _count(held, who, Kind.CLIENT, (f"{agent}\n{tls}" if agent and tls else None for agent, tls in programs))
+
+
+def _sketches(batch: pa.RecordBatch, sketcher: Sketcher) -> pa.RecordBatch:
+    """Sketches under our key: made of text where there is text, else those that are there."""
+    names = batch.schema.names
+    if "prompt_text" not in names or ("sketch_key_id" in names and batch["prompt_text"].null_count == len(batch)):
+        return batch
+    return sketcher.sketch(batch)
 
 
 def _take_in_accounts(held: _Holdings, accounts: pa.Table, customers: Mapping[str, str]) -> None:
