@@ -79,7 +79,7 @@ class Lab:
         holders = _holders(nominations)
         # Numbers that say nothing of order or count, and are drawn anew for every epoch.
         handles = secrets.SystemRandom().sample(range(1, 1 << 32), len(nominations))
-        items = sorted(holders)
+        items = sorted(holders, key=Item.encoded)
         keys = [self._key(one, epoch) for one in self.key_servers]
         context = Context(epoch, self.number, self.threshold).encoded()
         tags: dict[str, list[str]] = {}

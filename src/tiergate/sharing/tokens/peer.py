@@ -33,8 +33,11 @@ class _Problem(msgspec.Struct, frozen=True):
 
 
 class Peer:
-    """A party at an address such as `https://keys.example.com`, spoken to with a token. One connection, kept; not for
-    several threads. Raises `InputError` for an address that the token must not go to."""
+    """A party at an address such as `https://keys.example.com`, spoken to with a token.
+
+    Every request has a connection of its own: between two of them a lab computes for longer than servers keep one. Not
+    for several threads. Raises `InputError` for an address that the token must not go to.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
@@ -73,10 +76,10 @@ class Peer:
             answer = self._connection.getresponse()
             read = answer.read(MOST_READ + 1)
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
             raise TiergateError(f"cannot reach `{self.url}`: {error}") from error
-        if len(read) > MOST_READ:
+        finally:
             self._connection.close()
+        if len(read) > MOST_READ:
             raise TiergateError(f"`{self.url}` answered with more than {MOST_READ} bytes")
         if answer.status not in (200, 204):
             try:
