@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -104,6 +106,22 @@ def test_a_quota_bounds_guesses_and_survives_a_restart(serving: Serving) -> None
     lab.key_servers[0].evaluate(lab.epoch(), guess.elements)
 
 
+def test_a_quota_holds_when_a_lab_asks_many_times_at_once(serving: Serving) -> None:
+    served = serving(group(quota=100))
+    epoch, elements = served.lab(1).epoch(), Blinded([b"guess-%d" % n for n in range(7)]).elements
+
+    def ask(_: int) -> bool:
+        try:
+            served.lab(1).key_servers[0].evaluate(epoch, elements)
+        except StateError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(30))) == 14
+    assert served.key_servers[0].used(epoch) == {1: 98}
+
+
 def test_rows_handed_in_before_are_refused_whoever_does_it(serving: Serving) -> None:
     served = serving()
     first = send(served.lab(1), campaign(1))
@@ -165,6 +183,18 @@ def test_what_are_no_rows_is_refused(serving: Serving, rows: bytes, code: str) -
     with pytest.raises(StateError) as refused:
         lab.hub.hand_in(lab.epoch(), "0" * 64, rows)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("epoch", ["x", "-1", "1.0", "9" * 30, "%00", "\u0661"])
+def test_what_is_no_epoch_is_refused(serving: Serving, epoch: str) -> None:
+    served = serving()
+    for party, method, what in (
+        (served.lab(1).key_servers[0], "POST", "evaluate"),
+        (served.lab(1).hub, "GET", "opened"),
+    ):
+        with pytest.raises(StateError) as refused:
+            party.ask(method, f"/v1/epochs/{quote(epoch, safe='%')}/{what}")
+        assert refused.value.code == "unfit_value"
 
 
 def test_who_is_not_of_the_group_is_told_nothing(serving: Serving) -> None:

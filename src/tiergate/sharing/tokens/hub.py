@@ -112,8 +112,7 @@ class Hub:
             raise InputError("two rows have one tag: hand each item in once")
         digest = hashlib.sha256(rows).hexdigest()
         with self._engine.begin() as connection:
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("begin immediate")
+            connection.exec_driver_sql("begin immediate")
             connection.execute(_PARTS.delete().where(_PARTS.c.epoch < kept[-1]))
             if connection.execute(sa.select(_PARTS.c.lab).where(_PARTS.c.digest == digest)).first() is not None:
                 raise StateError("these rows were handed in before: every row is taken once", code="replayed")

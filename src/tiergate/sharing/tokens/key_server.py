@@ -94,8 +94,7 @@ class KeyServer:
     def _charge(self, member: Member, epoch: int, count: int) -> None:
         whose = (_USED.c.epoch == epoch) & (_USED.c.lab == member.number)
         with self._engine.begin() as connection:
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("begin immediate")
+            connection.exec_driver_sql("begin immediate")
             used = connection.scalar(sa.select(_USED.c.used).where(whose))
             if (used or 0) + count > member.quota:
                 left = member.quota - (used or 0)
