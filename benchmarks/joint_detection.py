@@ -66,11 +66,14 @@ def alone(share: LabShare, releases: pa.Table, campaign: set[str]) -> int:
     return len(campaign & set(found.case_accounts["account_id"].to_pylist()))
 
 
-def world(seed: int, *, shared: float, accounts: int, threshold: int, apart: bool, by_itself: bool) -> dict[str, Any]:
+def world(
+    seed: int, *, shared: float, accounts: int, people: int, threshold: int, apart: bool, by_itself: bool
+) -> dict[str, Any]:
     """One world, measured."""
     started = time.process_time()
     thin = CampaignSpec(accounts=accounts, address_sharing=shared, payment_sharing=shared)
-    spec = WorldSpec(days=10, people=2_400, hard_negatives=dict.fromkeys(LOOK_ALIKES, 30), campaigns=(thin,))
+    alike = dict.fromkeys(LOOK_ALIKES, people // 80)
+    spec = WorldSpec(days=10, people=people, hard_negatives=alike, campaigns=(thin,))
     made = simulate(spec, seed, GrammarPrompts())
     shares = dict(enumerate(deal(made, LABS, seed, apart=apart), 1))
     sketcher = Sketcher(b"benchmark key of the whole group")
@@ -109,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default="1-3", help="first and last, as 1-3")
     parser.add_argument("--shared", type=float, default=0.6, help="share of the campaign's accounts with a common card")
     parser.add_argument("--accounts", type=int, default=20, help="accounts of the campaign, over all labs")
+    parser.add_argument("--people", type=int, default=2_400, help="honest people; a quarter more are in groups")
     parser.add_argument("--threshold", type=int, default=3)
     parser.add_argument("--apart", action="store_true", help="spread groups that look alike over the labs as well")
     parser.add_argument("--alone", action="store_true", help="run `detect` at every lab too")
@@ -121,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seed,
                 shared=asked.shared,
                 accounts=asked.accounts,
+                people=asked.people,
                 threshold=asked.threshold,
                 apart=asked.apart,
                 by_itself=asked.alone,
