@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from tiergate.cli import share_check, share_finding
+from tiergate.cli import share_check, share_finding, share_joint, share_lab
 
 app = typer.Typer(help="Tell peers of findings, and hear theirs.", rich_markup_mode=None, add_completion=False)
 share_finding.register(app)
 share_check.register(app)
+share_joint.register(app)
+app.add_typer(share_lab.app, name="lab")
