@@ -102,8 +102,9 @@ class Peers:
         private: bool = False,
         ca_file: str | None = None,
         lasts_us: int = 90 * DAY,
-    ) -> tuple[Peer, str]:
-        """A peer, and its token for the only time. One that is there gets another token, and the old one ends.
+    ) -> tuple[Peer, str | None]:
+        """A peer, and its token for the only time. One that is there gets another token, and the old one ends; with a
+        life of 0 it keeps what it has. So it does with an address, where none is given.
 
         Raises `InputError` for a name that is no domain, an address that may not be asked, RED as clearance, or a
         narrower clearance than it has: what it was told could not be withdrawn any more.
@@ -111,7 +112,7 @@ class Peers:
         lab = Lab.named(name)
         if clearance is Tlp.RED:
             raise InputError("what is TLP:RED is for those named alone: a peer's clearance is amber+strict at most")
-        if not 0 < lasts_us <= LONGEST_US:
+        if not 0 <= lasts_us <= LONGEST_US:
             raise InputError(f"a token lives {LONGEST_US // DAY} days at most")
         fault = None if url is None else url_fault(url, private=private)
         if fault is not None:
@@ -122,17 +123,13 @@ class Peers:
         if held is not None and clearance.strictness < held.clearance.strictness:
             raise InputError(f"`{lab.name}` has more already: end it, and add it anew with less")
         token = new_token(KIND)
-        values = {
-            "clearance": clearance.value,
-            "url": url if url is None or url.endswith("/") else f"{url}/",
-            "token_file": token_file,
-            "private": private,
-            "ca_file": ca_file,
-            "token_hash": keyed_hash(self._pepper, token),
-            "token_until_us": now_us + lasts_us,
-            # What it may have now and could not before is sent too; what it has counts there as known.
-            "sent_us": 0,
-        }
+        # What it may have now and could not before is sent too; what it has counts there as known.
+        values: dict[str, Any] = {"clearance": clearance.value, "sent_us": 0}
+        if held is None or lasts_us:
+            values |= {"token_hash": keyed_hash(self._pepper, token), "token_until_us": now_us + lasts_us}
+        if held is None or url is not None:
+            where = url if url is None or url.endswith("/") else f"{url}/"
+            values |= {"url": where, "token_file": token_file, "private": private, "ca_file": ca_file}
         new = {"peer_id": f"peer_{secrets.token_hex(8)}", "name": lab.name, "added_at_us": now_us}
         with self._engine.begin() as connection:
             if held is None:
@@ -141,7 +138,7 @@ class Peers:
                 connection.execute(sa.update(_PEERS).where(_PEERS.c.peer_id == held.peer_id).values(**values))
         peer = self.named(lab.name)
         assert peer is not None
-        return peer, token
+        return peer, token if lasts_us else None
 
     def named(self, name: str) -> Peer | None:
         """The peer that is called so, None when there is none or it was ended."""

@@ -127,6 +127,9 @@ class SharedStore:
             if held is not None and held.version_us > told.modified_us:
                 raise InputError("a newer version of it was told already")
             added = self._add(connection, verdict.taken, OURS, now_us, audience, subject_of(told))
+            narrowed = next((one for one in added.faults if one.code == "narrowed"), None)
+            if narrowed is not None:
+                raise InputError(narrowed.reason)
             said = {one.object.id for one in verdict.taken}
             gone = [one for one in self._standing(connection, subject_of(told)) if one.id not in said]
             self._withdraw(connection, gone, now_us, subject_of(told), added)
@@ -173,7 +176,7 @@ class SharedStore:
         query = sa.select(OBJECTS.c.raw).where(
             OBJECTS.c.subject == subject, OBJECTS.c.origin == OURS, OBJECTS.c.newest, ~OBJECTS.c.revoked
         )
-        found = (_DECODER.decode(raw) for raw in connection.execute(query).scalars())
+        found = (_DECODER.decode(raw) for raw in connection.execute(query.order_by(OBJECTS.c.added_us)).scalars())
         return [one for one in found if isinstance(one, Versioned)]
 
     def _withdraw(
@@ -203,12 +206,11 @@ class SharedStore:
         added = Added()
         for start in range(0, len(taken), AT_ONCE):
             some = taken[start : start + AT_ONCE]
-            rows = self._held(connection, origin, {one.object.id for one in some})
-            heard = self._heard(connection, rows, named)
+            held = self._held(connection, origin, {one.object.id for one in some})
+            heard = self._heard(connection, held, named)
+            rows = {one.object.id: held.get(one.object.id, []) for one in some}
             for index, one in enumerate(some, start):
-                fault = _place(
-                    rows.setdefault(one.object.id, []), one, origin, subject, heard.get(one.object.id, False)
-                )
+                fault = _place(rows[one.object.id], one, origin, subject, heard.get(one.object.id, False))
                 if fault is not None:
                     code, reason = fault
                     added.faults.append(Fault(code=code, reason=reason, index=index, stix_id=one.object.id))
