@@ -92,6 +92,9 @@ def withdraw(
 def pull(
     peer: Names = None,
     again: Annotated[bool, typer.Option("--all", help="All that they have, not only what is new.")] = False,
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.1, help="Do it again so long after, until Ctrl-C.")
+    ] = None,
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
@@ -101,15 +104,26 @@ def pull(
 
     \b
     Example:
-      tiergate share pull
+      tiergate share pull --every 1
     """
+    import time
+
     with opened(data) as sharing:
         live = [one for one in sharing.peers.every() if one.ended_at_us is None]
         unknown = sorted({one.lower() for one in peer or ()} - {one.name for one in live})
         if unknown:
             raise InputError(f"no peer is called `{unknown[0]}`: see `tiergate share peers list`")
         asked = [one for one in live if not peer or one.name in {each.lower() for each in peer}]
-        _rounds(asked, lambda one: sharing.exchange.pull(one, now(), again=again), as_json)
+        while True:
+            try:
+                _rounds(asked, lambda one: sharing.exchange.pull(one, now(), again=again), as_json, quiet=bool(every))
+            except typer.Exit:
+                # It is said what was wrong; the next round asks again.
+                if every is None:
+                    raise
+            if every is None:
+                return
+            time.sleep(every)
 
 
 def received(data: Data = Path("data"), as_json: Json = False) -> None:
@@ -169,8 +183,8 @@ def _peer_id(sharing: Sharing, name: str) -> str:
     return peer.peer_id
 
 
-def _rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool) -> None:
-    """A round with each of ``peers`` whose address is known."""
+def _rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *, quiet: bool = False) -> None:
+    """A round with each of ``peers`` whose address is known; ``quiet``: what came to nothing is not worth a line."""
     done: dict[str, Round] = {}
     faults: dict[str, str] = {}
     for peer in peers:
@@ -181,6 +195,8 @@ def _rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool) -
         except TiergateError as error:
             # Whatever is wrong with one, the others are told.
             faults[peer.name] = str(error)
+    if quiet and not faults and not any(one.objects for one in done.values()):
+        return
     if as_json:
         import msgspec
 
