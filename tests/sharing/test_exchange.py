@@ -15,6 +15,7 @@ from tiergate.api.taxii import ROOT
 from tiergate.clock import DAY
 from tiergate.errors import InputError
 from tiergate.gateway.connecting import DeliveryError
+from tiergate.sharing import receiving
 from tiergate.sharing.exchange import MOST_BYTES, Exchange
 from tiergate.sharing.finding import Finding, Token
 from tiergate.sharing.marking import Tlp
@@ -156,3 +157,18 @@ def test_a_peer_that_does_not_answer_as_it_should_is_said_so_and_asked_again(lab
         ours.peers.add(THEIRS.name, NOW, clearance=Tlp.GREEN)
     with pytest.raises(InputError, match="strict at most"):
         ours.peers.add("lab-c.example", NOW, clearance=Tlp.RED)
+
+
+def test_a_peer_brings_no_more_than_its_share_of_a_day(labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = labs
+    monkeypatch.setattr(receiving, "MOST_A_DAY", 10)
+    ours.store.tell(FOUND, NOW)
+    assert ours.exchange.push(ours.peer()).refused == []
+    ours.store.tell(numbered(1), NOW)
+    with pytest.raises(DeliveryError, match="429"):
+        ours.exchange.push(ours.peer())
+    assert "enough" in theirs.exchange.pull(theirs.peer(), NOW).refused[0]
+    assert set(theirs.heard()) == {FOUND.finding_id}
+    theirs.control.clock.time_us = NOW + DAY
+    assert ours.exchange.push(ours.peer()).objects > 0
+    assert set(theirs.heard()) == {FOUND.finding_id, numbered(1).finding_id}

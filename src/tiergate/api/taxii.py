@@ -251,7 +251,7 @@ def _add(call: Call) -> Status:
         raise ProblemError(415, "unsupported_media_type", "this is no media type of TAXII 2.1", f"send {KIND}")
     arrival = call.services.receiving.receive(call.content, peer, call.now_us)
     if (whole := arrival.refused_whole) is not None:
-        status = 413 if whole.code == "oversized" else 422
+        status = {"oversized": 413, "quota": 429}.get(whole.code, 422)
         raise ProblemError(status, whole.code, whole.reason, "see docs/sharing-schema.md")
     return _told(arrival)
 

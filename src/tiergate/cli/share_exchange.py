@@ -191,10 +191,16 @@ def _rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *
         if peer.url is None:
             continue
         try:
-            done[peer.name] = go(peer)
+            round_ = go(peer)
         except TiergateError as error:
+            if peer.ended_at_us is not None:
+                note(f"{peer.name}, which was ended, cannot be told what is withdrawn: {error}")
+                continue
             # Whatever is wrong with one, the others are told.
             faults[peer.name] = str(error)
+            continue
+        if peer.ended_at_us is None or round_.objects:
+            done[peer.name] = round_
     if quiet and not faults and not any(one.objects for one in done.values()):
         return
     if as_json:

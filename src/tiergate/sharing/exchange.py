@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,9 @@ class Exchange:
                 done.objects += page.objects
                 done.new += arrival.new
                 done.refused += [str(one) for one in arrival.faults]
+                if arrival.refused_whole is not None:
+                    # Nothing of it is kept, so that it is asked for again.
+                    break
                 # After it is kept: what is cut off between the two comes once more, and counts as known.
                 if page.last is not None and len(page.last) <= 64:
                     self._peers.was_read(peer, collection.id, page.last)
@@ -60,14 +64,15 @@ class Exchange:
         """Tell a peer what it may have and was not sent yet. One that was ended is still told what is withdrawn of
         what it could have. Raises as `pull`."""
         client, done = TaxiiClient(peer, self._folder), Round()
-        due = list(self._due(peer, peer.sent_us))
-        if not due:
+        due = self._due(peer, peer.sent_us)
+        first = next(due, None)
+        if first is None:
             return done
         inbox = next((one for one in client.collections() if one.can_write), None)
         if inbox is None:
             raise DeliveryError("it has no collection that we may write into")
         most = min(MOST_BYTES, client.most_bytes() - sum(map(len, _FRAME)))
-        for some in _requests(due, most):
+        for some in _requests(chain([first], due), most):
             status = client.add(inbox.id, _FRAME[0] + b",".join([raw for _, raw in some]) + _FRAME[1])
             done.objects += len(some)
             done.refused += [f"{one.id[:100]}: {one.message[:300]}" for one in status.failures]
@@ -83,7 +88,7 @@ class Exchange:
             after_us = rows[-1][0] if rows else after_us
 
 
-def _requests(due: Sequence[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:
+def _requests(due: Iterable[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:
     some: list[tuple[int, bytes]] = []
     size = 0
     for at, raw in due:

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from tiergate.clock import DAY
 from tiergate.database import make_tables
-from tiergate.sharing.check import Fault, Taken, check
+from tiergate.sharing.check import Fault, Taken, Verdict, check
 from tiergate.sharing.objects import AttackPattern, ExtensionDefinition, Identity, Versioned
 from tiergate.sharing.peers import Peer
 from tiergate.sharing.store import SharedStore
 
+MOST_A_DAY: Final = 200_000
+"""New objects that one peer may bring within a day."""
 KEPT_US: Final = DAY
 """For how long what came of a request can be asked."""
 
@@ -32,6 +34,7 @@ _ARRIVALS: Final = sa.Table(
     sa.Column("arrival_id", sa.String(36), primary_key=True),
     sa.Column("peer_id", sa.String(64), nullable=False),
     sa.Column("at_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("new", sa.BigInteger, nullable=False),
     sa.Column("arrival", sa.LargeBinary, nullable=False),
 )
 
@@ -61,15 +64,20 @@ class Receiving:
 
     def receive(self, body: bytes, peer: Peer, now_us: int) -> Arrival:
         """Keep what a peer says of its own. A peer speaks for itself alone: what another lab made is refused."""
-        verdict = check(body, now_us)
+        brought = self._brought(peer, now_us)
+        if brought >= MOST_A_DAY:
+            reason = f"{brought:,} objects within a day are enough: send more tomorrow"
+            verdict = Verdict(taken=[], faults=[Fault(code="quota", reason=reason)])
+        else:
+            verdict = check(body, now_us)
         speaker = f"identity--{peer.lab.lab_id}"
         taken, faults = [], list(verdict.faults)
-        for one in verdict.taken:
+        for index, one in enumerate(verdict.taken):
             if _may_say(one, speaker):
                 taken.append(one)
             else:
                 reason = f"it is not by `{peer.name}`, and nobody tells what another lab found"
-                faults.append(Fault(code="not_theirs", reason=reason, index=0, stix_id=one.object.id))
+                faults.append(Fault(code="not_theirs", reason=reason, index=index, stix_id=one.object.id))
         added = self._store.add(taken, origin=peer.peer_id, now_us=now_us)
         refused = {(one.stix_id, one.index) for one in added.faults}
         arrival = Arrival(
@@ -99,10 +107,20 @@ class Receiving:
         with self._store.engine.connect() as connection:
             return {row.code: row.times for row in connection.execute(query)}
 
+    def _brought(self, peer: Peer, now_us: int) -> int:
+        mine = (_ARRIVALS.c.peer_id == peer.peer_id, _ARRIVALS.c.at_us > now_us - DAY)
+        with self._store.engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.sum(_ARRIVALS.c.new)).where(*mine)).scalar() or 0)
+
     def _count(self, peer: Peer, arrival: Arrival) -> None:
         with self._store.engine.begin() as connection:
             connection.execute(sa.delete(_ARRIVALS).where(_ARRIVALS.c.at_us < arrival.at_us - KEPT_US))
-            row = {"arrival_id": arrival.arrival_id, "peer_id": peer.peer_id, "at_us": arrival.at_us}
+            row = {
+                "arrival_id": arrival.arrival_id,
+                "peer_id": peer.peer_id,
+                "at_us": arrival.at_us,
+                "new": arrival.new,
+            }
             connection.execute(sa.insert(_ARRIVALS).values(**row, arrival=msgspec.json.encode(arrival)))
             for code in sorted({one.code for one in arrival.faults}):
                 times = sum(one.code == code for one in arrival.faults)
