@@ -44,6 +44,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "bearerFormat": "tgo_..."},
                 "session": {"type": "apiKey", "in": "cookie", "name": "__Host-tiergate"},
+                "peer": {"type": "http", "scheme": "bearer", "bearerFormat": "tgl_..."},
+                "peer_password": {"type": "http", "scheme": "basic"},
             },
         },
     }
@@ -62,7 +64,7 @@ def _described(operation: Operation, schemas: dict[str, Any], components: dict[s
                 "content": {_refusal_type(operation): {"schema": schemas[repr(operation.refuses)]}},
             },
         },
-        "security": [{"token": []}, {"session": []}] if operation.needs_somebody else [],
+        "security": _security(operation),
     }
     notes = []
     if operation.permission is not None:
@@ -75,6 +77,12 @@ def _described(operation: Operation, schemas: dict[str, Any], components: dict[s
         content = {operation.media_type: {"schema": schemas[repr(operation.takes)]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.of_peers:
+        return [{"peer": []}, {"peer_password": []}]
+    return [{"token": []}, {"session": []}] if operation.needs_somebody else []
 
 
 def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Operation:
     and ``query`` are Structs of the body and the query; ``gives`` is what the handler returns, None for no body, a
     `Response` subclass where the handler builds the answer itself. ``step_up`` says when a passkey is asked for;
     ``shown_once`` that the answer is a secret, never kept to be given again. ``refuse`` makes the answer of a refusal,
-    whose body is a ``refuses``.
+    whose body is a ``refuses``. ``of_peers``: it is for other labs, whose tokens its handler checks.
     """
 
     method: str
@@ -57,6 +57,7 @@ class Operation:
     media_type: str = "application/json"
     refuse: Callable[[ProblemError], Response] = response
     refuses: Any = Problem
+    of_peers: bool = False
 
     @property
     def described_path(self) -> str:
@@ -66,7 +67,7 @@ class Operation:
     @property
     def needs_somebody(self) -> bool:
         """Whether one must be an operator."""
-        return self.known or self.permission is not None
+        return not self.of_peers and (self.known or self.permission is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

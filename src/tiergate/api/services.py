@@ -31,6 +31,9 @@ from tiergate.response.contested import ContestedVerdicts
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import FILE, load_policy
 from tiergate.response.worklist import Worklist
+from tiergate.sharing.peers import Peers
+from tiergate.sharing.receiving import Receiving
+from tiergate.sharing.store import DATABASE, SharedStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,9 @@ class Services:
     proposals: Proposals
     cases: Worklist
     sign_in: SignIn | None
+    peers: Peers
+    shared: SharedStore
+    receiving: Receiving
 
     @property
     def session_cookie(self) -> str:
@@ -85,7 +91,9 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     public_url = settings.public_url or address
     policy = load_policy(settings.data / FILE)
     engine = open_database(settings.data / "control.sqlite")
+    sharing = open_database(settings.data / DATABASE)
     try:
+        shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
         yield Services(
             settings=settings,
@@ -107,6 +115,10 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             proposals=Proposals(engine),
             cases=cases,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
+            peers=Peers(sharing, pepper),
+            shared=shared,
+            receiving=Receiving(shared),
         )
     finally:
+        sharing.dispose()
         engine.dispose()

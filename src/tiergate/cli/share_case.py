@@ -52,6 +52,11 @@ class FromCase:
     lacking: tuple[str, ...]
 
 
+def finding_id(lab: Lab, case_id: str) -> str:
+    """What a lab calls a case towards peers."""
+    return str(uuid.uuid5(uuid.UUID(lab.lab_id), f"case {case_id}"))
+
+
 def finding_of(
     worklist: Worklist,
     data: Path,
@@ -87,7 +92,7 @@ def finding_of(
     since_us = _told_since(worklist.history(case_id), file)
     found = file.found
     finding = Finding(
-        finding_id=str(uuid.uuid5(uuid.UUID(lab.lab_id), f"case {file.case_id}")),
+        finding_id=finding_id(lab, file.case_id),
         lab=lab,
         created_us=file.opened_at_us // _MS * _MS,
         modified_us=max(since_us, file.opened_at_us) // _MS * _MS,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tiergate.cli.options import Json, now
 from tiergate.cli.terminal import counted, moment, say, say_json
 from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.sharing.finding import Told
 
 MOST_SHOWN = 20
 
@@ -36,7 +39,6 @@ def check(
 
     from tiergate.sharing.check import MOST_BYTES
     from tiergate.sharing.check import check as judge
-    from tiergate.sharing.finding import Finding
     from tiergate.sharing.reading import from_objects
 
     try:
@@ -48,18 +50,14 @@ def check(
     told = from_objects(one.object for one in verdict.taken)
     if as_json:
         faults = msgspec.to_builtins(verdict.faults)
-        say_json({"taken": len(verdict.taken), "faults": faults, "told": [_typed(one) for one in told]})
+        say_json({"taken": len(verdict.taken), "faults": faults, "told": [typed(one) for one in told]})
     else:
         for fault in verdict.faults[:MOST_SHOWN]:
             say(f"refused: {fault}")
         if len(verdict.faults) > MOST_SHOWN:
             say(f"and {len(verdict.faults) - MOST_SHOWN:,} more")
         for one in told:
-            subject = one.finding_id if isinstance(one, Finding) else one.about
-            kind = type(one).__name__.lower()
-            withdrawn = "  withdrawn" if one.revoked else ""
-            by = one.lab.name or one.lab.lab_id
-            say(f"{kind:<8}  campaign--{subject}  {by}  {moment(one.modified_us)} UTC  {one.tlp.label}{withdrawn}")
+            say(line(one))
         say(f"{counted(len(verdict.taken), 'object')} taken, {len(verdict.faults):,} refused")
     if verdict.faults:
         raise typer.Exit(1)
@@ -77,7 +75,19 @@ def schema() -> None:
     say_json(json_schema())
 
 
-def _typed(told: object) -> dict[str, Any]:
+def line(told: Told) -> str:
+    """What a lab told, in a line."""
+    from tiergate.sharing.finding import Finding
+
+    subject = told.finding_id if isinstance(told, Finding) else told.about
+    kind = type(told).__name__.lower()
+    withdrawn = "  withdrawn" if told.revoked else ""
+    by = told.lab.name or told.lab.lab_id
+    return f"{kind:<8}  campaign--{subject}  {by}  {moment(told.modified_us)} UTC  {told.tlp.label}{withdrawn}"
+
+
+def typed(told: object) -> dict[str, Any]:
+    """What a lab told, as JSON."""
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(told)

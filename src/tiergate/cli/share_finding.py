@@ -66,7 +66,7 @@ def show(
     from tiergate.sharing.finding import ACCOUNT
 
     with opened(data) as worklist:
-        made = _made(worklist, data, named(worklist, case), lab, tlp, epoch_key, technique)
+        made = made_of(worklist, data, named(worklist, case), lab, tlp, epoch_key, technique)
     told = made.finding
     if as_json:
         say_json(msgspec.to_builtins(told))
@@ -111,7 +111,7 @@ def export(
     writable_file(out)
     with opened(data) as worklist:
         case_id = named(worklist, case)
-        made = _made(worklist, data, case_id, lab, tlp, epoch_key, technique)
+        made = made_of(worklist, data, case_id, lab, tlp, epoch_key, technique)
         written = to_bytes([made.finding])
         for fault in check(written, now()).faults:
             raise InputError(f"peers would refuse the bundle: {fault}; is this machine's clock right?")
@@ -127,7 +127,7 @@ def export(
         note(f"left out {one}")
 
 
-def _made(
+def made_of(
     worklist: Worklist,
     data: Path,
     case_id: str,
@@ -136,6 +136,7 @@ def _made(
     epoch_key: Path | None,
     techniques: list[str] | None,
 ) -> FromCase:
+    """The finding of a case by what is typed. Raises `InputError`."""
     from tiergate.cli.share_case import Epoch, finding_of
     from tiergate.sharing.finding import Lab, Technique
     from tiergate.sharing.marking import Tlp

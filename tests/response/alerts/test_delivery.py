@@ -24,8 +24,9 @@ from tests.response.conftest import NOW
 from tiergate.cli.demo.children import free_port
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
-from tiergate.response.alerts import connecting, events, ocsf, slack
-from tiergate.response.alerts.connecting import DeliveryError
+from tiergate.gateway import connecting
+from tiergate.gateway.connecting import DeliveryError
+from tiergate.response.alerts import events, ocsf, slack
 from tiergate.response.alerts.sending import Alerting
 from tiergate.response.alerts.sinks import Email, Ocsf, Secret, Sink, Slack, Webhook
 

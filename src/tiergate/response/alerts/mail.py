@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 
-from tiergate.response.alerts.connecting import TIMEOUT_S, DeliveryError, connect, ended, tls_context
+from tiergate.gateway.connecting import TIMEOUT_S, DeliveryError, connect, ended, tls_context
 from tiergate.response.alerts.events import Alert, one_line
 from tiergate.response.alerts.sinks import Email
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 import tiergate
-from tiergate.response.alerts.connecting import DeliveryError
+from tiergate.gateway.connecting import DeliveryError
 from tiergate.response.alerts.events import Alert
 
 VERSION: Final = "1.9.0"

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from tiergate.clock import HOUR, Clock
 from tiergate.errors import InputError, TiergateError
+from tiergate.gateway.connecting import DeliveryError, post
 from tiergate.response.alerts import events, mail, ocsf, slack, webhook
-from tiergate.response.alerts.connecting import DeliveryError, post
 from tiergate.response.alerts.events import Alert
 from tiergate.response.alerts.outbox import Outbox
 from tiergate.response.alerts.sinks import (

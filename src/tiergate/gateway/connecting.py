@@ -1,4 +1,4 @@
-"""Connections to sinks: checked addresses, TLS, an end in time, and one POST over them.
+"""Connections to sinks of alerts and to peers: checked addresses, TLS, an end in time, and one request over them.
 
 What is asked is what the operator wrote, so this is strict rather than clever: no proxy, no redirect, no cookie, and
 no connection to an address that gives out a machine's own credentials, whatever a name resolves to (CWE-918).
@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ GONE: Final = 410
 
 
 class DeliveryError(TiergateError):
-    """A sink did not take an alert. ``final``: it never will, so that asking again is no use."""
+    """It did not take what was sent, or did not answer. ``final``: it never will, so that asking again is no use."""
 
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
@@ -42,7 +43,9 @@ def connect(host: str, port: int, *, private: bool) -> socket.socket:
         raise DeliveryError(f"`{host}` has no address") from error
     addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
     if any(address_fault(one, private=private) for one in addresses):
-        raise DeliveryError(f"`{host}` leads to an address that is not asked: write `private = true` if it is yours")
+        raise DeliveryError(
+            f"`{host}` leads to an address that is not asked: `private = true`, or --private, if it is yours"
+        )
     failure: OSError | None = None
     for address in addresses:
         try:
@@ -87,8 +90,32 @@ def ended(connection: Callable[[], socket.socket | None]) -> Iterator[None]:
         timer.join()
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, ca_file: str | None) -> None:
-    """POST ``body`` as JSON, which any answer of 200 to 299 accepts. Raises `DeliveryError` for all else."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered; names of ``headers`` in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def fault(self) -> DeliveryError:
+        """That it was refused, with the words that came with it."""
+        words = "".join(one for one in self.body[:MOST_READ].decode(errors="replace") if one.isprintable())[:200]
+        said = f"it answered {self.status}{f': {words}' if words else ''}"
+        return DeliveryError(said, final=self.status == GONE)
+
+
+def ask(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    private: bool,
+    ca_file: str | None,
+    most_read: int,
+) -> Answer:
+    """One request, and what is answered, whatever that is, up to ``most_read`` bytes. Raises `DeliveryError`."""
     parts = urlsplit(url)
     tls, host = parts.scheme == "https", parts.hostname or ""
     port = parts.port or (443 if tls else 80)
@@ -100,15 +127,21 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, ca
             if tls:
                 connection = tls_context(ca_file).wrap_socket(connection, server_hostname=host)
             asked.sock = connection
-            fixed = {"Content-Type": "application/json", "User-Agent": "tiergate", "Connection": "close"}
-            asked.request("POST", path, body, fixed | dict(headers))
+            asked.request(method, path, body, {"User-Agent": "tiergate", "Connection": "close"} | dict(headers))
             with asked.getresponse() as answer:
-                said = answer.read(MOST_READ)
+                said = answer.read(most_read)
+                told = {name.lower(): value for name, value in answer.getheaders()}
     finally:
         connection.close()
+    return Answer(answer.status, told, said)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, ca_file: str | None) -> None:
+    """POST ``body`` as JSON, which any answer of 200 to 299 accepts. Raises `DeliveryError` for all else."""
+    fixed = {"Content-Type": "application/json"}
+    answer = ask("POST", url, body, fixed | dict(headers), private=private, ca_file=ca_file, most_read=MOST_READ)
     if not 200 <= answer.status < 300:
-        words = "".join(one for one in said.decode(errors="replace") if one.isprintable())[:200]
-        raise DeliveryError(f"it answered {answer.status}{f': {words}' if words else ''}", final=answer.status == GONE)
+        raise answer.fault()
 
 
 def _why(error: Exception | None) -> str:

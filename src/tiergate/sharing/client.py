@@ -1,0 +1,138 @@
+"""TAXII 2.1 of a peer, asked by us: collections, what was added to them, and what we add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from tiergate.errors import InputError
+from tiergate.gateway.connecting import Answer, DeliveryError, ask
+from tiergate.sharing.check import MOST_BYTES
+from tiergate.sharing.peers import Peer
+
+KIND: Final = "application/taxii+json;version=2.1"
+PAGE: Final = 1_000
+MOST_PAGES: Final = 10_000
+MOST_TOKEN_BYTES: Final = 4_096
+T = TypeVar("T")
+
+
+class RemoteCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection of a peer's."""
+
+    id: str
+    title: str = ""
+    can_read: bool = False
+    can_write: bool = False
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page as it came. ``last``: when its last object was added, as the peer wrote it, None where it does not say;
+    ``objects``: how many."""
+
+    body: bytes
+    objects: int
+    last: str | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a peer did not take an object."""
+
+    id: str = ""
+    message: str = ""
+
+
+class RemoteStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of objects at a peer."""
+
+    success_count: int = 0
+    failures: list[Failure] = []
+
+
+class _Collections(msgspec.Struct, frozen=True):
+    collections: list[RemoteCollection] = []
+
+
+class _Root(msgspec.Struct, frozen=True):
+    max_content_length: int = 1 << 20
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    objects: list[msgspec.Raw] = []
+    more: bool = False
+    next: str | None = None
+
+
+class TaxiiClient:
+    """A peer's API root. Raises `DeliveryError` for one that does not answer as it should, everywhere."""
+
+    def __init__(self, peer: Peer, folder: Path) -> None:
+        """``folder``: what the name of the token's file is relative to. Raises `InputError` for a peer without an
+        address or a file that holds no token."""
+        if peer.url is None or peer.token_file is None:
+            raise InputError(f"`{peer.name}` has no address: give it with `tiergate share peers add {peer.name} --url`")
+        self._peer, self._url = peer, peer.url
+        self._headers = {"Accept": KIND, "Authorization": f"Bearer {_token(folder / peer.token_file)}"}
+
+    def most_bytes(self) -> int:
+        """The most that one request may bring."""
+        return max(1, _decoded(self._ask("GET", self._url), _Root).max_content_length)
+
+    def collections(self) -> list[RemoteCollection]:
+        """What it has for us."""
+        return _decoded(self._ask("GET", f"{self._url}collections/"), _Collections).collections
+
+    def added_after(self, collection: str, after: str | None) -> Iterator[Page]:
+        """Pages of what was added to a collection since ``after``, all of it where that is None."""
+        query = {"limit": str(PAGE)} | ({} if after is None else {"added_after": after})
+        for _ in range(MOST_PAGES):
+            answer = self._ask("GET", f"{self._objects(collection)}?{urlencode(query)}")
+            page = _decoded(answer, _Envelope)
+            if page.objects:
+                last = answer.headers.get("x-taxii-date-added-last")
+                yield Page(body=answer.body, objects=len(page.objects), last=last)
+            if not page.more or not page.objects:
+                return
+            if page.next is None:
+                raise DeliveryError("it has more, and does not say how that is asked for")
+            query["next"] = page.next
+
+    def add(self, collection: str, objects: bytes) -> RemoteStatus:
+        """Tell objects, an envelope."""
+        answer = self._ask("POST", self._objects(collection), objects)
+        return _decoded(answer, RemoteStatus)
+
+    def _objects(self, collection: str) -> str:
+        return f"{self._url}collections/{quote(collection, safe='')}/objects/"
+
+    def _ask(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        headers = self._headers if body is None else self._headers | {"Content-Type": KIND}
+        private, ca_file = self._peer.private, self._peer.ca_file
+        answer = ask(method, url, body, headers, private=private, ca_file=ca_file, most_read=MOST_BYTES + 1)
+        if not 200 <= answer.status < 300:
+            raise answer.fault()
+        if len(answer.body) > MOST_BYTES:
+            raise DeliveryError(f"it answered with more than {MOST_BYTES:,} bytes")
+        return answer
+
+
+def _decoded(answer: Answer, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DeliveryError("what it answered is no TAXII 2.1") from error
+
+
+def _token(path: Path) -> str:
+    try:
+        with path.open(encoding="ascii") as file:
+            token = file.read(MOST_TOKEN_BYTES).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the token in `{path}`") from error
+    if not token or not token.isprintable() or " " in token:
+        raise InputError(f"`{path}` holds no token: put the one in that the peer gave you")
+    return token

@@ -1,0 +1,101 @@
+"""One round with a peer: what it tells is pulled, what we tell is pushed. What was cut off goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tiergate.gateway.connecting import DeliveryError
+from tiergate.sharing.client import TaxiiClient
+from tiergate.sharing.peers import Peer, Peers
+from tiergate.sharing.receiving import Receiving
+from tiergate.sharing.selecting import LAST, Reader, Wanted, pages
+from tiergate.sharing.store import SharedStore
+
+MOST_PUSHED: Final = 500
+"""Objects of one request."""
+MOST_BYTES: Final = 512 << 10
+_FRAME: Final = (b'{"objects":[', b"]}")
+
+
+class Round(msgspec.Struct, kw_only=True):
+    """What came of a round: how many objects went over, how many of them were new to us (``new``; pulled alone), and
+    what was refused, in words."""
+
+    objects: int = 0
+    new: int = 0
+    refused: list[str] = msgspec.field(default_factory=list)
+
+
+class Exchange:
+    """Rounds of a deployment with its peers. ``folder``: the data folder, where files of tokens are."""
+
+    def __init__(self, store: SharedStore, peers: Peers, receiving: Receiving, folder: Path) -> None:
+        self._store, self._peers, self._receiving, self._folder = store, peers, receiving, folder
+
+    def pull(self, peer: Peer, now_us: int, *, again: bool = False) -> Round:
+        """Read what a peer added since the last time; ``again``: all that it has.
+
+        Raises `DeliveryError` when it does not answer as it should, `InputError` when we have no address or token.
+        """
+        client, done = TaxiiClient(peer, self._folder), Round()
+        for collection in client.collections():
+            if not collection.can_read or len(collection.id) > 64:
+                continue
+            after = None if again else self._peers.read_until(peer, collection.id)
+            for page in client.added_after(collection.id, after):
+                arrival = self._receiving.receive(page.body, peer, now_us)
+                done.objects += page.objects
+                done.new += arrival.new
+                done.refused += [str(one) for one in arrival.faults]
+                if arrival.refused_whole is not None:
+                    # Nothing of it is kept, so that it is asked for again.
+                    break
+                # After it is kept: what is cut off between the two comes once more, and counts as known.
+                if page.last is not None and len(page.last) <= 64:
+                    self._peers.was_read(peer, collection.id, page.last)
+        return done
+
+    def push(self, peer: Peer) -> Round:
+        """Tell a peer what it may have and was not sent yet. One that was ended is still told what is withdrawn of
+        what it could have. Raises as `pull`."""
+        client, done = TaxiiClient(peer, self._folder), Round()
+        due = self._due(peer, peer.sent_us)
+        first = next(due, None)
+        if first is None:
+            return done
+        inbox = next((one for one in client.collections() if one.can_write), None)
+        if inbox is None:
+            raise DeliveryError("it has no collection that we may write into")
+        most = min(MOST_BYTES, client.most_bytes() - sum(map(len, _FRAME)))
+        for some in _requests(chain([first], due), most):
+            status = client.add(inbox.id, _FRAME[0] + b",".join([raw for _, raw in some]) + _FRAME[1])
+            done.objects += len(some)
+            done.refused += [f"{one.id[:100]}: {one.message[:300]}" for one in status.failures]
+            self._peers.sent(peer, some[-1][0])
+        return done
+
+    def _due(self, peer: Peer, after_us: int) -> Iterator[tuple[int, bytes]]:
+        reader, more = Reader(peer_id=peer.peer_id, clearance=peer.clearance), True
+        while more:
+            wanted = Wanted(after_us=after_us, versions=(LAST,), withdrawn_of_us=peer.ended_at_us)
+            rows, more = pages(self._store.engine, reader, wanted)
+            yield from rows
+            after_us = rows[-1][0] if rows else after_us
+
+
+def _requests(due: Iterable[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:
+    some: list[tuple[int, bytes]] = []
+    size = 0
+    for at, raw in due:
+        if some and (size + len(raw) + 1 > most or len(some) == MOST_PUSHED):
+            yield some
+            some, size = [], 0
+        some.append((at, raw))
+        size += len(raw) + 1
+    if some:
+        yield some
