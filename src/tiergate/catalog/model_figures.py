@@ -7,14 +7,14 @@ of APIs, with the provider before them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tiergate.catalog.models import Catalog, Model
 from tiergate.catalog.price_events import bare
 from tiergate.catalog.priced_models import priced_models
 from tiergate.catalog.prices import ListPrice, Prices
-from tiergate.catalog.scores import Vintage
+from tiergate.catalog.scores import Vintage, without_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,4 @@ def prices_of(catalog: Catalog, model: Model, prices: Prices, day: dt.date) -> l
 
 
 def _is(catalog: Catalog, model: Model, name: str) -> bool:
-    return any(catalog.named(one) is model for one in _without_version(name))
-
-
-def _without_version(name: str) -> Sequence[str]:
-    """`GPT-4o (Nov 2024)` as it stands, and without what is in brackets."""
-    return (name, name.rpartition(" (")[0]) if name.endswith(")") else (name,)
+    return model in (catalog.named(name), catalog.named(without_version(name)))
