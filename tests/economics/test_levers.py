@@ -58,6 +58,7 @@ def test_what_is_needed_does_it(lever: Any, here: Deployment) -> None:
     [
         (PUBLISHED, "account-cost", 1_000, "with no such control at all: ask for more"),
         (PUBLISHED, "limit", 1e7, "leave it out"),
+        (PUBLISHED, "account-cost", float("inf"), "no attack costs that: ask for up to 1e+15"),
         (Campaign(1e6), "delay", 1e7, "give the recall of your detection too"),
         (
             Campaign(1e6, channel="own", deployment=Deployment(recall=0.5)),
