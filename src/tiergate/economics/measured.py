@@ -32,7 +32,6 @@ class _Setting(msgspec.Struct):
 class _File(msgspec.Struct):
     tiergate: str
     simulated: bool
-    limits: dict[str, float] | str
     setting: _Setting
     honest_accounts_above_them: float
     assessments: list[_Assessment]
