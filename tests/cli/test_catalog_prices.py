@@ -61,6 +61,11 @@ def test_a_claim_with_its_source_and_what_an_override_moves(run_tiergate: RunCom
     with (tmp_path / "claim.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["evidence_mode"], row["set_by_you"], row["licence"]) == ("2000000.0", "True", "own")
+    bar = run_tiergate("catalog", "claims", "mythos_swe_bench", "--set", "mythos_swe_bench=90", "--json")
+    (moved,) = json.loads(bar.stdout)["moved_bars"]
+    assert (moved["chart"], moved["before_mode"], moved["after_mode"]) == ("tiers", 93.9, 90.0)
+    nothing = run_tiergate("catalog", "claims", "open_lag", "--set", "open_lag=3")
+    assert "Nothing is computed from this" in nothing.stdout
     listed = run_tiergate("catalog", "claims", "--status", "refuted", "--json")
     assert {one["status"] for one in json.loads(listed.stdout)["claims"]} == {"refuted"}
 
