@@ -74,3 +74,17 @@ def test_rows_reach_a_spreadsheet_without_formulas(tmp_path: Path) -> None:
 def test_a_table_shows_what_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(["model", "USD"], [["[bold]x[/]", 1]], right="lr")
     assert "[bold]x[/]" in capsys.readouterr().out
+
+
+def test_a_narrow_table_breaks_its_headings_and_words_and_no_day_or_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    headings = ("claim", "by", "exchanges, at least", "released", "answers")
+    print_rows(headings, [("a" * 12, "Anthropic", "13,000,000", "2026-02-23", "denied, disputed, not answered")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert [line for line in lines if "13,000,000" in line and "2026-02-23" in line]
+    assert [line for line in lines if line.split() == ["exchanges,"]]
+    print_rows(headings[:3], [("a", "b", 1)])
+    assert "exchanges, at least" in capsys.readouterr().out

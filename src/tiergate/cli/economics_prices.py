@@ -98,12 +98,12 @@ def prices(
         say_json({"unit": f"USD per million tokens, {blend:g}:1 input to output", "cells": rows, "source": source})
         return
     print_rows(
-        ("end of", *(f"ECI>={one:g}" for one in wanted)),
+        ("end of", *(f"{one:g}" for one in wanted)),
         [(month, *(_usd(one.usd) for one in cells if one.month == month)) for month in months],
         right="l" + "r" * len(wanted),
     )
     say()
-    say("Whose price it is, from the first month that it was the cheapest:")
+    say("A column a score of ECI. Whose price it is, from the first month that it was the cheapest:")
     for one in wanted:
         say(f"  ECI>={one:g}  {_holders([cell for cell in cells if cell.threshold == one])}")
     for caution in dict.fromkeys(cell.caution for cell in cells if cell.caution):
