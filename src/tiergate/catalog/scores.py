@@ -209,6 +209,8 @@ def _score(values: dict[str, str], where: str) -> Score:
         released = dt.date.fromisoformat(values["released"])
     except ValueError:
         raise InputError(f"{where}: `{values['released'][:40]}` is no day: write 2026-08-11") from None
+    if not 2000 <= released.year < 2100:
+        raise InputError(f"{where}: no model came out on {released}: give a day from 2000 to 2099")
     developers = dict.fromkeys(_DEVELOPERS.get(name, name) for name in _parts(values["developer"]))
     countries = dict.fromkeys(_COUNTRIES.get(name, name) for name in _parts(values["country"]))
     return Score(
