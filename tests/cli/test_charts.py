@@ -44,6 +44,8 @@ def test_lines_that_end_together_are_named_below_each_other(tmp_path: Path) -> N
     places = sorted(text.xyann[1] for text in seen[0].axes[0].texts)  # type: ignore[attr-defined]
     assert len(places) == len(STYLES)
     assert all(after - before > 10 for before, after in pairwise(places))
+    beside = [line.get_marker() for line in seen[0].axes[0].lines if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
+    assert beside == [style.marker for style in STYLES], "in print, only its marker says whose name it is"
 
 
 def test_a_picture_of_dots(tmp_path: Path) -> None:
