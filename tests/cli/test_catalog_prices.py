@@ -16,6 +16,8 @@ def test_prices_of_a_model_by_any_name_and_on_a_day(run_tiergate: RunCommand) ->
     assert (row["id"], row["input"], row["output"], row["from"]) == ("gpt-5.6-sol", 4.0, 20.0, "2026-08-21")
     assert row["source"].startswith("litellm")
     assert row["licence"] == "MIT"
+    later = run_tiergate("catalog", "prices", "gpt-5.6-sol", "--as-of", "2027-08-21")
+    assert "the newest price map was read on 2026-10-31: prices may have changed since" in later.stderr
 
 
 def test_what_a_capability_cost_in_every_form(run_tiergate: RunCommand, tmp_path: Path) -> None:

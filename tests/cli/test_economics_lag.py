@@ -94,6 +94,7 @@ def test_the_record_says_where_it_falls_short(run_here: Run, tmp_path: Path) -> 
         (("lag", "--vintage", "none.csv"), "there is no file `none.csv`: give a CSV file of Epoch's index"),
         (("lag", "--chart", "lag.pdf"), "an .svg or a .png"),
         (("gap", "--months", "5"), "give 1, 2, 3, 4, 6 or 12"),
+        (("lag", "open", "open"), "`open` is not behind itself: name two groups"),
         (("convergence", "OpenAI"), "a spread is among two groups or more"),
         (("forecast", "open"), "say what is to be reached: a LEADER, or a model"),
         (("forecast", "open", "closed", "--model", "o1"), "say what is to be reached"),
