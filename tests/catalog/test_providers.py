@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 from tiergate.catalog.allegations import alleged, load_allegations
@@ -51,6 +52,8 @@ def test_an_allegation_is_its_authors_and_its_answers_have_days() -> None:
     (letter,) = (one for one in load_allegations() if one.id == "alibaba-2026-06-24")
     assert letter.answers_on(dt.date(2026, 6, 24)) == ()
     assert [(one.by, one.said) for one in letter.answers_on(dt.date(2026, 6, 26))] == [("Alibaba", "denied")]
+    with pytest.raises(ValueError, match="older than the allegation, and no answer to it"):
+        msgspec.structs.replace(letter, on=dt.date(2026, 9, 10))
     assert len(alleged(dt.date(2026, 2, 23), "deepseek")) == 2
     with pytest.raises(InputError, match="nothing is alleged of `Meta` on file"):
         alleged(dt.date(2026, 11, 28), "Meta")

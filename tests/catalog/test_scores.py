@@ -56,6 +56,7 @@ def test_rows_that_are_no_scores_are_left_out_and_counted(tmp_path: Path) -> Non
         ((NEW, "a,A\x1b[2J,150,,,2025-08-07,X,China,API access"), "line 2: the model has characters that cannot be"),
         ((NEW, "a,A,inf,,,2025-08-07,X,China,API access"), "line 2: `inf` is no score"),
         ((NEW, "a,A,150,,,last week,X,China,API access"), "line 2: `last week` is no day"),
+        ((NEW, "a,A,150,,,9999-12-31,X,China,API access"), "line 2: no model came out on 9999-12-31"),
         ((NEW, "a,A,150,149,,2025-08-07,X,China,API access"), "line 2: an interval has two ends"),
         ((NEW, "a,A,150,152,149,2025-08-07,X,China,API access"), "line 2: an interval has two ends"),
         ((NEW + ",as_of,source,licence", "a,A,150,,,2025-08-07,X,China,,2026-01-01,me,NC"), "a licence of"),

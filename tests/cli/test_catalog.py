@@ -39,6 +39,20 @@ def test_a_model_shows_every_fact_with_its_source(run_tiergate: RunCommand) -> N
     assert {one["alleged_by"] for one in shown["alleged"]} >= {"Anthropic"}
 
 
+def test_a_model_shows_its_scores_by_vintage_and_its_list_prices(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    head = "Model,eci,date,Organization,Country,Model accessibility\n"
+    (tmp_path / "mine.csv").write_text(f"{head}GPT-4o (Nov 2024),128.5,2024-11-20,OpenAI,US,closed\n")
+    done = run_tiergate("catalog", "model", "gpt-5.6-sol", "--as-of", "2026-08-22").stdout
+    assert "  GPT-5.6 Sol: 161.7 (159.1 to 164.8), vintage 2026-08-11\n    Epoch AI" in done
+    assert "  gpt-5.6-sol: 4 in, 20 out, effective 2026-08-21\n    as of " in done
+    before = run_tiergate("catalog", "model", "gpt-5.6-sol", "--as-of", "2026-07-01").stdout
+    assert "list prices on 2026-07-01: none on file" in before
+    mine = json.loads(run_tiergate("catalog", "model", "gpt-4o", "--vintage", "mine.csv", "--json").stdout)
+    assert [(one["version"], one["eci"], one["vintage"]) for one in mine["scores"]] == [
+        ("GPT-4o (Nov 2024)", 128.5, "mine")
+    ]
+
+
 def test_changes_say_the_fact(run_tiergate: RunCommand) -> None:
     asked = ("catalog", "changes", "2026-06-28", "2026-07-27", "--no-releases")
     shown = json.loads(run_tiergate(*asked, "--json").stdout)["changes"]

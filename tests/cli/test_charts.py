@@ -44,6 +44,8 @@ def test_lines_that_end_together_are_named_below_each_other(tmp_path: Path) -> N
     places = sorted(text.xyann[1] for text in seen[0].axes[0].texts)  # type: ignore[attr-defined]
     assert len(places) == len(STYLES)
     assert all(after - before > 10 for before, after in pairwise(places))
+    beside = [line.get_marker() for line in seen[0].axes[0].lines if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
+    assert beside == [style.marker for style in STYLES], "in print, only its marker says whose name it is"
 
 
 def test_a_picture_of_dots(tmp_path: Path) -> None:
@@ -74,3 +76,17 @@ def test_rows_reach_a_spreadsheet_without_formulas(tmp_path: Path) -> None:
 def test_a_table_shows_what_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(["model", "USD"], [["[bold]x[/]", 1]], right="lr")
     assert "[bold]x[/]" in capsys.readouterr().out
+
+
+def test_a_narrow_table_breaks_its_headings_and_words_and_no_day_or_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    headings = ("claim", "by", "exchanges, at least", "released", "answers")
+    print_rows(headings, [("a" * 12, "Anthropic", "13,000,000", "2026-02-23", "denied, disputed, not answered")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert [line for line in lines if "13,000,000" in line and "2026-02-23" in line]
+    assert [line for line in lines if line.split() == ["exchanges,"]]
+    print_rows(headings[:3], [("a", "b", 1)])
+    assert "exchanges, at least" in capsys.readouterr().out

@@ -41,6 +41,7 @@ def test_it_prints_writes_and_goes_on(tmp_path: Path, run_tiergate: RunCommand) 
     whole = json.loads((tmp_path / "rt" / "redteam.json").read_text())
     assert whole["simulated"] is True
     assert whole["setting"]["account_a_day"] == 20
+    assert "upper bound" in whole["caveat"]
     assert whole["limits"] == {"account": 20, "newcomer": 9, "newcomer_days": 7.0}
     budget = {"without": whole["evaluations_without_detection"], "with": whole["evaluations"]}
     for row in rows:

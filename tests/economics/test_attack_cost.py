@@ -196,9 +196,9 @@ def test_a_stricter_control_never_makes_it_cheaper(
     ("made", "said"),
     [
         (lambda: Deployment(recall=1.5), "is no share: give 0 to 1"),
-        (lambda: Deployment(limit=0), "a limit is above 0"),
-        (lambda: Deployment(newcomer_limit=-1), "a limit is above 0"),
-        (lambda: Deployment(limit=float("nan")), "a limit is above 0"),
+        (lambda: Deployment(limit=0), "a limit is 0.001 exchanges a day or more"),
+        (lambda: Deployment(newcomer_limit=-1), "a limit is 0.001 exchanges a day or more"),
+        (lambda: Deployment(limit=float("nan")), "a limit is 0.001 exchanges a day or more"),
         (lambda: Deployment(account_cost=5, identity_check=True), "says for itself what a check adds"),
         (lambda: Deployment(evasion=_amount(0.5, 2, 3)), "a multiplier is 1 or more"),
         (lambda: Deployment(evasion=_amount(1, 2, 3), recall=0.5), "measured all controls together"),
@@ -207,10 +207,12 @@ def test_a_stricter_control_never_makes_it_cheaper(
         (lambda: with_changes(["colour=1"]), "there is no price `colour` to set: give one of account_day,"),
         (lambda: with_changes(["labour_time=1", "labour_time=2"]), "`labour_time` is set twice"),
         (lambda: with_changes(["labour_time=3,2,1"]), "that do not fall"),
-        (lambda: with_changes(["labour_time=-1"]), "of 0 or more"),
-        (lambda: with_changes(["labour_time=nan"]), "of 0 or more"),
+        (lambda: with_changes(["labour_time=-1"]), "of 0 to 1e+12"),
+        (lambda: with_changes(["labour_time=nan"]), "of 0 to 1e+12"),
         (lambda: with_changes(["labour_time"]), "give NAME=VALUE"),
         (lambda: with_changes(["usual_volume=0,1,2"]), "usual_volume is above 0"),
+        (lambda: with_changes(["labour_time=1e308"]), "of 0 to 1e+12"),
+        (lambda: Deployment(limit=1e-300), "a limit is 0.001 exchanges a day or more"),
     ],
 )
 def test_what_cannot_be_is_refused(made: Any, said: str) -> None:

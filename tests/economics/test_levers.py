@@ -58,6 +58,7 @@ def test_what_is_needed_does_it(lever: Any, here: Deployment) -> None:
     [
         (PUBLISHED, "account-cost", 1_000, "with no such control at all: ask for more"),
         (PUBLISHED, "limit", 1e7, "leave it out"),
+        (PUBLISHED, "account-cost", float("inf"), "no attack costs that: ask for up to 1e+15"),
         (Campaign(1e6), "delay", 1e7, "give the recall of your detection too"),
         (
             Campaign(1e6, channel="own", deployment=Deployment(recall=0.5)),
@@ -187,6 +188,28 @@ def test_the_red_teams_file_is_read_for_the_nearest_number_of_exchanges(measured
     assert found.honest == pytest.approx(0.012)
     assert read_measured(measured / "redteam.json", 500)["all"].exchanges == 1_000
     assert read_measured(measured, 8_000)["reviewed"].multiplier is None
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("setting", "accounts"), 0),
+        (("assessments", 1, "exchanges"), 0),
+        (("assessments", 1, "attack", "spec", "accounts"), "x"),
+        (("assessments", 1, "trial", "answered_on"), "soon"),
+        (("assessments", 1, "trial", "honest"), []),
+        (("assessments", 1, "multiplier", "mode"), 1e300),
+    ],
+)
+def test_a_file_that_the_red_team_did_not_write_is_refused(measured: Path, where: tuple[Any, ...], value: Any) -> None:
+    whole = json.loads((measured / "redteam.json").read_text())
+    inner = whole
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    (measured / "redteam.json").write_text(json.dumps(whole))
+    with pytest.raises(InputError, match="is not what `tiergate redteam` writes"):
+        read_measured(measured, 1_000)
 
 
 def test_measured_controls_take_the_place_of_assumed_ones(measured: Path) -> None:

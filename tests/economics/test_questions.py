@@ -86,6 +86,19 @@ def test_questions_of_ones_own(tmp_path: Path) -> None:
     assert (found.outcome, found.on) == ("no", None)
 
 
+def test_a_question_is_not_kept_back_where_it_was_asked_after_the_vintages_end(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    later = HEAD.replace("asked = 2026-01-01", "asked = 2026-11-28").replace("by = 2026", "by = 2028")
+    for rows, outcome, said in (
+        ('kind = "reach"\nfollower = "open"\nmodels = ["GPT-5"]\n', "yes", "months, before it was asked"),
+        ('kind = "gap"\nfollower = "open"\nleader = "closed"\nat_most = 9\n', "open", "before it was asked"),
+    ):
+        path.write_text(later + rows)
+        (found,) = resolve(read_questions(path), shipped())
+        assert (found.outcome, found.because.endswith(said)) == (outcome, True)
+    assert resolve(read_questions(path), shipped(), known_by=dt.date(2026, 11, 27)) == []
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -94,6 +107,7 @@ def test_questions_of_ones_own(tmp_path: Path) -> None:
         ('kind = "cited"\noutcome = "yes"\n', "needs outcome and settled"),
         ('kind = "cited"\noutcome = "yes"\nsettled = 2026-02-01\n', "needs evidence"),
         ('kind = "reach"\nfollower = "open"\nmodels = ["o1"]\noutcome = "yes"\n', "leave `outcome` out"),
+        ('kind = "gap"\nfollower = "open"\nleader = "closed"\nat_most = nan\n', "`at_most` is a number of points"),
         ('kind = "guess"\n', "Invalid enum value 'guess'"),
         ('kind = "cited"\ncolour = 1\n', "unknown field `colour`"),
         ('kind = "cited"\n' + HEAD + 'kind = "cited"\n', "two questions `mine`"),

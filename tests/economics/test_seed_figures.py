@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tiergate.catalog.claims import load_claims
 from tiergate.economics.seed import TURNS, Seed, at_list, claims, priors_of_then, seed_figures
 
 
@@ -32,6 +33,12 @@ def test_the_total_is_near_that_of_the_research(seed: Seed) -> None:
     """Source: research of 2026-11-24: median 549 thousand dollars, tokens 190 thousand."""
     assert seed.estimate.total.median == pytest.approx(549_000, rel=0.15)
     assert seed.estimate.items["tokens"].median == pytest.approx(190_000, rel=0.15)
+
+
+def test_the_ledger_has_this_estimate_as_its_evidence() -> None:
+    evidence, total = load_claims().find("extraction_cost").evidence, seed_figures().estimate.total
+    assert evidence is not None
+    assert evidence.parts == pytest.approx((total.low, total.median, total.high), rel=0.001)
 
 
 @pytest.mark.parametrize(

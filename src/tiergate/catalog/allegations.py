@@ -43,6 +43,12 @@ class Allegation(Cited, frozen=True, kw_only=True):
     last: dt.date | None = None
     answer: tuple[Answer, ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        early = [one.by for one in self.answer if one.on < self.on]
+        if early:
+            raise ValueError(f"`{self.id}`: what {early[0]} said is older than the allegation, and no answer to it")
+
     def answers_on(self, day: dt.date) -> tuple[Answer, ...]:
         """What had been said to it by ``day``."""
         return tuple(one for one in self.answer if one.on <= day)

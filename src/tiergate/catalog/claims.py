@@ -21,6 +21,9 @@ from tiergate.catalog.cited import Cited, read_facts
 from tiergate.errors import InputError
 
 FILE: Final = "claims.toml"
+MOST: Final = 1e15
+LEAST: Final = 1e-9
+"""The greatest figure that an override may be, and the least but 0."""
 
 
 class Status(StrEnum):
@@ -139,8 +142,12 @@ def _override(claim: Claim, value: str) -> Claim:
     except ValueError as error:
         said = str(error) if "must not fall" in str(error) else f"`{value}` is no figure"
         raise InputError(f"`{claim.id}`: {said}; write 5 or low,mode,high, in {claim.unit}") from None
-    if not all(abs(part) < float("inf") for part in (low, mode, high)):
-        raise InputError(f"`{claim.id}`: `{value}` is no figure; write 5 or low,mode,high, in {claim.unit}")
+    # A lead in points may be one of the others; of dollars, times or months there are none below 0.
+    least = -MOST if "points" in claim.unit else 0.0
+    if not all(least <= part <= MOST and (part == 0 or abs(part) >= LEAST) for part in (low, mode, high)):
+        raise InputError(
+            f"`{claim.id}`: `{value}` cannot be; write 5 or low,mode,high, in {claim.unit}, from {least:g} to {MOST:g}"
+        )
     return msgspec.structs.replace(claim, evidence=evidence)
 
 

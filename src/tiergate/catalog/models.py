@@ -118,9 +118,13 @@ class Catalog:
         self.begins = min(one.released for one in self.by_id.values())
         self.newest_fact = max(fact.as_of for one in self.by_id.values() for fact in (one, *one.access))
 
+    def named(self, name: str) -> Model | None:
+        """The model of that id or name, however it is cased or spaced."""
+        return self._by_name.get(_plain(name))
+
     def find(self, name: str) -> Model:
-        """The model of that id or name, however it is cased or spaced. Raises `InputError` and names the nearest."""
-        found = self._by_name.get(_plain(name))
+        """The same. Raises `InputError` for a name that no model has, and says which are nearest."""
+        found = self.named(name)
         if found is None:
             near = [self._by_name[one].id for one in difflib.get_close_matches(_plain(name), self._by_name, n=3)]
             meant = f"did you mean {' or '.join(f'`{one}`' for one in dict.fromkeys(near))}? " if near else ""

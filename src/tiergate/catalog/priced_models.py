@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from tiergate.catalog.cited import Cited
+from tiergate.catalog.scores import Vintage, without_version
 from tiergate.errors import InputError
 
 FILE: Final = "priced_models.csv"
@@ -41,6 +42,25 @@ def priced_models() -> tuple[PricedModel, ...]:
         msgspec.convert({**row, "ids": tuple(row["ids"].split()), "eci": float(row["eci"])}, PricedModel)
         for row in csv.DictReader(text.splitlines())
     )
+
+
+def scored_by(vintage: Vintage, models: Iterable[PricedModel]) -> tuple[PricedModel, ...]:
+    """Those of ``models`` that a vintage has by the same name, with its scores: of several efforts, the best one's.
+
+    Raises `InputError` for a vintage that has none of them."""
+    efforts: dict[str, float] = {}
+    for one in vintage.scores:
+        name = _plain(without_version(one.model))
+        efforts[name] = max(one.score, efforts.get(name, one.score))
+    scores = efforts | {_plain(one.model): one.score for one in vintage.scores}
+    found = tuple(
+        msgspec.structs.replace(one, eci=scores[name], source=vintage.source, licence=vintage.licence)
+        for one in models
+        if (name := _plain(one.model)) in scores
+    )
+    if not found:
+        raise InputError(f"vintage `{vintage.name}` has no model by a name that prices are on file for")
+    return found
 
 
 def find_priced(name: str) -> PricedModel:

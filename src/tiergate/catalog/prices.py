@@ -56,6 +56,8 @@ class ListPrice(Cited, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not all(2000 <= day.year < 2100 for day in (self.first_seen, self.since)):
+            raise ValueError(f"a price of {self.since} is none: give days from 2000 to 2099")
         if (self.input is None) != (self.output is None):
             raise ValueError("a price has input and output, or neither where it is no longer listed")
         for amount in (self.input, self.output, self.cached_input):

@@ -153,6 +153,11 @@ def read_vintage(path: Path) -> Vintage:
         raise InputError(f"`{path.name}`, line {rows.line_num}: not CSV: {error}") from error
 
 
+def without_version(model: str) -> str:
+    """`GPT-4o (Nov 2024)` and `GPT-5 (high)` without the version or effort in brackets."""
+    return model.rpartition(" (")[0] if model.endswith(")") else model
+
+
 def _read(path: Path, rows: csv.DictReader[str]) -> Vintage:
     header = rows.fieldnames or []
     column = {field: next((name for name in names if name in header), None) for field, names in _COLUMNS.items()}
@@ -166,6 +171,8 @@ def _read(path: Path, rows: csv.DictReader[str]) -> Vintage:
     for row in rows:
         where = f"`{path.name}`, line {rows.line_num}"
         values = {field: ((row.get(name) or "").strip() if name else "") for field, name in column.items()}
+        # Some vintages show only a part of their models by a name.
+        values["model"] = next((said for name in _COLUMNS["model"] if (said := (row.get(name) or "").strip())), "")
         reason = _why_not(values)
         if reason:
             left_out[reason] += 1
@@ -202,6 +209,8 @@ def _score(values: dict[str, str], where: str) -> Score:
         released = dt.date.fromisoformat(values["released"])
     except ValueError:
         raise InputError(f"{where}: `{values['released'][:40]}` is no day: write 2026-08-11") from None
+    if not 2000 <= released.year < 2100:
+        raise InputError(f"{where}: no model came out on {released}: give a day from 2000 to 2099")
     developers = dict.fromkeys(_DEVELOPERS.get(name, name) for name in _parts(values["developer"]))
     countries = dict.fromkeys(_COUNTRIES.get(name, name) for name in _parts(values["country"]))
     return Score(

@@ -49,9 +49,9 @@ def allegations(
         say_json({"as_of": day, "alleged": msgspec.to_builtins(shown)})
     elif developer is None:
         print_rows(
-            ("alleged on", "by", "against", "exchanges, at least", "accounts", "answers"),
+            ("alleged on", "against", "by", "exchanges, at least", "accounts", "answers"),
             [
-                (one.on, one.alleged_by, one.against, _number(one.exchanges), _number(one.accounts), _answers(one, day))
+                (one.on, one.against, one.alleged_by, _number(one.exchanges), _number(one.accounts), _answers(one, day))
                 for one in shown
             ],
             right="lllrrl",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tiergate.catalog.claim_figures import Figure
     from tiergate.catalog.claims import Claim, Ledger
+    from tiergate.economics.founding_charts import Bar, FoundingChart
 
 Set = Annotated[
     list[str] | None,
@@ -49,8 +50,8 @@ def claims(
 ) -> None:
     """Show the claims of the founding essay, each against what sources say, and where it is used.
 
-    `--set` puts your figure in place of the evidence, for this call, and shows which other figures move. What the essay
-    said stays as it is.
+    `--set` puts your figure in place of the evidence, for this call, and shows which other figures and bars move. What
+    the essay said stays as it is.
 
     \b
     Example:
@@ -59,6 +60,7 @@ def claims(
     from tiergate.catalog.claim_figures import figures as computed
     from tiergate.catalog.claim_figures import moved
     from tiergate.catalog.claims import Status, load_claims
+    from tiergate.economics.founding_charts import moved_bars
 
     csv_file(csv)
     chart_file(chart)
@@ -71,7 +73,7 @@ def claims(
     found = [ledger.find(claim)] if claim else [
         one for one in ledger.claims.values() if topic in (None, one.topic) and status in (None, one.status)
     ]  # fmt: skip
-    changed = moved(shipped, ledger)
+    changed, bars = moved(shipped, ledger), moved_bars(shipped, ledger)
     rows = [_figure_row(one) for one in computed(ledger)] if figures else [_row(one, ledger) for one in found]
     if csv:
         write_csv(csv, rows)
@@ -81,6 +83,12 @@ def claims(
         shown: dict[str, Any] = {"figures" if figures else "claims": rows}
         if override:
             shown["moved"] = [{"before": _figure_row(old), "after": _figure_row(new)} for old, new in changed]
+            shown["moved_bars"] = [
+                {"chart": chart.name, "claim": new.claim, "unit": new.unit}
+                | _ends("before", old.value)
+                | _ends("after", new.value)
+                for chart, old, new in bars
+            ]
         say_json(shown)
         return
     if figures:
@@ -102,7 +110,7 @@ def claims(
         )
         note("sources and findings: `tiergate catalog claims CLAIM`, --json or --csv")
     if override:
-        _say_moved(changed)
+        _say_moved(changed, bars)
 
 
 def _check(given: str | None, name: str, allowed: list[str]) -> None:
@@ -132,15 +140,16 @@ def _say(claim: Claim, ledger: Ledger) -> None:
     say(f"  used by       {', '.join(f'tiergate {one}' for one in claim.used_by) or 'nothing'}")
 
 
-def _say_moved(changed: list[tuple[Figure, Figure]]) -> None:
+def _say_moved(changed: list[tuple[Figure, Figure]], bars: list[tuple[FoundingChart, Bar, Bar]]) -> None:
     say()
-    if not changed:
-        say("No figure rests on this.")
+    if not changed and not bars:
+        say("Nothing is computed from this: commands under `used by` measure it from data of their own, or show it.")
         return
     say("What moves, as evidenced:")
     print_rows(
         ("figure", "before", "with yours", "unit"),
-        [(old.id, old.evidence or "-", new.evidence or "-", old.unit) for old, new in changed],
+        [(old.id, old.evidence or "-", new.evidence or "-", old.unit) for old, new in changed]
+        + [(f"chart {chart.name}: {new.label}", old.value, new.value, new.unit) for chart, old, new in bars],
     )
 
 

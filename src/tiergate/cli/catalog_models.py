@@ -28,6 +28,10 @@ Models = Annotated[
     Path | None,
     typer.Option("--models", metavar="FILE", help="Models of your own, TOML; one with an id of ours replaces ours."),
 ]
+Vintages = Annotated[
+    list[Path] | None,
+    typer.Option("--vintage", metavar="FILE", help="Vintage of the index for the scores; repeatable. That shipped."),
+]
 SOURCES = "sources: `tiergate catalog model NAME`, or --json"
 
 
@@ -113,10 +117,13 @@ def model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Id or name of a model, such as kimi-k3.")],
     as_of: AsOf = None,
     models: Models = None,
+    vintages: Vintages = None,
     as_json: Json = False,
     csv: Csv = None,
 ) -> None:
-    """Show what is on file of a model: its tier and why, every fact of access with its source, and allegations.
+    """Show what is on file of a model: tier, facts of access, scores by vintage and list prices, each with its source.
+
+    Scores are of Epoch's index and decide no tier. --csv has the facts of access.
 
     \b
     Example:
@@ -125,6 +132,9 @@ def model(
     import msgspec
 
     from tiergate.catalog.allegations import load_allegations
+    from tiergate.catalog.model_figures import prices_of, scores_of
+    from tiergate.catalog.prices import shipped_prices
+    from tiergate.catalog.scores import read_vintage, shipped
     from tiergate.catalog.tiers import Tier, standing
 
     csv_file(csv)
@@ -134,13 +144,18 @@ def model(
     one = catalog.find(name)
     found = standing(one, day)
     alleged = [each for each in load_allegations() if each.against == one.developer and each.on <= day]
+    scores = scores_of(catalog, one, [read_vintage(path) for path in vintages] if vintages else [shipped()])
+    prices = prices_of(catalog, one, shipped_prices(), day)
     if csv is not None:
         write_csv(csv, [{"model": one.id} | msgspec.to_builtins(fact) for fact in one.access])
     if as_json:
         say_json(
             {"as_of": day, "tier": found.tier, "because": found.because}
             | msgspec.to_builtins(one)
-            | {"alleged": msgspec.to_builtins(alleged)}
+            | {
+                name: msgspec.to_builtins(rows)
+                for name, rows in (("scores", scores), ("prices", prices), ("alleged", alleged))
+            }
         )
         return
     say(f"{one.name} ({one.id}), {one.developer}, {one.country}, released {one.released}")
@@ -150,6 +165,15 @@ def model(
     for fact in one.access:
         say(f"  {fact_words(fact)}, {_span(fact)}{', in force' if fact.holds_on(day) else ''}")
         say_source(fact, indent="    ")
+    say("\nscores, points of ECI" if scores else "\nscores: none on file")
+    for score in scores:
+        interval = "" if score.low is None else f" ({score.low:.1f} to {score.high:.1f})"
+        say(f"  {score.version}: {score.eci:.1f}{interval}, vintage {score.vintage}")
+        say(f"    {score.source} ({score.licence})")
+    say(f"\nlist prices on {day}, USD a million tokens" if prices else f"\nlist prices on {day}: none on file")
+    for price in prices:
+        say(f"  {price.id}: {price.input:g} in, {price.output:g} out, {price.dated_by} {price.since}")
+        say_source(price, indent="    ")
     if alleged:
         note(f"{counted(len(alleged), 'allegation')} against {one.developer}: `tiergate catalog allegations`")
 

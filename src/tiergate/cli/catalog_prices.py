@@ -78,6 +78,8 @@ def prices(
          for row in rows],
         right="lllrrr",
     )  # fmt: skip
+    if as_of is not None and as_of.date() > known.last_seen:
+        note(f"the newest price map was read on {known.last_seen}: prices may have changed since")
     note(f"{counted(len(rows), 'price')}; sources: {_sources(rows)}; each price's own is in --json and --csv")
 
 

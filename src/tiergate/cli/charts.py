@@ -1,7 +1,7 @@
 """Charts that commands draw into a file: one palette, readable in print and by the colour-blind, sources below.
 
 No line is told from another by colour alone: `STYLES` gives each its dash and marker too, and `label_line` writes
-its name where it ends.
+its name where it ends, after its marker.
 """
 
 from __future__ import annotations
@@ -119,11 +119,18 @@ def write_chart(
 
 
 def label_line(axes: Axes, x: Any, y: float, text: str, style: Style, *, below: float = 0.0) -> None:
-    """Write a line's name beside its last point, ``below`` points under it, in its colour."""
-    axes.annotate(
-        text, (x, y), xytext=(5, -below), textcoords="offset points", va="center", color=style.color,
-        annotation_clip=False,
+    """Write a line's name beside its last point, ``below`` points under it, after the line's own marker: several lines
+    may end at one place, where colour alone would tell whose name is whose."""
+    from matplotlib.transforms import ScaledTranslation
+
+    beside = ScaledTranslation(9 / 72, -below / 72, axes.figure.dpi_scale_trans)
+    axes.plot(
+        [x], [y], marker=style.marker, color=style.color, transform=axes.transData + beside, clip_on=False,
+        scalex=False, scaley=False,
     )  # fmt: skip
+    axes.annotate(
+        text, (x, y), xytext=(15, -below), textcoords="offset points", va="center", color=INK, annotation_clip=False
+    )
 
 
 class Ending(NamedTuple):

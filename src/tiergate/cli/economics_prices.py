@@ -10,6 +10,7 @@ import typer
 
 from tiergate.cli.catalog_prices import PricesFile, prices_of
 from tiergate.cli.charts import Chart, chart_file
+from tiergate.cli.economics_lag import VintageFile
 from tiergate.cli.options import Json
 from tiergate.cli.rows import Csv, csv_file, print_rows, write_csv
 from tiergate.cli.terminal import note, say, say_json
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from tiergate.economics.price_at_capability import Cell
 
-SCORES = "scores: Epoch AI, Epoch Capabilities Index (ECI), vintage 2026-08-11, CC BY 4.0"
+SCORES = "scores: Epoch AI, Epoch Capabilities Index (ECI), vintage {}, CC BY 4.0"
+SHIPPED = "2026-08-11"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +46,7 @@ def prices(
     count_earlier: Annotated[
         bool, typer.Option("--count-earlier", help="Also prices that were there before their model.")
     ] = False,
+    vintage: VintageFile = None,
     file: PricesFile = None,
     as_json: Json = False,
     csv: Csv = None,
@@ -52,14 +55,15 @@ def prices(
     """Show what a capability cost at the end of each month: the cheapest first-party list price that reached it.
 
     A column a threshold: US dollars for a million tokens, three of input for one of output. List prices, no discounts;
-    resellers of open weights may be cheaper.
+    resellers of open weights may be cheaper. Scores are those of 2026-08-11, or of --vintage where it has the model.
 
     \b
     Example:
       tiergate economics prices --eci 150 --eci 156 --since 2025-08-01
     """
-    from tiergate.catalog.priced_models import priced_models
+    from tiergate.catalog.priced_models import priced_models, scored_by
     from tiergate.catalog.refreshing import month_ends
+    from tiergate.catalog.scores import read_vintage
     from tiergate.economics.price_at_capability import THRESHOLDS, cheapest
 
     csv_file(csv)
@@ -70,15 +74,22 @@ def prices(
     first = since.date() if since else known.first_day
     if first > last:
         raise InputError(f"`--since` must not be after {last}")
+    if last > known.last_seen:
+        raise InputError(f"prices are known until {known.last_seen}: give `--until` no later day, or refresh them")
     months = month_ends(first, last)
+    models, scores = priced_models(), SCORES.format(SHIPPED)
+    if vintage is not None:
+        read = read_vintage(vintage)
+        models, scores = scored_by(read, models), SCORES.format(read.name)
+        note(f"vintage `{read.name}` has {len(models)} of the {len(priced_models())} models with prices on file")
     cells = cheapest(
-        known, priced_models(), months=months, thresholds=wanted, input_parts=blend, without=without or (),
+        known, models, months=months, thresholds=wanted, input_parts=blend, without=without or (),
         count_earlier=count_earlier,
     )  # fmt: skip
     rows = [_row(one) for one in cells]
     used = [one.price for one in cells if one.price is not None]
     days = f", {min(one.as_of for one in used)} to {max(one.as_of for one in used)}" if used else ""
-    source = f"list prices: price maps on PyPI{days}, MIT (`tiergate catalog prices`); {SCORES}"
+    source = f"list prices: price maps on PyPI{days}, MIT (`tiergate catalog prices`); {scores}"
     if csv:
         write_csv(csv, rows)
     if chart:
@@ -87,12 +98,12 @@ def prices(
         say_json({"unit": f"USD per million tokens, {blend:g}:1 input to output", "cells": rows, "source": source})
         return
     print_rows(
-        ("end of", *(f"ECI>={one:g}" for one in wanted)),
+        ("end of", *(f"{one:g}" for one in wanted)),
         [(month, *(_usd(one.usd) for one in cells if one.month == month)) for month in months],
         right="l" + "r" * len(wanted),
     )
     say()
-    say("Whose price it is, from the first month that it was the cheapest:")
+    say("A column a score of ECI. Whose price it is, from the first month that it was the cheapest:")
     for one in wanted:
         say(f"  ECI>={one:g}  {_holders([cell for cell in cells if cell.threshold == one])}")
     for caution in dict.fromkeys(cell.caution for cell in cells if cell.caution):

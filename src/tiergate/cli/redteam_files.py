@@ -19,7 +19,7 @@ COLUMNS = (
     *("multiplier", "multiplier_low", "multiplier_high", "accounts", "days", "replacements", "step_ups"),
     *("first_verdict_day", "honest_accounts_answered", "share_elsewhere", "trials"),
 )
-LIMITS = (
+CAVEAT = (
     "simulated: a small made-up world, assumed prices where their source says so, and this attacker with this budget "
     "of search only; a cleverer attacker pays less, so each multiplier is an upper bound on what the controls achieve"
 )
@@ -36,7 +36,7 @@ def write_results(out: Path, results: Sequence[Assessment], setting: Setting, ru
     whole = {
         "tiergate": tiergate.__version__,
         "simulated": True,
-        "limits": LIMITS,
+        "caveat": CAVEAT,
         "setting": asdict(setting),
         **run,
         "assessments": as_rows(results),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -37,8 +38,9 @@ def csv_cell(value: object) -> object:
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "") -> None:
     """Print a table on stdout.
 
-    :param headings: names of the columns, with units.
-    :param rows: cells, shown as `str` shows them; the first two, which name the row, are never cut.
+    :param headings: names of the columns, with units; in two lines or more where the table is too wide otherwise.
+    :param rows: cells, shown as `str` shows them. The first two columns, which name the row, and numbers, days and
+        others of a short word are never cut.
     :param right: a letter a column, ``r`` for those that are aligned to the right: ``lrr``.
     """
     from rich import box
@@ -46,10 +48,22 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[object]], *, rig
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        right_hand = right[place : place + 1] == "r"
-        table.add_column(heading, justify="right" if right_hand else "left", no_wrap=place < 2, overflow="fold")
+    columns = [[str(row[place]) for row in rows] for place in range(len(headings))]
+    widest = [max(map(len, cells), default=0) for cells in columns]
+    fits = sum(map(max, widest, map(len, headings))) + _BETWEEN * (len(headings) - 1) <= console.width
+    for place, (heading, cells) in enumerate(zip(headings, columns, strict=True)):
+        whole = place < 2 or (widest[place] <= _SHORT and not any(" " in cell for cell in cells))
+        if whole and not fits:
+            heading = "\n".join(textwrap.wrap(heading, max(widest[place], 1), break_long_words=False))
+        justify: Literal["left", "right"] = "right" if right[place : place + 1] == "r" else "left"
+        table.add_column(Text(heading), justify=justify, no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+_BETWEEN: Final = 3
+"""Blanks between two columns."""
+_SHORT: Final = 14

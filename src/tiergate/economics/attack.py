@@ -23,7 +23,7 @@ from typing import Final, Literal
 import numpy as np
 
 from tiergate.catalog.cited import Amount
-from tiergate.economics.priors import F64, quantile
+from tiergate.economics.priors import F64, MOST, quantile
 from tiergate.errors import InputError
 
 Draws = Mapping[str, F64]
@@ -33,6 +33,8 @@ MODELS: Final = ("small", "middle", "large")
 """Models of one family: the low, mode and high of the token prices."""
 RATES: Final = np.geomspace(0.02, 20, 31)
 """Exchanges an account asks a day that the attacker tries, as multiples of `usual_volume`."""
+LEAST_LIMIT: Final = 0.001
+"""Exchanges a day: fewer than one in three years is no service."""
 TOGETHER: Final = {"input_price": "output_price"}
 """Prices that are of one model rise and fall together: the former is drawn where the latter is."""
 
@@ -60,10 +62,10 @@ class Deployment:
     def __post_init__(self) -> None:
         if not (0 <= self.recall <= 1):
             raise InputError(f"a recall of {self.recall:g} is no share: give 0 to 1")
-        if not min(self.limit, self.newcomer_limit) > 0 or not min(self.delay, self.newcomer_days) >= 0:
-            raise InputError("a limit is above 0 exchanges a day, and a delay of 0 days or more")
-        if self.account_cost is not None and (self.identity_check or not 0 <= self.account_cost < np.inf):
-            raise InputError("the cost of an account is 0 or more dollars, and says for itself what a check adds")
+        if not min(self.limit, self.newcomer_limit) >= LEAST_LIMIT or not min(self.delay, self.newcomer_days) >= 0:
+            raise InputError(f"a limit is {LEAST_LIMIT:g} exchanges a day or more, and a delay 0 days or more")
+        if self.account_cost is not None and (self.identity_check or not 0 <= self.account_cost <= MOST):
+            raise InputError(f"the cost of an account is 0 to {MOST:g} dollars, and says for itself what a check adds")
         if self.evasion is not None and self.evasion.low < 1:
             raise InputError("no control makes an attack cheaper: a multiplier is 1 or more")
         if self.evasion is not None and (self.identity_check or self.recall or self.limited):

@@ -67,6 +67,15 @@ def swe_bench_by_tier(ledger: Ledger) -> FoundingChart:
     return FoundingChart("tiers", "SWE-bench Verified by tier", _bars(ledger, _TIERS), ())
 
 
+def moved_bars(before: Ledger, after: Ledger) -> list[tuple[FoundingChart, Bar, Bar]]:
+    """Bars that overrides changed, each with its chart: as they were, and as they are."""
+    found = []
+    for draw in (extraction_against_training, swe_bench_by_tier):
+        old, new = draw(before), draw(after)
+        found += [(new, *pair) for pair in zip(old.bars, new.bars, strict=True) if pair[0].value != pair[1].value]
+    return found
+
+
 def _bars(ledger: Ledger, rows: tuple[tuple[str, str, str], ...]) -> tuple[Bar, ...]:
     bars = []
     for layer in LAYERS:

@@ -23,6 +23,7 @@ RANGES: Final[Mapping[Lever, tuple[float, float, str]]] = {
     "delay": (0.01, 365.0, "days"),
 }
 """What is searched: from, to, unit."""
+MOST_USD: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def needed(
     Raises `InputError` when it already does, when the lever cannot reach it, and when it does not bear on this
     campaign.
     """
+    if not 0 < target <= MOST_USD:
+        raise InputError(f"no attack costs that: ask for up to {MOST_USD:g} dollars")
     known = load_priors() if priors is None else priors
     _bears(campaign, lever)
 

@@ -151,6 +151,8 @@ def compared(
     vintage: Vintage, follower: str, leader: str, since: dt.date | None, as_of: dt.date | None
 ) -> tuple[Group, Group, Days]:
     """Both groups as of a day, and the days from when both had a model (or ``since``) to then. Raises `InputError`."""
+    if follower == leader:
+        raise InputError(f"`{follower}` is not behind itself: name two groups")
     if as_of is not None:
         vintage = vintage.until(as_of)
     behind, ahead = group(vintage, follower), group(vintage, leader)

@@ -7,34 +7,59 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import msgspec
 
 from tiergate.catalog.cited import Amount
+from tiergate.economics.priors import MOST
 from tiergate.errors import InputError
 
 FILE = "redteam.json"
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Times = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+
+
+class _Spec(msgspec.Struct):
+    accounts: Count
+
+
+class _Attack(msgspec.Struct):
+    spec: _Spec
+
+
+class _Trial(msgspec.Struct):
+    replacements: Times = 0
+    step_ups: Times = 0
+    honest: Times = 0
+    answered_on: Times | None = None
+
+
+class _Multiplier(msgspec.Struct):
+    low: Times | None = None
+    mode: Times | None = None
+    high: Times | None = None
+
+
 class _Assessment(msgspec.Struct):
     control: str
-    exchanges: int
-    attack: dict[str, Any] | None
-    trial: dict[str, Any] | None
-    multiplier: dict[str, float | None]
+    exchanges: Count
+    attack: _Attack | None
+    trial: _Trial | None
+    multiplier: _Multiplier
 
 
 class _Setting(msgspec.Struct):
-    accounts: int
+    accounts: Count
 
 
 class _File(msgspec.Struct):
     tiergate: str
     simulated: bool
-    limits: dict[str, float] | str
     setting: _Setting
-    honest_accounts_above_them: float
+    honest_accounts_above_them: Annotated[float, msgspec.Meta(ge=0, le=1)]
     assessments: list[_Assessment]
 
 
@@ -81,25 +106,24 @@ def read_measured(path: Path, exchanges: float) -> Mapping[str, Measured]:
 
 
 def _measured(one: _Assessment, read: _File, source: str, day: dt.date) -> Measured:
-    trial, attack = one.trial or {}, (one.attack or {}).get("spec", {})
-    figures = sorted(value for value in one.multiplier.values() if value is not None)
+    trial = one.trial or _Trial()
+    times = one.multiplier
     multiplier = None
-    if one.attack is not None and len(figures) == 3:
-        mode = one.multiplier["mode"] or figures[1]
+    if one.attack is not None and times.low is not None and times.mode is not None and times.high is not None:
+        # The cheapest attacks at low, mode and high prices are several, so that their multipliers need not rise.
+        figures = sorted((times.low, times.mode, times.high))
         multiplier = Amount(
             as_of=day,
             source=source,
             licence="own",
             low=max(figures[0], 1.0),
-            mode=max(mode, 1.0),
+            mode=max(times.mode, 1.0),
             high=max(figures[2], 1.0),
             unit="times the undefended cost",
         )
-    accounts = float(attack.get("accounts") or 1)
-    answered = float(trial.get("replacements") or 0) + float(trial.get("step_ups") or 0)
-    honest = float(trial.get("honest") or 0) / read.setting.accounts
+    accounts = one.attack.spec.accounts if one.attack else 1
+    honest = trial.honest / read.setting.accounts
     if one.control not in ("none", "signup_check", "detection"):
         honest += read.honest_accounts_above_them
-    return Measured(
-        one.control, one.exchanges, multiplier, trial.get("answered_on"), min(answered / accounts, 1.0), honest
-    )
+    recall = min((trial.replacements + trial.step_ups) / accounts, 1.0)
+    return Measured(one.control, one.exchanges, multiplier, trial.answered_on, recall, honest)

@@ -11,6 +11,7 @@ were out by then. What is not counted:
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -59,14 +60,17 @@ def cheapest(
 
     :param months: last days of months.
     :param without: names of models to leave out.
-    Raises `InputError` for a blend that is none, an unknown name in ``without``, or a month before any price.
+    Raises `InputError` for a blend or a threshold that is none, an unknown name in ``without``, or a month before any
+    price.
     """
     known = list(models)
     unknown = sorted(set(without) - {one.model for one in known})
     if unknown:
         raise InputError(f"there is no model `{unknown[0]}` to leave out: give a name as the table shows it")
-    if input_parts < 0:
+    if not 0 <= input_parts < math.inf:
         raise InputError(f"{input_parts:g} parts of input are no blend: give 0 or more")
+    if not all(math.isfinite(one) for one in thresholds):
+        raise InputError("a threshold is a number of points of ECI, such as 150")
     if months and months[0] < prices.first_day:
         raise InputError(f"no price is on file before {prices.first_day}: give a month from then on")
     taken = [one for one in known if one.model not in without]

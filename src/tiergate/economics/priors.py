@@ -29,7 +29,10 @@ SHARED: Final = (
 """Prices of the catalog that count here; the others price disguises, which the red team's multiplier stands for."""
 
 DIVISORS: Final = frozenset({"campaign_days", "usual_volume", "small_worth", "middle_worth"})
-"""What something is divided by, and so cannot be 0."""
+"""What something is divided by, and so is `LEAST` or more."""
+LEAST: Final = 1e-6
+MOST: Final = 1e12
+"""Beyond it no price, number or span of time means anything, and products of a few are no longer numbers."""
 
 
 @cache
@@ -96,8 +99,8 @@ def with_changes(changes: Iterable[str], known: Mapping[str, Amount] | None = No
             raise InputError(f"`{name}` is set twice: give one value")
         seen.add(name)
         figures = _figures(change, text)
-        if name in DIVISORS and not figures["low"]:
-            raise InputError(f"`{change}`: {name} is above 0")
+        if name in DIVISORS and figures["low"] < LEAST:
+            raise InputError(f"`{change}`: {name} is above 0, {LEAST:g} at least")
         priors[name] = structs.replace(
             priors[name], **figures, source="assumption", note="set by the user", licence="own"
         )
@@ -111,6 +114,6 @@ def _figures(change: str, text: str) -> dict[str, float]:
         numbers = []
     if len(numbers) == 1:
         numbers *= 3
-    if len(numbers) != 3 or not all(0 <= one < np.inf for one in numbers) or sorted(numbers) != numbers:
-        raise InputError(f"`{change}`: give NAME=VALUE or NAME=LOW,MODE,HIGH, of 0 or more, that do not fall")
+    if len(numbers) != 3 or not all(0 <= one <= MOST for one in numbers) or sorted(numbers) != numbers:
+        raise InputError(f"`{change}`: give NAME=VALUE or NAME=LOW,MODE,HIGH, of 0 to {MOST:g}, that do not fall")
     return dict(zip(("low", "mode", "high"), numbers, strict=True))

@@ -7,6 +7,7 @@ get a forecast by the method ``pace``, tuned on what was known on the day; `back
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ class Question(Cited, frozen=True, kw_only=True):
             raise ValueError(f"question `{self.id}` of kind `{self.kind}` needs {' and '.join(missing)}")
         if self.kind != "cited" and self.outcome is not None:
             raise ValueError(f"question `{self.id}` is settled by the index: leave `outcome` out")
+        if self.at_most is not None and not math.isfinite(self.at_most):
+            raise ValueError(f"question `{self.id}`: `at_most` is a number of points")
         if self.by <= self.asked:
             raise ValueError(f"question `{self.id}`: `by` must come after `asked`")
 
@@ -116,12 +119,13 @@ def read_questions(path: Path = SHIPPED) -> list[Question]:
 
 
 def resolve(questions: Sequence[Question], vintage: Vintage, *, known_by: dt.date | None = None) -> list[Resolution]:
-    """How each question that had been asked by the vintage's end stands.
+    """How each question stands, as far as the vintage knows.
 
-    ``known_by``: a day after which nothing counts that was published elsewhere. A question about groups or models that
-    the vintage does not have is open, and says so."""
+    ``known_by``: a day after which nothing was asked, and nothing counts that was published elsewhere. A question about
+    groups or models that the vintage does not have, or of a gap after its end, is open, and says so."""
     tuning = Tuning(vintage)
-    return [_resolve(one, vintage, tuning, known_by) for one in questions if one.asked <= vintage.last]
+    until = known_by or dt.date.max
+    return [_resolve(one, vintage, tuning, known_by) for one in questions if one.asked <= until]
 
 
 def _resolve(question: Question, vintage: Vintage, tuning: Tuning, known_by: dt.date | None) -> Resolution:
@@ -174,7 +178,8 @@ def _reach(question: Question, vintage: Vintage, tuning: Tuning) -> Resolution:
     hardest = max(targets, key=lambda one: one.score)
     at = int(behind.first_at(np.array([hardest.score]))[0])
     if at < len(behind.days) and day(behind.days[at]) <= question.by:
-        return Resolution(question, "yes", day(behind.days[at]), _reached(behind, at, targets), None, None)
+        early = ", before it was asked" if day(behind.days[at]) < question.asked else ""
+        return Resolution(question, "yes", day(behind.days[at]), _reached(behind, at, targets) + early, None, None)
     best = f"{behind.models[-1]} ({behind.scores[-1]:.1f}) is the best, {hardest.model} has {hardest.score:.1f}"
     if vintage.last >= question.by:
         return Resolution(question, "no", question.by, f"by {question.by}, {best}", None, None)
@@ -197,6 +202,10 @@ def _wait(behind: Group, one: Score) -> float:
 
 
 def _gap(question: Question, vintage: Vintage) -> Resolution:
+    if question.asked > vintage.last:
+        return Resolution(
+            question, "open", None, f"the vintage ends on {vintage.last}, before it was asked", None, None
+        )
     end = min(question.by, vintage.last)
     behind, ahead, days = compared(vintage, question.follower, question.leader, question.asked, end)
     points = vertical(behind.frontier(), ahead.frontier(), days)

@@ -1,7 +1,9 @@
 """Which uncertain price matters: Sobol's indices of an attack's cost, and its tornado.
 
 Indices are of the logarithm of the total, which spreads over orders of magnitude: Saltelli's sampling (Comput. Phys.
-Commun. 2010, doi 10.1016/j.cpc.2009.09.018) as SALib does it, from the extra ``economics``.
+Commun. 2010, doi 10.1016/j.cpc.2009.09.018) as SALib does it, from the extra ``economics``. SciPy's `sobol_indices` has
+the same indices, and intervals that take no seed, so that no tornado could be made again. SALib's import takes seconds,
+and is made only here.
 """
 
 from __future__ import annotations
