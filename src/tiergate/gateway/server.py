@@ -323,6 +323,7 @@ async def _serve(
         if observer is not None:
             await observer.close(0)
         commits.close()
+        facts.close()
         engine.dispose()
 
 
