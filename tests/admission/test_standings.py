@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks.june_world import CLOSED, CLOSED_COMMODITY, ISSUER, World, build
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.binding import Ownership
 from tiergate.admission.grants import Grants, HolderKind, Surface
 from tiergate.admission.holders import Holder, Holders, PersonClasses
 from tiergate.admission.memberships import Memberships
@@ -23,6 +25,7 @@ from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.admission.standings import Known, Standings
 from tiergate.clock import DAY, HOUR, SystemClock
 from tiergate.database import open_database
+from tiergate.errors import SettingsError
 from tiergate.parties.fact_rows import Listing, Party, fact_key, party_id, shown_id
 from tiergate.parties.facts import FactStore
 
@@ -47,7 +50,8 @@ class Kept:
         self._registered = self.world.registry.version()
         before, asked = self.known.standings, (self._credentials(), self._listed(), self.now_us)
         self.known = self.standings.update(*asked, touched.values())
-        whole = self._standings().update(*asked, None)
+        with closing(self._standings()) as standings:
+            whole = standings.update(*asked, None)
         assert self.known.standings == whole.standings
         assert self.known.proofs == whole.proofs
         assert self.known.models.by_name == whole.models.by_name
@@ -70,6 +74,7 @@ class Kept:
 def kept(tmp_path: Path) -> Iterator[Kept]:
     made = Kept(tmp_path)
     yield made
+    made.standings.close()
     made.world.engine.dispose()
 
 
@@ -201,6 +206,31 @@ def test_a_pack_of_ownership_leaves_everybody_not_known_where_there_are_no_facts
     said = [one.organisation_verdicts for one in kept.known.standings.values() if one.organisation_id]
     assert said == [{pack.name: "not_known"}] * 7
     assert kept.look(2 * DAY).changed == set()
+
+
+def test_the_version_of_facts_is_that_of_the_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "parties.sqlite"
+
+    def add(name: str) -> int:
+        facts = open_database(path)
+        one = party_id("own", name)
+        version = FactStore(facts).add([Party(key=one, party=one, name=name)], source="list", now_us=HOUR)
+        facts.dispose()
+        return version
+
+    with closing(Ownership(path)) as ownership:
+        assert ownership.version() == 0
+        for name in ("first", "second", "third"):
+            added = add(name)
+            assert ownership.version() == ownership.version() == added
+        for left in tmp_path.iterdir():
+            left.rename(tmp_path / f"old-{left.name}")
+        assert ownership.version() == 0
+        added = add("of another file")
+        assert ownership.version() == added
+        path.write_bytes(b"no database" * 1000)
+        with pytest.raises(SettingsError, match=r"parties\.sqlite"):
+            ownership.version()
 
 
 def test_a_listing_that_begins_or_ends_by_itself_is_obeyed_from_then_on(kept: Kept) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ def test_a_hash_is_hmac_sha256() -> None:
     # RFC 4231, test case 2.
     wanted = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     assert keyed_hash(b"Jefe", "what do ya want for nothing?") == wanted
+    for size in (0, 1, 32, 63, 64):
+        pepper = bytes(range(size))
+        assert keyed_hash(pepper, "tg_é" * size) == hmac.digest(pepper, ("tg_é" * size).encode(), "sha256").hex()
 
 
 def test_a_pepper_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A pack is asked by id and version (`june_order@1`), since a statement attests to
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,8 @@ from tiergate.admission.known_facts import ModelFact, Verdict3
 from tiergate.admission.models import Models
 from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
 from tiergate.admission.rule_packs import AppliesTo, RulePack, Standing, load_packs
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
+from tiergate.errors import SettingsError
 from tiergate.parties.facts import FactStore
 from tiergate.parties.resolving import Verdict
 from tiergate.parties.snapshot import NEVER
@@ -93,24 +95,39 @@ def unknown_names(listed: Models, packs: Mapping[tuple[str, int], RulePack], pro
 
 class Ownership:
     """Verdicts on organisations, from the facts of parties in ``database`` if there are any. Judged once for a pack, a
-    day, and a version of the facts as long as none of them begins or ends."""
+    day, and a version of the facts as long as none of them begins or ends. For one thread at a time."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
+        self._commits: Commits | None = None
+        self._file = (0, 0)
+        """Which file they are of: it can be replaced by another one."""
+        self._mark = self._stored = 0
         self._version = -1
         self._until_us = NEVER
         self._facts: OwnershipFacts = no_facts()
         self._judged: dict[tuple[str, bool, date], PackVerdicts] = {}
 
     def version(self) -> int:
-        """A number that grows with the facts; 0 without any."""
-        if not self._database.is_file():
-            return 0
-        engine = open_database(self._database)
+        """A number that grows with the facts; 0 without any. It is read again only after a commit.
+
+        Raises `SettingsError` when they cannot be opened.
+        """
         try:
-            return FactStore(engine).version()
-        finally:
-            engine.dispose()
+            found = self._database.stat()
+        except FileNotFoundError:
+            self.close()
+            return 0
+        try:
+            return self._read_version((found.st_dev, found.st_ino))
+        except sqlite3.Error as error:
+            raise SettingsError(f"cannot open the facts of parties `{self._database}`: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is asked."""
+        if self._commits is not None:
+            self._commits.close()
+            self._commits = None
 
     def passed(self, now_us: int) -> bool:
         """Whether a fact that was read has begun or ended since."""
@@ -128,6 +145,21 @@ class Ownership:
             if keys[name] not in self._judged:
                 self._judged[keys[name]] = judge(one, self._facts, day)
         return {name: self._judged[key] for name, key in keys.items()}
+
+    def _read_version(self, file: tuple[int, int]) -> int:
+        if self._commits is None or file != self._file:
+            self.close()
+            self._commits, self._file = Commits(self._database), file
+            self._mark = -1
+        # Before the version: what is committed in between is then read twice, never missed.
+        mark = self._commits.mark()
+        if mark != self._mark:
+            engine = open_database(self._database)
+            try:
+                self._stored, self._mark = FactStore(engine).version(), mark
+            finally:
+                engine.dispose()
+        return self._stored
 
     def _read(self, now_us: int) -> tuple[OwnershipFacts, int]:
         """The facts, and until when they hold."""

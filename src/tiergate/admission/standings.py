@@ -58,8 +58,7 @@ class Known(NamedTuple):
 
 
 class Standings:
-    """Standings of a deployment, kept up. ``update`` is for one thread at a time, ``stored``
-    and ``passed`` for any.
+    """Standings of a deployment, kept up. ``stored`` is for any thread, the others are for one at a time.
 
     :param packs: folder of rule packs of the operator's own.
     """
@@ -84,6 +83,10 @@ class Standings:
         due = bisect.bisect_right(self._state.due, now_us) if self._state else 0
         ownership = self._ownership.version(), self._ownership.passed(now_us)
         return *ownership, _folder_mark(self._packs), day_of(now_us).toordinal(), due
+
+    def close(self) -> None:
+        """Let go of the facts of parties."""
+        self._ownership.close()
 
     def update(
         self, credentials: Mapping[str, Credential], listed: Models, now_us: int, touched: Iterable[Credential] | None

@@ -74,7 +74,8 @@ def _settling(data: Path, packs: Path | None, kept: Kept, codes: set[str]) -> di
     finally:
         engine.dispose()
     asked = binding.ownership_packs(Models({facts.model.model: facts.model}))
-    verdicts = Ownership(data / PARTIES).judge(asked, binding.day, now_us)
+    with closing(Ownership(data / PARTIES)) as ownership:
+        verdicts = ownership.judge(asked, binding.day, now_us)
     parties = {"ownership_not_known": facts.standing.organisation_id, "employer_not_known": facts.standing.employer_id}
     return {
         code: [f"{name}: {one.text}" for name in sorted(verdicts) for one in wanted_facts(verdicts[name], party)]

@@ -13,11 +13,12 @@ import msgspec
 from tiergate.admission.decision import INVALID_KEY
 from tiergate.errors import InputError, LedgerError
 from tiergate.gateway.admitting import Admission
+from tiergate.gateway.answering import AnsweredCall
 from tiergate.gateway.appealing import PATH as APPEALS
 from tiergate.gateway.appealing import Appealing
 from tiergate.gateway.bodies import Bodies, BodyRefusedError, Room
 from tiergate.gateway.callers import CallerReader, presented_key, spoken
-from tiergate.gateway.calls import Call, Services
+from tiergate.gateway.calls import Services
 from tiergate.gateway.charging import Charge
 from tiergate.gateway.dialects.bodies import with_one_model, without_stream_options
 from tiergate.gateway.dialects.common import UNREADABLE, Asked
@@ -129,7 +130,7 @@ class Gateway:
         except InputError as error:
             await fail(send, dialect, 400, "invalid_request", str(error))
             return
-        call = Call(self._services, credential, surface, asked, self._callers.read(scope, headers), headers)
+        call = AnsweredCall(self._services, credential, surface, asked, self._callers.read(scope, headers), headers)
         if self._services.watch.tracing:
             call.trace = continued(scope["headers"])
         decision = await admission.request(key, credential, asked)
@@ -171,8 +172,8 @@ class Gateway:
         await call.answer(way, scope, body, send, charge)
 
     async def _by_routes(
-        self, call: Call, credential: Credential, asked: Asked, scope: Scope, headers: dict[bytes, bytes], body: bytes,
-        code: str, send: Send,
+        self, call: AnsweredCall, credential: Credential, asked: Asked, scope: Scope, headers: dict[bytes, bytes],
+        body: bytes, code: str, send: Send,
     ) -> None:  # fmt: skip
         """Let the candidates of what the caller names answer, as the file of routes has them."""
         routing = self._services.routing

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import sqlalchemy as sa
 import uvloop
 
@@ -322,6 +323,7 @@ async def _serve(
         if observer is not None:
             await observer.close(0)
         commits.close()
+        facts.close()
         engine.dispose()
 
 
@@ -337,6 +339,7 @@ def _settle() -> None:
     hundred milliseconds. Threads that seal and refresh leave the interpreter to the event loop after half a millisecond
     instead of five. Each stream takes two file descriptors, of which the usual soft limit allows 1,024.
     """
+    pa.array([])  # pyarrow's first array imports pandas where that is installed
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)

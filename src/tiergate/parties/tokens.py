@@ -12,12 +12,13 @@ random bits cannot be guessed.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import os
 import secrets
 import string
 import tempfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 RANDOM: Final = 30
 CHECKSUM: Final = 6
 PEPPER_BYTES: Final = 32
+_BLOCK_BYTES: Final = 64
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
 """Two digits at once: every request has its key's checksum made."""
 
@@ -47,7 +49,19 @@ def is_token(text: str, kind: str) -> bool:
 
 def keyed_hash(pepper: bytes, token: str) -> str:
     """What is stored of a token: HMAC-SHA256 in hexadecimal."""
-    return hmac.digest(pepper, token.encode(), "sha256").hex()
+    begun, around = _begun(pepper)
+    inner, outer = begun.copy(), around.copy()
+    inner.update(token.encode())
+    outer.update(inner.digest())
+    return outer.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _begun(pepper: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC's two hashes (RFC 2104) that have read the pepper, of 64 bytes at most. `hmac.digest` makes them anew each
+    time, and has OpenSSL look up its algorithm: three times as long a way, with a key to hash for every request."""
+    block = pepper.ljust(_BLOCK_BYTES, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 def load_or_create_pepper(path: Path) -> bytes:
