@@ -70,7 +70,7 @@ def tornado(
     csv: Csv = None,
     chart: Chart = None,
 ) -> None:
-    """Show which uncertain input decides the cost: Sobol's indices (extra: economics).
+    """Show which uncertain input decides the cost: Sobol's indices.
 
     Indices are shares of the variance of the cost's logarithm: what the input explains alone, and in all, with its
     interactions, within so much (95%). The last columns are the cost with that input low or
