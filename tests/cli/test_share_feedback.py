@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.api.conftest import Control, running
+from tests.response.alerts.conftest import a_case
 from tests.response.test_watch import record
 from tests.sharing.test_taxii import FOUND, OURS, THEIRS
 
@@ -22,8 +23,9 @@ from tiergate.cli.share_leads import lead_id, settle
 from tiergate.cli.share_peers import Sharing
 from tiergate.clock import DAY, HOUR
 from tiergate.gateway.notices import notice
-from tiergate.ledger.verdicts import VerdictStore
+from tiergate.ledger.verdicts import Action, VerdictStore
 from tiergate.records.schema import Exchange
+from tiergate.response.case_files import Cleared
 from tiergate.response.contested import appeals_of
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import SharedSignals, load_policy
@@ -211,3 +213,47 @@ def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothin
     theirs.services.peers.end(OURS.name, theirs.now_us)
     assert len(theirs.settles(HOUR, verify=False)) == 1
     assert theirs.verified(HOUR) == {}
+
+
+def test_disagreeing_and_what_was_cleared_in_a_case_here_take_it_back(labs: tuple[Lab, Lab], run_tiergate: Run) -> None:
+    ours, theirs = labs
+    finding = told(ours)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    desk = theirs.services.cases.desk
+    file = a_case()
+    cleared = Cleared(account_id="heir-1", up_to=Action.VERIFY, until_us=None, by="ann", reason="known")
+    with desk.changes.writing("ann", theirs.now_us) as writing:
+        writing.put("case_1", file.with_cleared(cleared), "clear", "known")
+    assert len(theirs.settles(HOUR)) == 1
+    assert theirs.verified(HOUR) == {"heir-2": "verify"}
+    assert theirs.settles(2 * HOUR) == []
+
+    said = ("share", "opinion", NAME, "disagree", "--data", "b", "--author", "bea")
+    assert run_tiergate(*said, "--why", "students", "--lab", OURS.name).returncode == 2
+    ours.control.clock.time_us = now()
+    assert run_tiergate(*said, "--why", "students", "--lab", THEIRS.name).returncode == 0
+    assert (theirs.verified(HOUR), stands(ours, finding)) == ({}, 0)
+    assert (theirs.settles(HOUR), theirs.verified(HOUR)) == ([], {})
+
+
+def test_joint_clusters_touch_the_accounts_of_own_customers(
+    labs: tuple[Lab, Lab], run_tiergate: Run, tmp_path: Path
+) -> None:
+    _, theirs = labs
+    owners = {"heir-1": "org-1", "heir-2": "org-1", "user": None, "other-1": None}
+    theirs.services.registry.add_accounts(
+        [{"account_id": one, "organization_id": owner, "created_at": theirs.now_us} for one, owner in owners.items()]
+    )
+    cluster = {"cluster_id": "c0ffee", "labs": 3, "customers_of_all": 9, "causes": ["place", "tool"]}
+    (tmp_path / "joint.json").write_text(
+        json.dumps({"told": {}, "clusters": [cluster | {"customers": ["org-1", "user"]}]})
+    )
+    given = ("share", "match", "--joint", "joint.json", "--data", "b", "--lab", THEIRS.name)
+    assert "3 accounts: heir-1, heir-2, user" in run_tiergate(*given).stdout
+    assert theirs.verified() == {}
+    assert "3 verdicts" in run_tiergate(*given, "--apply").stderr
+    assert theirs.verified(HOUR) == dict.fromkeys(("heir-1", "heir-2", "user"), "verify")
+    (tmp_path / "joint.json").write_text("{}")
+    refused = run_tiergate(*given)
+    assert (refused.returncode, "is not what" in refused.stderr) == (2, True)

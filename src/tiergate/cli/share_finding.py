@@ -72,7 +72,8 @@ def show(
         stands = _stands(data, made.finding)
     told = made.finding
     if as_json:
-        say_json(msgspec.to_builtins(told) | {"corroboration": msgspec.to_builtins(stands)})
+        score = {} if stands is None else {"corroboration": msgspec.to_builtins(stands)}
+        say_json(msgspec.to_builtins(told) | score)
     else:
         say(f"campaign--{told.finding_id}  {told.tlp.label}" + ("  withdrawn" if told.revoked else ""))
         say(f"  from {told.lab.name}, told {moment(told.created_us)}, as of {moment(told.modified_us)} UTC")
