@@ -22,8 +22,9 @@ from tiergate.cli.options import now
 from tiergate.cli.share_leads import lead_id, settle
 from tiergate.cli.share_peers import Sharing
 from tiergate.clock import DAY, HOUR
+from tiergate.errors import StateError
 from tiergate.gateway.notices import notice
-from tiergate.ledger.verdicts import Action, VerdictStore
+from tiergate.ledger.verdicts import Action, Verdict, VerdictStore
 from tiergate.records.schema import Exchange
 from tiergate.response.case_files import Cleared
 from tiergate.response.contested import appeals_of
@@ -119,6 +120,18 @@ def told(lab: Lab, **more: Any) -> Finding:
     return finding
 
 
+def under_case(lab: Lab, account_id: str) -> None:
+    """An account that a case of the lab's own watches."""
+    desk = lab.services.cases.desk
+    with desk.changes.writing("ann", lab.now_us) as writing:
+        writing.put("case_1", a_case(), "opened")
+        watched = Verdict(
+            verdict_id="v", account_id=account_id, case_id="case_1", action=Action.WATCH, reason="r", author="ann",
+            decided_at=lab.now_us, expires_at=lab.now_us + HOUR,
+        )  # fmt: skip
+        desk.verdicts.put([watched], writing.connection)
+
+
 def stands(lab: Lab, finding: Finding) -> int:
     return corroboration(finding, said_by_peers(lab.services.shared, lab.services.peers)).score
 
@@ -172,8 +185,11 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     ours.sharing.exchange.push(ours.services.peers.every()[0])
     for less in ({"verify": False}, {"labs": 2}, {"most_accounts": 1}):
         assert (theirs.settles(**less), theirs.verified()) == ([], {})
+    under_case(theirs, "heir-1")
     assert len(theirs.settles()) == 1
     assert theirs.verified() == {"heir-1": "verify", "heir-2": "verify"}
+    noted = theirs.services.cases.history("case_1")[-1].reason
+    assert (noted.startswith("a finding of another lab touches 1 of its"), OURS.name in noted) == (True, False)
     # Nothing new changes nothing; it ends by itself where no look renews it, and is renewed where one does.
     assert theirs.settles(HOUR) == []
     assert theirs.verified(4 * DAY) == {}
@@ -188,6 +204,10 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     appeal = appeals.file(
         Against.VERDICT, verdict.verdict_id, filed_by="cust", grounds="ours alone", now_us=theirs.now_us + 2 * DAY
     )
+    with pytest.raises(StateError, match="somebody else"):
+        appeals.decide(
+            appeal.appeal_id, reviewer="Heir-1", outcome=Outcome.OVERTURNED, reason="I", now_us=theirs.now_us
+        )
     appeals.decide(
         appeal.appeal_id, reviewer="rita", outcome=Outcome.OVERTURNED, reason="seen", now_us=theirs.now_us + 2 * DAY
     )
@@ -210,6 +230,8 @@ def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothin
     theirs.settles()
     (reason,) = {one.reason for one in VerdictStore(theirs.services.engine).in_force(theirs.now_us).values()}
     assert OURS.name in reason
+    # What is old is not renewed.
+    assert (theirs.settles(31 * DAY), theirs.verified(31 * DAY)) == ([], {})
     theirs.services.peers.end(OURS.name, theirs.now_us)
     assert len(theirs.settles(HOUR, verify=False)) == 1
     assert theirs.verified(HOUR) == {}
@@ -254,6 +276,8 @@ def test_joint_clusters_touch_the_accounts_of_own_customers(
     assert theirs.verified() == {}
     assert "3 verdicts" in run_tiergate(*given, "--apply").stderr
     assert theirs.verified(HOUR) == dict.fromkeys(("heir-1", "heir-2", "user"), "verify")
+    freed = run_tiergate("share", "clear", "joint_c0ffee", "user", "--reason", "known", "--data", "b")
+    assert (freed.returncode, set(theirs.verified(HOUR))) == (0, {"heir-1", "heir-2"}), freed.stderr
     (tmp_path / "joint.json").write_text("{}")
     refused = run_tiergate(*given)
     assert (refused.returncode, "is not what" in refused.stderr) == (2, True)

@@ -149,7 +149,7 @@ def received(data: Data = Path("data"), as_json: Json = False) -> None:
         say_json([typed(one) | {"corroboration": msgspec.to_builtins(scored.get(one))} for one in told])
         return
     for one in told:
-        say(line(one) + (f"  {scored[one]}" if one in scored else ""))
+        say(line(one) + (f"  {scored[one]}" if one in scored and not one.revoked else ""))
     note(counted(len(told), "signal"))
 
 

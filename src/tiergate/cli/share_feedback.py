@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FindingId = Annotated[
     str, typer.Argument(metavar="FINDING", help="Id of a finding that a peer told, or its beginning.")
 ]
+FindingOrJoint = Annotated[
+    str, typer.Argument(metavar="FINDING", help="Id of a finding, or its beginning; or `joint_...` of a joint cluster.")
+]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays here, and no peer reads it.")]
 MOST_SHOWN = 20
 
@@ -169,7 +172,7 @@ def match(
 
 
 def clear(
-    finding: FindingId,
+    finding: FindingOrJoint,
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account.")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")],
     data: Data = Path("data"),
@@ -182,16 +185,15 @@ def clear(
       tiergate share clear campaign--9f86 acct-7 --reason "verified by invoice"
     """
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_id
     from tiergate.response.leads import Leads
 
-    with opened(data) as sharing, case_views.opened(data) as worklist:
-        name = lead_id(_named(sharing, finding).finding.finding_id)
+    name = _lead(data, finding)
+    with case_views.opened(data) as worklist:
         Leads(worklist.desk).clear(name, account, author=who(author), now_us=now(), reason=reason)
     say(f"cleared {visible(account)}")
 
 
-def history(finding: FindingId, data: Data = Path("data"), as_json: Json = False) -> None:
+def history(finding: FindingOrJoint, data: Data = Path("data"), as_json: Json = False) -> None:
     """Show what was done about a finding here, by whom and why.
 
     \b
@@ -201,17 +203,27 @@ def history(finding: FindingId, data: Data = Path("data"), as_json: Json = False
     import msgspec
 
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_id
     from tiergate.response.leads import Leads
 
-    with opened(data) as sharing, case_views.opened(data) as worklist:
-        changes = Leads(worklist.desk).history(lead_id(_named(sharing, finding).finding.finding_id))
+    name = _lead(data, finding)
+    with case_views.opened(data) as worklist:
+        changes = Leads(worklist.desk).history(name)
     if as_json:
         say_json([msgspec.to_builtins(one) | {"state": msgspec.json.decode(one.state)} for one in changes])
         return
     for one in changes:
         say(visible(f"{moment(one.at_us)}  {one.author}  {one.action}  {one.reason}"))
     note(counted(len(changes), "change"))
+
+
+def _lead(data: Path, name: str) -> str:
+    """What verdicts call a finding, or a joint cluster, `joint_...`."""
+    from tiergate.cli.share_leads import lead_id
+
+    if name.startswith("joint_"):
+        return name
+    with opened(data) as sharing:
+        return lead_id(_named(sharing, name).finding.finding_id)
 
 
 def _named(sharing: Sharing, name: str) -> Heard:

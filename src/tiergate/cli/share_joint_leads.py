@@ -32,7 +32,7 @@ def signals_of(path: Path, registry: Registry) -> list[Signal]:
     return [
         Signal(
             lead_id=f"joint_{one.cluster_id}",
-            source=f"joint cluster {one.cluster_id} of {one.labs} labs",
+            source=f"joint_{one.cluster_id}, a joint cluster of {one.labs} labs",
             named=None,
             accounts={
                 account: " and ".join(one.causes)

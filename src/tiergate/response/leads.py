@@ -82,7 +82,7 @@ class Leads:
             after = msgspec.structs.replace(before, source=signal.source, accounts=due, lifted=False)
             if rows or (due and after != before):
                 writing.put(signal.lead_id, after, "raise", reason)
-                _note(writing, after, due.keys() - before.accounts.keys(), others)
+                _note(writing, signal, due.keys() - before.accounts.keys(), others)
         return len(rows)
 
     def lift(self, lead_id: str, *, author: str, now_us: int, reason: str) -> int:
@@ -155,8 +155,9 @@ def _free(reading: Reading, lead: Lead, now_us: int) -> set[str]:
     return free
 
 
-def _note(writing: Writing, lead: Lead, new: set[str], standing: Mapping[str, tuple[Verdict, ...]]) -> None:
-    """In the history of the cases that these accounts are under already."""
+def _note(writing: Writing, signal: Signal, new: set[str], standing: Mapping[str, tuple[Verdict, ...]]) -> None:
+    """In the history of the cases that these accounts are under already. Dossiers and bundles show that to others, so
+    it names a lab only where anybody may know; the lead's own history says the rest."""
     touched: dict[str, set[str]] = {}
     for account in new:
         for one in standing.get(account, ()):
@@ -164,9 +165,8 @@ def _note(writing: Writing, lead: Lead, new: set[str], standing: Mapping[str, tu
     for case_id, accounts in sorted(touched.items()):
         file = writing.current(CaseFile, case_id)
         if file is not None:
-            writing.put(
-                case_id, file, "note", f"{lead.source} touches {len(accounts)} of its accounts ({lead.lead_id})"
-            )
+            told = f"a finding of {signal.named or 'another lab'} touches {len(accounts)} of its accounts"
+            writing.put(case_id, file, "note", f"{told} ({signal.lead_id})")
 
 
 def _verdict(
