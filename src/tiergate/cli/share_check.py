@@ -77,13 +77,14 @@ def schema() -> None:
 
 def line(told: Told) -> str:
     """What a lab told, in a line."""
-    from tiergate.sharing.finding import Finding
+    from tiergate.sharing.finding import Finding, Opinion
 
     subject = told.finding_id if isinstance(told, Finding) else told.about
     kind = type(told).__name__.lower()
     withdrawn = "  withdrawn" if told.revoked else ""
+    view = f"  {told.view.value}" if isinstance(told, Opinion) else ""
     by = told.lab.name or told.lab.lab_id
-    return f"{kind:<8}  campaign--{subject}  {by}  {moment(told.modified_us)} UTC  {told.tlp.label}{withdrawn}"
+    return f"{kind:<8}  campaign--{subject}  {by}  {moment(told.modified_us)} UTC  {told.tlp.label}{view}{withdrawn}"
 
 
 def typed(told: object) -> dict[str, Any]:

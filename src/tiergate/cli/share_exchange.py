@@ -16,7 +16,9 @@ from tiergate.cli.terminal import counted, note, say, say_json
 from tiergate.errors import InputError, TiergateError
 
 if TYPE_CHECKING:
+    from tiergate.sharing.corroboration import Corroboration
     from tiergate.sharing.exchange import Round
+    from tiergate.sharing.finding import Told
     from tiergate.sharing.peers import Peer
 
 OurLab = Annotated[
@@ -60,7 +62,7 @@ def push(
     with opened(data) as sharing:
         if case is not None:
             _tell(sharing, data, case, lab, tlp, to or [], epoch_key, technique, who(author))
-        _rounds(sharing.peers.every(), sharing.exchange.push, as_json)
+        rounds(sharing.peers.every(), sharing.exchange.push, as_json)
 
 
 def withdraw(
@@ -86,7 +88,7 @@ def withdraw(
             told = finding_id(Lab.named(lab), case_id)
             sharing.store.withdraw(told, now())
             worklist.note(case_id, f"withdrawn at peers, campaign--{told}", author=who(author), now_us=now())
-        _rounds(sharing.peers.every(), sharing.exchange.push, as_json)
+        rounds(sharing.peers.every(), sharing.exchange.push, as_json)
 
 
 def pull(
@@ -116,7 +118,7 @@ def pull(
         asked = [one for one in live if not peer or one.name in {each.lower() for each in peer}]
         while True:
             try:
-                _rounds(asked, lambda one: sharing.exchange.pull(one, now(), again=again), as_json, quiet=bool(every))
+                rounds(asked, lambda one: sharing.exchange.pull(one, now(), again=again), as_json, quiet=bool(every))
             except typer.Exit:
                 # It is said what was wrong; the next round asks again.
                 if every is None:
@@ -127,21 +129,27 @@ def pull(
 
 
 def received(data: Data = Path("data"), as_json: Json = False) -> None:
-    """Show what peers told: a lead each, and no proof.
+    """Show what peers told: a lead each, and no proof; and how many labs stand behind each finding.
 
     \b
     Example:
       tiergate share received
     """
+    import msgspec
+
+    from tiergate.sharing.feedback import heard
     from tiergate.sharing.reading import from_objects
 
     with opened(data) as sharing:
         told = [one for peer in sharing.peers.every() for one in from_objects(sharing.store.objects(peer.peer_id))]
+        scored: dict[Told, Corroboration] = {
+            one.finding: one.corroboration for one in heard(sharing.store, sharing.peers)
+        }
     if as_json:
-        say_json([typed(one) for one in told])
+        say_json([typed(one) | {"corroboration": msgspec.to_builtins(scored.get(one))} for one in told])
         return
     for one in told:
-        say(line(one))
+        say(line(one) + (f"  {scored[one]}" if one in scored and not one.revoked else ""))
     note(counted(len(told), "signal"))
 
 
@@ -183,7 +191,7 @@ def _peer_id(sharing: Sharing, name: str) -> str:
     return peer.peer_id
 
 
-def _rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *, quiet: bool = False) -> None:
+def rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *, quiet: bool = False) -> None:
     """A round with each of ``peers`` whose address is known; ``quiet``: what came to nothing is not worth a line."""
     done: dict[str, Round] = {}
     faults: dict[str, str] = {}

@@ -17,6 +17,8 @@ from tiergate.errors import InputError
 if TYPE_CHECKING:
     from tiergate.cli.share_case import FromCase
     from tiergate.response.worklist import Worklist
+    from tiergate.sharing.corroboration import Corroboration
+    from tiergate.sharing.finding import Finding
 
 
 class Marking(StrEnum):
@@ -67,9 +69,11 @@ def show(
 
     with opened(data) as worklist:
         made = made_of(worklist, data, named(worklist, case), lab, tlp, epoch_key, technique)
+        stands = _stands(data, made.finding)
     told = made.finding
     if as_json:
-        say_json(msgspec.to_builtins(told))
+        score = {} if stands is None else {"corroboration": msgspec.to_builtins(stands)}
+        say_json(msgspec.to_builtins(told) | score)
     else:
         say(f"campaign--{told.finding_id}  {told.tlp.label}" + ("  withdrawn" if told.revoked else ""))
         say(f"  from {told.lab.name}, told {moment(told.created_us)}, as of {moment(told.modified_us)} UTC")
@@ -80,6 +84,8 @@ def show(
             say(f"  through {', '.join(f'AS{number}' for number in told.networks)}")
         accounts = sum(token.kind == ACCOUNT for token in told.tokens)
         say(f"  {accounts:,} hashed accounts, {len(told.tokens) - accounts:,} tokens of clients")
+        if stands is not None:
+            say(f"  what labs make of it: {stands}")
     for one in made.lacking:
         note(f"left out {one}")
 
@@ -147,6 +153,19 @@ def made_of(
         raise InputError(f"{error}: it is one of {', '.join(Technique)}") from None
     epoch = None if epoch_key is None else Epoch.read(epoch_key)
     return finding_of(worklist, data, case_id, lab=Lab.named(lab), tlp=Tlp(tlp), epoch=epoch, techniques=also)
+
+
+def _stands(data: Path, told: Finding) -> Corroboration | None:
+    """What labs make of a finding of ours, None where we share with nobody."""
+    from tiergate.cli.share_peers import opened as opened_sharing
+    from tiergate.sharing.corroboration import corroboration
+    from tiergate.sharing.feedback import said_by_peers
+    from tiergate.sharing.store import DATABASE
+
+    if not (data / DATABASE).is_file():
+        return None
+    with opened_sharing(data) as sharing:
+        return corroboration(told, said_by_peers(sharing.store, sharing.peers))
 
 
 def _volume(held: int) -> str:

@@ -75,6 +75,7 @@ def watch(
                 else:
                     failed, failing_since = 0, 0
                     _show(seen, as_json, quiet=beside)
+                    _shared(data, watching, clock.now_us())
                 telling.step()
                 if once:
                     return
@@ -128,6 +129,24 @@ def _said(error: Exception) -> str:
 def _unsaid() -> Iterator[Advance]:
     """Progress in a gateway's log every few minutes would hide what matters in it."""
     yield lambda _words, _share: None
+
+
+def _shared(data: Path, watching: Watch, now_us: int) -> None:
+    """What peers' findings do here, where there are any."""
+    from tiergate.sharing.store import DATABASE
+
+    if not (data / DATABASE).is_file():
+        return
+    from tiergate.cli.share_leads import settle
+    from tiergate.cli.share_peers import opened
+
+    try:
+        with opened(data) as sharing:
+            for said in settle(data, sharing, watching.desk, now_us):
+                note(said)
+    except _faults() as error:
+        # Peers are not why a deployment's own looks may fail.
+        note(f"shared findings wait: {_said(error)}")
 
 
 def _show(seen: Look, as_json: bool, *, quiet: bool) -> None:

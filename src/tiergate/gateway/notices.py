@@ -31,6 +31,8 @@ _CODES: Final = {
     Action.SUSPEND: "account_suspended",
 }
 """What answers to requests say; see `admission.decision`."""
+_SHOWN: Final = ("look ", "shared_finding: ")
+"""How evidence begins that a customer may read."""
 _SOME: Final = " This reaches only requests like those that are charged; all others pass."
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui;max-width:40em;margin:3em auto;
@@ -83,7 +85,7 @@ def notice(verdict: Verdict, appeal_contact: str, *, as_html: bool, here: bool =
         "until": _day(verdict.expires_at) if verdict.expires_at else "further notice",
         "case": verdict.case_id,
         "verdict": verdict.verdict_id,
-        "rests_on": "; ".join(one for one in verdict.evidence if one.startswith("look ")) or "a decision by hand",
+        "rests_on": "; ".join(one for one in verdict.evidence if one.startswith(_SHOWN)) or "a decision by hand",
         "how_to_appeal": (
             f"Write to {appeal_contact} and name the verdict, or {own_key}file an appeal against the verdict with this "
             "id at the control API, POST /v1/appeals. People who had no part in it answer, by a date that you are told."

@@ -20,7 +20,8 @@ from tiergate.response.case_files import CaseFile, Cleared
 from tiergate.response.desk import CaseDesk
 from tiergate.response.holdings import owner_of
 from tiergate.response.ladder import FILE, LEAST_FOR_SUSPENSION, load_policy
-from tiergate.response.people import involved_in, is_person
+from tiergate.response.leads import Lead, put_cleared
+from tiergate.response.people import holders_of, involved_in, is_person
 from tiergate.response.worklist import Worklist
 
 DECIDING: Final = frozenset({"propose", "approve", "step", "renew", "merge", "unclear", "reopen"})
@@ -56,7 +57,10 @@ class ContestedVerdicts:
         """See `admission.appeals.Verdicts`."""
         case_id, account_id = _subject(appeal)
         file = writing.current(CaseFile, case_id)
-        parties = [] if file is None else involved_in(writing, file, [account_id])
+        if file is None:
+            parties = [account_id, *holders_of(writing, [account_id])]
+        else:
+            parties = involved_in(writing, file, [account_id])
         return [*parties, *self._deciders(writing, case_id, None)]
 
     def reviewers(self, writing: Writing, appeal: Appeal) -> int:
@@ -72,17 +76,20 @@ class ContestedVerdicts:
         case_id = owner_of(_files(writing), contested, account_id)
         file = writing.current(CaseFile, case_id)
         up_to = Action.SUSPEND if len(reviewers) >= LEAST_FOR_SUSPENSION else Action.SUMMARISE
+        lead = writing.current(Lead, contested)
+        said = f"appeal {appeal.appeal_id}: {reason}"
+        cleared = Cleared(
+            account_id=account_id,
+            up_to=up_to,
+            until_us=None,
+            by=" and ".join(reviewers),
+            reason=said,
+            appeal_id=appeal.appeal_id,
+        )
         if file is not None:
-            said = f"appeal {appeal.appeal_id}: {reason}"
-            cleared = Cleared(
-                account_id=account_id,
-                up_to=up_to,
-                until_us=None,
-                by=" and ".join(reviewers),
-                reason=said,
-                appeal_id=appeal.appeal_id,
-            )
             writing.put(case_id, file.with_appealed(cleared), "clear", said)
+        if lead is not None:
+            put_cleared(writing, lead, cleared)
         for name in {case_id, contested}:
             standing = self._standing(writing, name, account_id)
             if standing is not None:

@@ -35,6 +35,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     approvals: int = 0
 
 
+class SharedSignals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What peers' findings may do by themselves: `verify` and never more, where ``verify`` permits it.
+
+    ``lab``: our domain; ``labs``: the corroboration that a finding needs; ``most_accounts``: a finding that touches
+    more of ours waits for people; ``epoch_keys``: folder of keys, relative to the data folder.
+    """
+
+    verify: bool = False
+    lab: str | None = None
+    labs: int = 2
+    most_accounts: int = 100
+    epoch_keys: str = "epochs"
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done about a case. See `response.toml` for what each field means."""
 
@@ -46,6 +60,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     due_hours: float = 72.0
     appeal_days: int = 5
     outcomes_needed: int = 20
+    sharing: SharedSignals = SharedSignals()
 
     @property
     def expires_after_us(self) -> int:
@@ -135,4 +150,8 @@ def _fault(policy: Policy) -> str | None:
         return "`appeal_days` goes from 1 to 365"
     if policy.outcomes_needed < 0:
         return "`outcomes_needed` is 0 or more; with 0 outcomes change nothing"
+    if policy.sharing.verify and policy.sharing.lab is None:
+        return "`sharing`: `verify` needs `lab`, your domain as peers know it"
+    if policy.sharing.labs < 1 or policy.sharing.most_accounts < 1:
+        return "`sharing`: `labs` and `most_accounts` are 1 at least"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from tiergate.admission.appeals import Against, Appeal
@@ -30,9 +30,14 @@ def is_person(author: str) -> bool:
 def involved_in(reading: Reading, file: CaseFile, accounts: Iterable[str]) -> list[str]:
     """Names of those who have a part in a case: its accounts, who holds them, and who appealed for one of them."""
     members = set(accounts)
-    holders = [one.person_id for one in reading.every(Holder) if one.subject == "account" and one.subject_id in members]
     lineages = {file.case_id, *file.merged, file.split_from}
     appellants = [
         one.filed_by for one in reading.every(Appeal) if one.against is Against.VERDICT and one.case_id in lineages
     ]
-    return [*members, *(one for one in holders if one is not None), *appellants]
+    return [*members, *holders_of(reading, members), *appellants]
+
+
+def holders_of(reading: Reading, accounts: Collection[str]) -> list[str]:
+    """Who holds these accounts."""
+    holders = [one for one in reading.every(Holder) if one.subject == "account" and one.subject_id in accounts]
+    return [one.person_id for one in holders if one.person_id is not None]

@@ -25,14 +25,14 @@ def telling(batches: Iterable[pa.RecordBatch], members: Iterable[str]) -> dict[s
     :param batches: exchanges with ``account_id`` and `COLUMNS`; all of the log, since others decide what is common.
     """
     inside = pa.array(sorted(set(members)), pa.string())
-    pairs = {name: _Pairs() for name in COLUMNS}
+    pairs = {name: Pairs() for name in COLUMNS}
     for batch in batches:
         for name in COLUMNS:
             pairs[name].add(batch.column("account_id"), batch.column(name))
     return {name: _telling(held.distinct(), inside) for name, held in pairs.items()}
 
 
-class _Pairs:
+class Pairs:
     """Which accounts have which values, each pair once, in memory that grows with the pairs and not with the log."""
 
     def __init__(self) -> None:

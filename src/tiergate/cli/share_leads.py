@@ -1,0 +1,143 @@
+"""From findings of peers to what they do here: which own accounts they touch, and verdicts of `verify`.
+
+`sharing` and `response` do not know each other; what one hears becomes a signal to the other here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiergate.cli.share_case import Epoch
+from tiergate.errors import InputError, TiergateError
+from tiergate.ledger.log import is_log, read_log
+from tiergate.response.desk import CaseDesk
+from tiergate.response.leads import Leads, Signal
+from tiergate.response.people import WATCH
+from tiergate.sharing.feedback import Heard, heard, tell_opinion
+from tiergate.sharing.finding import Lab, View
+from tiergate.sharing.marking import Tlp
+from tiergate.sharing.matching import COLUMNS, Match, Own
+
+if TYPE_CHECKING:
+    from tiergate.cli.share_peers import Sharing
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A finding, and own accounts that have something of it."""
+
+    heard: Heard
+    matches: list[Match]
+
+    @property
+    def touched(self) -> list[Match]:
+        """Those that agree enough to act upon."""
+        return [one for one in self.matches if one.touches]
+
+    def signal(self) -> Signal:
+        """As response takes it."""
+        told, peer = self.heard.finding, self.heard.peer
+        return Signal(
+            lead_id=lead_id(told.finding_id),
+            source=source_of(self.heard),
+            # Whoever is verified may tell anybody: a lab is named where anybody may know.
+            named=peer.name if told.tlp is Tlp.CLEAR else None,
+            accounts={one.account_id: " and ".join(one.by) for one in self.touched},
+        )
+
+
+def lead_id(finding_id: str) -> str:
+    """What a finding is called in verdicts. Customers read it, and peers' ids are none of theirs."""
+    return f"shared_{hashlib.sha256(finding_id.encode()).hexdigest()[:16]}"
+
+
+def source_of(one: Heard) -> str:
+    """A finding in words, for people here."""
+    return f"campaign--{one.finding.finding_id} of {one.peer.name}, {one.finding.tlp.label}"
+
+
+def epoch_keys(folder: Path) -> dict[str, bytes]:
+    """Keys of epochs by name, from a folder of `NAME.key`. Raises `InputError` for one that is none."""
+    found = [Epoch.read(path) for path in sorted(folder.glob("*.key"))] if folder.is_dir() else []
+    return {one.name: one.key for one in found}
+
+
+def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab) -> list[Met]:
+    """What own accounts have of findings, by all of the log."""
+    if not is_log(data / "log"):
+        raise InputError(f"`{data}` has no exchange log to match with")
+    own = Own(read_log(data / "log", columns=["account_id", *COLUMNS], sketches_suffice=True))
+    return [Met(one, own.matches(one.finding, keys, lab)) for one in findings]
+
+
+def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[str]:
+    """After a look: take back what rests on nothing any more, and raise what the policy permits. Returns in words what
+    changed. Raises `InputError` for a key that is none."""
+    policy, leads = desk.policy.sharing, Leads(desk)
+    said: list[str] = []
+    if not policy.verify and all(one.lifted and not one.cleared for one in leads.every()):
+        # Nothing rests on a finding, and nothing may: what peers told need not be read at every look.
+        return said
+    known = heard(sharing.store, sharing.peers)
+    if policy.lab is not None:
+        said += _appealed(sharing, leads, known, Lab.named(policy.lab), now_us)
+        if said:
+            known = heard(sharing.store, sharing.peers)
+            said += _pushed(sharing)
+    for one in known:
+        gone = one.gone()
+        if gone and leads.lift(lead_id(one.finding.finding_id), author=WATCH, now_us=now_us, reason=gone):
+            said.append(f"{source_of(one)}: taken back, {gone}")
+    if leads.recheck(now_us, author=WATCH):
+        said.append("accounts that were cleared are touched by no shared finding any more")
+    standing = [
+        one for one in known if one.gone() is None and one.fresh(now_us) and one.corroboration.score >= policy.labs
+    ]
+    if not policy.verify or policy.lab is None or not standing or not is_log(data / "log"):
+        return said
+    for each in met(data, standing, epoch_keys(data / policy.epoch_keys), Lab.named(policy.lab)):
+        signal = each.signal()
+        if len(signal.accounts) > policy.most_accounts:
+            continue
+        if rows := leads.raised(signal, author=WATCH, now_us=now_us, reason=str(each.heard.corroboration)):
+            said.append(f"{signal.source}: {rows} verdicts changed, {len(signal.accounts)} accounts to verify")
+    return said
+
+
+def _pushed(sharing: Sharing) -> list[str]:
+    """Send what was said. Who cannot be reached reads it, or is sent it the next time."""
+    faults = []
+    for peer in sharing.peers.every():
+        if peer.url is not None and peer.ended_at_us is None:
+            try:
+                sharing.exchange.push(peer)
+            except TiergateError as error:
+                faults.append(f"{peer.name}: {error}")
+    return faults
+
+
+def _appealed(sharing: Sharing, leads: Leads, known: list[Heard], lab: Lab, now_us: int) -> list[str]:
+    """Tell peers that we disagree with a finding against which an appeal succeeded here, unless people said since what
+    we think of it."""
+    said = []
+    held = {one.lead_id: one for one in leads.every()}
+    for one in known:
+        lead = held.get(lead_id(one.finding.finding_id))
+        if lead is None or one.finding.revoked or not any(each.appeal_id for each in lead.cleared):
+            continue
+        at_us = max(change.at_us for change in leads.history(lead.lead_id) if change.action == "appeal")
+        if one.opinion is None or one.opinion.modified_us < at_us // 1_000 * 1_000:
+            tell_opinion(sharing.store, one, lab, View.DISAGREE, now_us)
+            leads.note(
+                lead.lead_id,
+                source_of(one),
+                "told peers: disagree, as an appeal succeeded here",
+                author=WATCH,
+                now_us=now_us,
+            )
+            said.append(f"{source_of(one)}: told peers that we disagree, as an appeal succeeded here")
+    return said
