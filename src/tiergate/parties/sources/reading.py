@@ -367,7 +367,7 @@ def xml_records(path: Path, feed: Feed, record: str) -> Iterator[tuple[int, Node
 def _parse(parser: expat.XMLParserType, block: bytes, *, final: bool) -> str | None:
     try:
         parser.Parse(block, final)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: encodings that it does not know
         return str(error)
     return None
 
