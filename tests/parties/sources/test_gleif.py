@@ -108,7 +108,7 @@ def test_a_consolidation_is_control_and_no_percentage(read_text: ReadText) -> No
 
 @pytest.mark.parametrize("encoding", ["UTr-8", "utf-7", "big5"])
 def test_an_encoding_that_is_not_known_is_said(read_text: ReadText, encoding: str) -> None:
-    with pytest.raises(InputError, match="is not XML: .*encoding"):
+    with pytest.raises(InputError, match=r"is not XML: .*encoding"):
         read_text("gleif", LEVEL_1_XML.replace("UTF-8", encoding))
 
 
