@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
+import pytest
 from benchmarks.watch_crash import crash_both, crash_watch
 
 
@@ -15,8 +17,12 @@ def test_killed_at_random_the_watch_ends_where_it_would_have(tmp_path: Path) -> 
     assert (outcome["alerts_twice"], outcome["ids_with_two_bodies"]) == (0, 0)
 
 
+# A client whose server is killed under it can leave its socket to the collector, which is called here, or else some
+# other test would be blamed.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_killed_under_load_gateway_and_watch_lose_nothing(tmp_path: Path) -> None:
     outcome = crash_both(tmp_path, kills=3, seed=2, load_seconds=3.0)
+    gc.collect()
     assert outcome["gateways_killed"]
     assert outcome["watches_killed"]
     assert outcome["answered"] > 20
