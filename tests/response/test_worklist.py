@@ -171,6 +171,19 @@ def test_a_closed_case_holds_nobody_and_can_be_reopened(held: Worklist, look: Lo
     assert [one.action for one in held.history("case_1")][1:] == ["close", "note", "reopen"]
 
 
+def test_members_are_those_whom_the_verdicts_reach_also_when_a_look_has_neither_case(
+    held: Worklist, look: Look
+) -> None:
+    look(case_1={"members": {"a": 0.9, "b": 0.9}})
+    look(NOW + HOUR, case_2={"members": {"x": 0.9, "y": 0.9}})
+    both = merge(held, "case_2", "case_1", **ANN | {"now_us": NOW + HOUR + 1})
+    assert both == held.get("case_1")
+    reached = force(held, NOW + HOUR + 2)
+    look(NOW + 2 * HOUR)
+    assert reached == force(held, NOW + 2 * HOUR)
+    assert {one.account_id for one in held.members("case_1")} == set(reached)
+
+
 def test_a_mistaken_case_is_watched_again_when_most_of_it_is_new(held: Worklist, look: Look) -> None:
     look(case_1=SUSPEND)
     assert held.close("case_1", Outcome.MISTAKEN, **ANN).judged_accounts == 3

@@ -133,8 +133,8 @@ class CaseDesk:
         else:
             file = lapsed(file, now_us)
         if file != before or _stale(file.found, found):
-            file = msgspec.structs.replace(file, found=found)
             kinds = kinds or ["updated"]
+        file = msgspec.structs.replace(file, found=found)
         # Who belongs can change where the file has nothing new to say; its history tells that too.
         verdicts = self.enforce(writing, file, members) if kinds or file.step is not Action.WATCH else 0
         if verdicts:

@@ -55,8 +55,7 @@ def merge(worklist: Worklist, case_id: str, into: str, *, author: str, now_us: i
         standing = worklist.desk.verdicts.of_case(case_id, now_us, case.writing.connection).values()
         agreed = [one.account_id for one in standing if one.action is Action.SUSPEND]
         worklist.put(case, gone, "merge", reason)
-        worklist.put(target, both, "merge", reason, agreed=agreed)
-        return both
+        return worklist.put(target, both, "merge", reason, agreed=agreed)
 
 
 def split(

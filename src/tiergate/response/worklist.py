@@ -26,7 +26,7 @@ import msgspec
 from tiergate.admission.changes import Change, Reading, Writing, same
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
-from tiergate.response.case_files import CaseFile, Cleared, Outcome, Proposal, Status, Taken
+from tiergate.response.case_files import CaseFile, Cleared, Found, Outcome, Proposal, Status, Taken
 from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
 from tiergate.response.holdings import holdings
 from tiergate.response.ladder import LADDER
@@ -138,8 +138,7 @@ class Worklist:
                 # What it takes several people to renew does not last longer by one making it milder.
                 until_us = min(until_us, file.step_until_us or until_us)
             milder = msgspec.structs.replace(file.stepped(action, until_us, author, (author,)), proposal=None)
-            self.put(case, self._capped(milder, action, now_us), "step", reason, freeing=True)
-            return case.file
+            return self.put(case, self._capped(milder, action, now_us), "step", reason, freeing=True)
 
     def renew(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
         """Let the step in force last anew, where the policy asks for one person at most; else it is proposed."""
@@ -170,8 +169,7 @@ class Worklist:
             self.check_independent(case, author, account_id)
             self.check_members(case, [account_id])
             cleared = Cleared(account_id=account_id, up_to=up_to, until_us=until_us, by=author, reason=reason)
-            self.put(case, case.file.with_cleared(cleared), "clear", reason, freeing=True)
-            return case.file
+            return self.put(case, case.file.with_cleared(cleared), "clear", reason, freeing=True)
 
     def unclear(self, case_id: str, account_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
         """Take a clearing back: the steps of the case reach the account again."""
@@ -179,8 +177,7 @@ class Worklist:
             if all(one.account_id != account_id for one in case.file.cleared):
                 raise StateError(f"`{account_id}` is not cleared", code="not_cleared")
             self.check_independent(case, author, account_id)
-            self.put(case, case.file.without_cleared(account_id), "unclear", reason)
-            return case.file
+            return self.put(case, case.file.without_cleared(account_id), "unclear", reason)
 
     def close(self, case_id: str, outcome: Outcome, *, author: str, now_us: int, reason: str) -> CaseFile:
         """Say what the case turned out to be. The step of one that is confirmed stands until its end, which nothing but
@@ -195,8 +192,7 @@ class Worklist:
                 stated=None if case.file.split_from else case.file.found.confidence,
                 judged_accounts=case.file.found.accounts,
             )
-            self.put(case, file, "close", reason, freeing=True)
-            return file
+            return self.put(case, file, "close", reason, freeing=True)
 
     def reopen(self, case_id: str, *, author: str, now_us: int, reason: str) -> CaseFile:
         """Take up a closed case again, with the step that still stands."""
@@ -225,14 +221,20 @@ class Worklist:
     def members_in(self, reading: Reading, case_id: str) -> list[Member]:
         """Members as of the newest look, else as of the one that the file rests on. Raises `InputError` when the answer
         is gone."""
-        files = {one.case_id: one for one in reading.every(CaseFile)}
+        return self._held(reading, found_file(reading.current(CaseFile, case_id), case_id))[1]
+
+    def _held(self, reading: Reading, file: CaseFile) -> tuple[Found, list[Member]]:
+        """The same, with what that look found."""
+        files = {one.case_id: one for one in reading.every(CaseFile)} | {file.case_id: file}
         newest = reading.current(Taken, SUBJECT)
-        digests = [files[case_id].found.digest] if newest is None else [newest.digest, files[case_id].found.digest]
-        for digest in dict.fromkeys(digests):
-            held = holdings(Look.read(answer_in(self._data, digest), 0, digest), files).get(case_id)
+        looks = [(file.found.look, file.found.digest)]
+        if newest is not None and newest.digest != file.found.digest:
+            looks.insert(0, (newest.number, newest.digest))
+        for number, digest in looks:
+            held = holdings(Look.read(answer_in(self._data, digest), number, digest), files).get(file.case_id)
             if held is not None:
-                return list(held.members.values())
-        return []
+                return held.found, list(held.members.values())
+        return file.found, []
 
     def put(
         self,
@@ -243,17 +245,25 @@ class Worklist:
         *,
         freeing: bool = False,
         agreed: Collection[str] | None = (),
-    ) -> None:
-        """Append a file's new state, and make its verdicts say the same. ``freeing``: it reaches nobody new, and goes
-        without the answer of detection where that is gone. ``agreed``: accounts that people agreed to suspend, None for
-        all of the case."""
-        case.writing.put(file.case_id, file, action, reason)
-        case.file, case.members = file, None
+    ) -> CaseFile:
+        """Append a file's new state, and make its verdicts say the same; returns it. ``freeing``: it goes without the
+        answer of detection where that is gone. ``agreed``: accounts that people agreed to suspend, None for all of the
+        case."""
         members: list[Member] = []
         if file.step is not Action.WATCH:
-            members = self._known(case) if freeing else self.members_in(case.writing, file.case_id)
+            # The file rests on the look that its verdicts are of, or a later one without it would tell other members.
+            try:
+                found, members = self._held(case.writing, file)
+            except InputError:
+                if not freeing:
+                    raise
+                found, members = file.found, self._under(case)
+            file = msgspec.structs.replace(file, found=found)
+        case.writing.put(file.case_id, file, action, reason)
+        case.file, case.members = file, None
         agreed = [one.account_id for one in members] if agreed is None else agreed
         self.desk.enforce(case.writing, file, members, by_hand=True, agreed=agreed)
+        return file
 
     def check_independent(self, case: Editing, author: str, *accounts: str) -> None:
         """Raises `StateError` for somebody who holds an account of the case, or contests one of its verdicts."""
@@ -277,9 +287,12 @@ class Worklist:
             try:
                 case.members = self.members_in(case.writing, case.file.case_id)
             except InputError:
-                standing = self.desk.verdicts.of_case(case.file.case_id, case.writing.now_us, case.writing.connection)
-                case.members = [member_under(one) for one in standing.values()]
+                case.members = self._under(case)
         return case.members
+
+    def _under(self, case: Editing) -> list[Member]:
+        standing = self.desk.verdicts.of_case(case.file.case_id, case.writing.now_us, case.writing.connection)
+        return [member_under(one) for one in standing.values()]
 
     def _put(self, case: Editing, file: CaseFile, action: str, reason: str) -> CaseFile:
         """Append a file's new state, which leaves its verdicts as they are."""
@@ -298,8 +311,7 @@ class Worklist:
         file = case.file.stepped(step, until_us, " and ".join(people), people, now_us=case.writing.now_us)
         if file.ceiling is not None and LADDER.index(file.ceiling) < LADDER.index(step):
             file = msgspec.structs.replace(file, ceiling=step)
-        self.put(case, file, action, reason, agreed=None)
-        return file
+        return self.put(case, file, action, reason, agreed=None)
 
     def _capped(self, file: CaseFile, ceiling: Action, now_us: int) -> CaseFile:
         until_us = now_us + self.desk.policy.expires_after_us
