@@ -90,12 +90,12 @@ def hub(data: Folder = Path("hub"), host: Host = "127.0.0.1", port: Port = 8092)
 
 
 def _serve(what: str, app: Callable[[Group], Starlette], group: Group, host: str, port: int) -> None:
-    from tiergate.sharing.tokens.http import listen, serve
+    from tiergate.gateway.serving.listening import address_of, listen
+    from tiergate.gateway.serving.starlette import serve
 
     with listen(host, port) as listener:
-        shown = f"[{host}]" if ":" in host else host
         labs = counted(len(group.labs), "lab")
-        say(f"the {what} of {labs} listens on http://{shown}:{listener.getsockname()[1]}; Ctrl-C ends it")
+        say(f"the {what} of {labs} listens on {address_of(host, listener)}; Ctrl-C ends it")
         serve(app(group), listener)
 
 

@@ -13,10 +13,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from tiergate.clock import FixedClock
+from tiergate.gateway.serving.listening import listen
+from tiergate.gateway.serving.starlette import server
 from tiergate.parties.tokens import new_token
 from tiergate.sharing.tokens import peer
 from tiergate.sharing.tokens.group import KIND, Group, Member
-from tiergate.sharing.tokens.http import listen, server
 from tiergate.sharing.tokens.hub import Hub, hub_app
 from tiergate.sharing.tokens.key_server import KeyServer, key_server_app
 from tiergate.sharing.tokens.lab import Lab

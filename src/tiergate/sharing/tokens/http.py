@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
-import uvicorn
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tiergate.errors import InputError, SettingsError, StateError, TiergateError
+from tiergate.errors import InputError, StateError, TiergateError
 from tiergate.sharing.tokens.group import Group, Member
 
-DRAIN_S = 10
 Handler = Callable[[Member, Request, bytes], Response]
 
 
@@ -74,36 +69,3 @@ async def _body(request: Request, most_bytes: int) -> bytes | None:
         if len(body) > most_bytes:
             return None
     return bytes(body)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket to accept on. Raises `SettingsError`."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return listener
-
-
-def server(app: Starlette) -> uvicorn.Server:
-    """What serves ``app``; `serve` runs it."""
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    return uvicorn.Server(config)
-
-
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way."""
-    with suppress(KeyboardInterrupt):
-        server(app).run([listener])
