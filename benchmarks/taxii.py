@@ -30,7 +30,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tiergate.api.taxii import FINDINGS, KIND, ROOT, time_of
+from tiergate.api.taxii import ROOT, time_of
+from tiergate.api.taxii_resources import FINDINGS, KIND
 from tiergate.cli.demo.children import free_port, server
 from tiergate.clock import DAY, SystemClock
 from tiergate.database import open_database
