@@ -10,6 +10,7 @@ demo: $(SETUP)
 	@$(RUN) tiergate demo $(DEMO_ARGS)
 
 test: $(SETUP)
+	@tools/install-chromium
 	@$(RUN) pytest -n 2 --dist worksteal
 
 # Style, types and the floors of ARCHITECTURE.md; `make test` runs the same checks as tests.
@@ -24,8 +25,9 @@ lint: $(SETUP)
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/uv.txt
 	@touch $@
 
-$(SETUP): .tools/bin/uv uv.lock pyproject.toml
+$(SETUP): .tools/bin/uv uv.lock pyproject.toml tools/vendor src/tiergate/console/vendor/package-lock.json
 	@$(UV) sync --frozen --all-extras --python $(PYTHON) --no-python-downloads
+	@$(RUN) python tools/vendor
 	@touch $@
 
 clean:

@@ -87,7 +87,7 @@ async def end_sign_in(call: Call) -> Response:
     lasts_us = int(services.settings.session_hours * HOUR)
     cookie = await run_in_threadpool(services.sessions.begin, operator.operator_id, call.now_us, lasts_us)
     # A page, not a redirect: browsers send a `SameSite=Strict` cookie only on ways that begin on our own site.
-    answer = Response('<meta http-equiv="refresh" content="0;url=/v1/session">', media_type="text/html")
+    answer = Response('<meta http-equiv="refresh" content="0;url=/">', media_type="text/html")
     answer.delete_cookie(BROWSER_COOKIE, path="/v1/sign-in")
     answer.set_cookie(
         services.session_cookie,

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from tiergate.api.audit import DONE
 from tiergate.api.idempotency import fingerprint
 from tiergate.api.operators import Operator, Permission
 from tiergate.api.passkeys import TICKET_HEADER, action_hash
@@ -72,7 +73,8 @@ class Operation:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request under way. ``operator`` is who calls, ``by_session`` whether a browser's cookie said so."""
+    """One request under way. ``operator`` is who calls, ``by_session`` whether a browser's cookie said so.
+    ``consented``: the console asked them for exactly this request, by their passkey or password."""
 
     services: Services
     request: Request
@@ -83,6 +85,7 @@ class Call:
     query: Any = None
     caller: Operator | None = None
     by_session: bool = False
+    consented: bool = False
 
     @property
     def operator(self) -> Operator:
@@ -96,6 +99,8 @@ class Call:
 
     def require_passkey(self) -> None:
         """Go on only with a ticket for exactly this request; see `passkeys`. Raises `ProblemError` otherwise."""
+        if self.consented:
+            return
         ticket = self.request.headers.get(TICKET_HEADER)
         action = action_hash(self.operation.method, self.request.url.path, self.content)
         if ticket is None or not self.services.passkeys.redeem(ticket, self.operator.operator_id, action, self.now_us):
@@ -127,6 +132,36 @@ async def _run(operation: Operation, services: Services, request: Request) -> Re
     content = await _content(request, services.settings.max_body_bytes)
     now_us = services.clock.now_us()
     caller, by_session = await run_in_threadpool(_authenticate, operation, services, request, now_us)
+    if operation.method in SAFE or caller is None:
+        return await _answer(operation, services, request, content, now_us, caller, by_session)
+    outcome = DONE
+    try:
+        return await _answer(operation, services, request, content, now_us, caller, by_session)
+    except ProblemError as error:
+        outcome = error.problem.code
+        raise
+    except TiergateError as error:
+        outcome = from_error(error).problem.code
+        raise
+    except BaseException:
+        outcome = "internal_error"
+        raise
+    finally:
+        await run_in_threadpool(
+            services.audit.note, now_us, caller.operator_id, caller.name, way="api", operation=operation.name,
+            path=request.url.path, outcome=outcome,
+        )  # fmt: skip
+
+
+async def _answer(
+    operation: Operation,
+    services: Services,
+    request: Request,
+    content: bytes,
+    now_us: int,
+    caller: Operator | None,
+    by_session: bool,
+) -> Response:
     call = Call(
         services=services,
         request=request,

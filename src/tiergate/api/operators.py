@@ -40,6 +40,8 @@ class Role(enum.StrEnum):
     PROVISIONER = "provisioner"
     ANALYST = "analyst"
     APPROVER = "approver"
+    ENGINEER = "engineer"
+    EXECUTIVE = "executive"
 
 
 class Permission(enum.StrEnum):
@@ -61,6 +63,12 @@ class Permission(enum.StrEnum):
     SEE_CASES = "see_cases"
     WORK_CASES = "work_cases"
     APPROVE_STEP = "approve_step"
+    SEE_GATEWAY = "see_gateway"
+    MANAGE_KEYS = "manage_keys"
+    SEE_SHARING = "see_sharing"
+    SHARE = "share"
+    SEE_MARKET = "see_market"
+    SEE_AUDIT = "see_audit"
 
 
 ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
@@ -83,6 +91,10 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.PREVIEW_PACK,
             Permission.ACTIVATE_PACK,
             Permission.LIST_OPERATORS,
+            Permission.SEE_GATEWAY,
+            Permission.SEE_SHARING,
+            Permission.SEE_MARKET,
+            Permission.SEE_AUDIT,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -92,15 +104,31 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.PREVIEW_PACK,
             Permission.LIST_OPERATORS,
             Permission.SEE_CASES,
+            Permission.SEE_GATEWAY,
+            Permission.SEE_SHARING,
+            Permission.SEE_MARKET,
+            Permission.SEE_AUDIT,
         }
     ),
-    Role.ANALYST: frozenset({Permission.SEE_CASES, Permission.WORK_CASES}),
-    Role.APPROVER: frozenset({Permission.SEE_CASES, Permission.APPROVE_STEP}),
+    Role.ANALYST: frozenset(
+        {
+            Permission.SEE_CASES,
+            Permission.WORK_CASES,
+            Permission.SEE_GATEWAY,
+            Permission.SEE_SHARING,
+            Permission.SHARE,
+            Permission.SEE_MARKET,
+        }
+    ),
+    Role.APPROVER: frozenset({Permission.SEE_CASES, Permission.APPROVE_STEP, Permission.SEE_MARKET}),
+    Role.ENGINEER: frozenset({Permission.SEE_GATEWAY, Permission.MANAGE_KEYS, Permission.SEE_MARKET}),
+    # Sums and facts of the market; no account, no case by name.
+    Role.EXECUTIVE: frozenset({Permission.SEE_GATEWAY, Permission.SEE_MARKET}),
     # What a directory needs to say that somebody left, and no more: its token lies on a machine of the customer's.
     Role.PROVISIONER: frozenset({Permission.PROVISION}),
 }
 _OF_AN_ORGANISATION: Final = {Role.APPLICANT, Role.PROVISIONER}
-_OF_THE_HOUSE: Final = {Role.REVIEWER, Role.ADMINISTRATOR, Role.AUDITOR, Role.ANALYST, Role.APPROVER}
+_OF_THE_HOUSE: Final = set(Role) - _OF_AN_ORGANISATION - {Role.SPONSOR}
 
 _OPERATORS: Final = sa.Table(
     "operators",

@@ -14,10 +14,13 @@ from tiergate.admission.holders import Holders
 from tiergate.admission.memberships import Memberships
 from tiergate.admission.programmes import Programmes
 from tiergate.admission.purposes import Purposes
+from tiergate.api.audit import Audit
+from tiergate.api.first_run import FirstRun
 from tiergate.api.idempotency import KeptAnswers
 from tiergate.api.operators import Operators
 from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
+from tiergate.api.passwords import Passwords
 from tiergate.api.people import People
 from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
@@ -48,6 +51,9 @@ class Services:
     operators: Operators
     sessions: Sessions
     passkeys: Passkeys
+    passwords: Passwords
+    first_run: FirstRun
+    audit: Audit
     people: People
     kept_answers: KeptAnswers
     programmes: Programmes
@@ -95,15 +101,19 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     try:
         shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
+        operators, passwords = Operators(engine, pepper), Passwords(engine, pepper)
         yield Services(
             settings=settings,
             clock=clock,
             public_url=public_url,
             engine=engine,
             registry=Registry(engine, pepper),
-            operators=Operators(engine, pepper),
+            operators=operators,
             sessions=Sessions(engine, pepper),
             passkeys=Passkeys(engine, pepper, public_url),
+            passwords=passwords,
+            first_run=FirstRun(operators, passwords),
+            audit=Audit(engine),
             people=People(engine),
             kept_answers=KeptAnswers(engine),
             programmes=Programmes(engine),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tiergate.cli.terminal import say
 from tiergate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tiergate.api.services import Services
 
 
 def control(
@@ -17,8 +20,9 @@ def control(
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
     public_url: Annotated[str | None, typer.Option(metavar="URL", help="Address browsers reach it at.")] = None,
+    pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Serve the console's pages too.")] = True,
 ) -> None:
-    """Run the control API: applications, grants, rule packs, appeals.
+    """Run the console and the control API.
 
     What is not given here comes from environment variables: TIERGATE_CONTROL_ and the option's name, and for sign-in
     TIERGATE_CONTROL_OIDC_ISSUER, _OIDC_CLIENT_ID and _OIDC_CLIENT_SECRET.
@@ -40,4 +44,15 @@ def control(
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
         raise SettingsError(f"{faults}; see `tiergate control --help`") from None
-    serve_control(settings, ready=lambda address: say(f"the control API listens on {address}; Ctrl-C ends it"))
+    if not pages:
+        serve_control(settings, ready=lambda address, _: say(f"the control API listens on {address}; Ctrl-C ends it"))
+        return
+    from tiergate.console.app import console_app
+
+    serve_control(settings, application=console_app, ready=_ready)
+
+
+def _ready(address: str, services: Services) -> None:
+    say(f"the console and the control API listen on {address}; Ctrl-C ends them")
+    if services.first_run.token is not None:
+        say(f"nobody can sign in yet; the first administrator: {address}/first-run?token={services.first_run.token}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,8 @@ from tiergate.clock import DAY, SystemClock
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from tiergate.api.operators import Operators
     from tiergate.api.sessions import Sessions
 
@@ -35,6 +39,8 @@ class RoleName(StrEnum):
     PROVISIONER = "provisioner"
     ANALYST = "analyst"
     APPROVER = "approver"
+    ENGINEER = "engineer"
+    EXECUTIVE = "executive"
 
 
 @app.command("add")
@@ -118,10 +124,51 @@ def revoke(
     say(f"revoked {which}")
 
 
+@app.command("password")
+def password(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, as `tiergate operators list` has it.")],
+    data: Data = Path("data"),
+) -> None:
+    """Set the password with which somebody signs in to the console; it is asked for, or read from standard input.
+
+    \b
+    Example:
+      tiergate operators password rea@example.com --data data
+    """
+    from tiergate.api.operators import Operators
+    from tiergate.api.passwords import Passwords
+    from tiergate.api.sessions import Sessions
+
+    now_us = SystemClock().now_us()
+    with _opened(data) as (engine, pepper):
+        operator = Operators(engine, pepper).named(name)
+        if operator is None:
+            raise InputError(f"no operator at work is called `{name}`: see `tiergate operators list`")
+        Passwords(engine, pepper).set(operator.operator_id, _asked(), now_us)
+        Sessions(engine, pepper).end_all(operator.operator_id, now_us)
+    note(f"`{operator.name}` can sign in with it")
+
+
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first, again = getpass("Password: "), getpass("The same once more: ")
+    if first != again:
+        raise InputError("the two passwords differ")
+    return first
+
+
 @contextmanager
 def _operators(data: Path, *, create: bool = False) -> Iterator[tuple[Operators, Sessions]]:
     from tiergate.api.operators import Operators
     from tiergate.api.sessions import Sessions
+
+    with _opened(data, create=create) as (engine, pepper):
+        yield Operators(engine, pepper), Sessions(engine, pepper)
+
+
+@contextmanager
+def _opened(data: Path, *, create: bool = False) -> Iterator[tuple[Engine, bytes]]:
     from tiergate.database import open_database
     from tiergate.parties.tokens import load_or_create_pepper
 
@@ -132,6 +179,6 @@ def _operators(data: Path, *, create: bool = False) -> Iterator[tuple[Operators,
     pepper = load_or_create_pepper(data / "pepper")
     engine = open_database(data / "control.sqlite")
     try:
-        yield Operators(engine, pepper), Sessions(engine, pepper)
+        yield engine, pepper
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""A Starlette application served by uvicorn: the control API, and the servers of joint detection."""
+"""An ASGI application served by uvicorn: the control API, and the servers of joint detection."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 DRAIN_S: Final = 10
 
 
-def server(app: Starlette) -> uvicorn.Server:
+def server(app: ASGIApp) -> uvicorn.Server:
     """What serves ``app``, without a log of its own or a header that names it; `serve` runs it."""
     config = uvicorn.Config(
         app,
@@ -26,7 +26,7 @@ def server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
+def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way."""
     # uvicorn raises the signal again once it has drained; the command line turns that into this exception.
     with suppress(KeyboardInterrupt):

@@ -1,0 +1,15 @@
+"""Every page, in the order of the navigation, and what is said before somebody does something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tiergate.console.acting import Foretold
+from tiergate.console.audit import pages as audit
+from tiergate.console.overview import pages as overview
+from tiergate.console.visits import Page
+
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *audit.PAGES)
+"""The first page of each section is where its name in the navigation leads."""
+FORETOLD: Final[Mapping[str, Foretold]] = {}

@@ -1,0 +1,59 @@
+// Draws each figure.chart from the numbers that stand in it.
+"use strict";
+(() => {
+  const styleOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const COLOURS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"];
+  const plots = new Map();
+
+  function written(kind, value) {
+    if (value === null || value === undefined) return "–";
+    if (kind === "share") return `${+(100 * value).toPrecision(3)}%`;
+    if (kind === "usd") return `$${(value / 1e6).toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 1e6 ? 4 : 0 })}`;
+    if (kind === "seconds") return value < 1 ? `${+(1000 * value).toPrecision(3)} ms` : `${+value.toPrecision(3)} s`;
+    return Math.abs(value) >= 10000 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(4));
+  }
+
+  function draw(figure) {
+    const place = figure.querySelector(".drawing");
+    const held = JSON.parse(figure.querySelector("script").textContent);
+    plots.get(figure)?.destroy();
+    const ink = styleOf("--ink"), faint = styleOf("--line");
+    const kind = held.series[0]?.kind ?? "number";
+    const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
+    const labelled = held.labels !== null;
+    const series = [
+      { label: held.xTitle, value: (_plot, x) => x === null ? "–" : labelled ? held.labels[held.x.indexOf(x)] ?? "" : held.time ? new Date(1000 * x).toISOString().slice(0, 16).replace("T", " ") : written("number", x) },
+      ...held.series.map((one, place) => {
+        const colour = styleOf(COLOURS[place % COLOURS.length]);
+        const drawn = { label: one.title, stroke: colour, width: 2, value: (_plot, value) => written(one.kind, value), spanGaps: false, points: { show: held.x.length === 1 } };
+        if (one.style === "points") Object.assign(drawn, { paths: () => null, points: { show: true, size: 7, fill: colour } });
+        if (one.style === "dashed") drawn.dash = [6, 4];
+        if (one.style === "step") drawn.paths = uPlot.paths.stepped({ align: 1 });
+        if (one.style === "bars") Object.assign(drawn, { paths: uPlot.paths.bars({ size: [0.7, 60] }), fill: colour + "aa", points: { show: false } });
+        return drawn;
+      }),
+    ];
+    const bands = held.series.flatMap((one, place) => one.style === "band" ? [{ series: [place, place + 1], fill: styleOf(COLOURS[(place - 1) % COLOURS.length]) + "33" }] : []);
+    const options = {
+      width: Math.max(260, place.clientWidth), height: Number(figure.dataset.height), series, bands,
+      scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : {} },
+      axes: [
+        { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : undefined, splits: labelled ? () => held.x : undefined },
+        { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : written(kind, tick)) },
+      ],
+      legend: { live: true }, cursor: { drag: { x: true, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC"),
+    };
+    plots.set(figure, new uPlot(options, [held.x, ...held.series.map((one) => one.values)], place));
+  }
+
+  function drawAll(within = document) {
+    for (const figure of plots.keys()) if (!figure.isConnected) { plots.get(figure).destroy(); plots.delete(figure); }
+    within.querySelectorAll("figure.chart").forEach(draw);
+  }
+  window.tiergateCharts = { drawAll };
+  document.addEventListener("DOMContentLoaded", () => drawAll());
+  document.addEventListener("themechange", () => drawAll());
+  document.addEventListener("htmx:after:swap", () => drawAll());
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
+})();
