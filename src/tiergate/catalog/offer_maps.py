@@ -58,22 +58,21 @@ def offers_in(content: bytes, catalog: Catalog, *, as_of: dt.date, source: str) 
 def _offer(name: str, row: Mapping[str, Any], catalog: Catalog, as_of: dt.date, source: str) -> Offer | None:
     said = str(row.get("litellm_provider", ""))
     provider = "google-vertex" if said.startswith("vertex_ai") else PROVIDERS.get(said)
-    usd = [row.get(f"{side}_cost_per_token") for side in ("input", "output")]
-    if provider is None or not all(isinstance(one, int | float) and 0 < one * MILLION <= MAX_USD / 10 for one in usd):
+    given, answered = (_usd(row.get(f"{side}_cost_per_token")) for side in ("input", "output"))
+    if provider is None or given is None or answered is None:
         return None
     region, bare = _taken_apart(name, said)
     model = None if bare is None else catalog.named(bare) or catalog.named(_SNAPSHOT.sub("", bare))
     if model is None:
         return None
-    cached = row.get("cache_read_input_token_cost")
     return Offer(
         model=model.id,
         provider=provider,
         region=_REGIONS.get(region, ""),
         id=name,
-        input=round(float(usd[0]) * MILLION, 9),
-        output=round(float(usd[1]) * MILLION, 9),
-        cached_input=None if cached is None else round(float(cached) * MILLION, 9),
+        input=given,
+        output=answered,
+        cached_input=_usd(row.get("cache_read_input_token_cost")),
         context_tokens=_whole(row.get("max_input_tokens")),
         output_tokens=_whole(row.get("max_output_tokens")),
         capabilities=tuple(ours for ours, theirs in _CAPABILITIES.items() if row.get(theirs) is True),
@@ -94,6 +93,14 @@ def _taken_apart(name: str, provider: str) -> tuple[str, str | None]:
         region, bare = parts[1] or "", parts[2]
         bare = re.sub(r"(-v\d+)?(:\d+)?$", "", bare) if provider.startswith("bedrock") else bare
     return region, bare.partition("@")[0].removesuffix("-maas")
+
+
+def _usd(amount: object) -> float | None:
+    """US dollars for a million tokens; None for what is free, which is a preview or a mistake, and for no price."""
+    if not isinstance(amount, int | float):
+        return None
+    usd = round(float(amount) * MILLION, 9)
+    return usd if 0 < usd <= MAX_USD / 10 else None
 
 
 def _whole(value: object) -> int | None:
