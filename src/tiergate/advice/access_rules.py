@@ -23,8 +23,9 @@ def _available(one: Candidate, _asked: bool, market: Market) -> Finding:
             return broken(stands.because, *stands.facts)
         if one.hosted_by_its_developer:
             return broken(f"{one.model.developer} has ended it: {stands.because}", *stands.facts)
-        if one.offer is not None and one.offer.ends is None:
+        if one.offer is None or one.offer.ends is None:
             return unknown(f"{stands.because}; whether {one.way} goes on serving it is not on file", *stands.facts)
+        return ask(f"{stands.because}; {one.way} ends it on {one.offer.ends}: plan for a successor", one.offer)
     if one.offer is not None and one.offer.ends is not None and (one.offer.ends - market.day).days <= NEAR_DAYS:
         return ask(f"{one.way} ends it on {one.offer.ends}: plan for a successor", one.offer)
     return met(stands.because, *stands.facts)

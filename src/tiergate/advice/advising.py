@@ -51,11 +51,12 @@ def advise(asked: Asked, market: Market, *, draws: int = DRAWS, seed: int = 1) -
     best = _best(found, usd)
     criteria = _criteria(told, found, best, usd, risks)
     ranking = rank(list(best), criteria, priorities=told.priorities, draws=draws, seed=seed)
-    choices = [
+    pool = [
         Choice(one, cost, market.scores[one.model.id].eci if one.model.id in market.scores else None)
-        for one in best.values()
+        for one in found.short
         if (cost := usd[one.id]) is not None
     ]
+    choices = [one for one in pool if best[one.candidate.model.id] is one.candidate]
     return Advice(
         asked,
         market,
@@ -65,7 +66,7 @@ def advise(asked: Asked, market: Market, *, draws: int = DRAWS, seed: int = 1) -
         best,
         ranking,
         usd,
-        scenarios(choices, told.continuity),
+        scenarios(choices, pool, told.continuity),
         risks,
         draws,
         seed,

@@ -132,6 +132,8 @@ def named_models(asked: Asked) -> Iterator[Named]:
 def _models(asked: Asked, catalog: Catalog, day: dt.date) -> Iterator[Fault]:
     """Of models that alone are wanted: what else in the file rules each of them out."""
     told = asked.requirements
+    only, avoid = ([catalog.find(name).id for name in names] for names in (told.models.only, told.models.avoid))
+    yield from _shared(asked, "models.only", "models.avoid", only, avoid)
     for place, name in enumerate(told.models.only):
         model, field = catalog.find(name), f"models.only.{place}"
         if model.country in told.origin.barred:
@@ -139,8 +141,8 @@ def _models(asked: Asked, catalog: Catalog, day: dt.date) -> Iterator[Fault]:
             barred = (f"origin.barred.{at}", f"nothing from {model.country}")
             yield _both(asked, (field, f"`{name}` of {model.developer}, {model.country}"), barred)
         if told.origin.only and model.country not in told.origin.only:
-            only = ("origin.only", f"nothing from outside {', '.join(told.origin.only)}")
-            yield _both(asked, (field, f"`{name}` of {model.developer}, {model.country}"), only)
+            elsewhere = ("origin.only", f"nothing from outside {', '.join(told.origin.only)}")
+            yield _both(asked, (field, f"`{name}` of {model.developer}, {model.country}"), elsewhere)
         days = [fact.retention_days or 0 for fact in model.access if fact.mode is Mode.RETENTION and fact.holds_on(day)]
         if days and told.data.retention_days is not None and max(days) > told.data.retention_days:
             kept = ("data.retention_days", f"{told.data.retention_days} at most")
@@ -152,7 +154,6 @@ def _models(asked: Asked, catalog: Catalog, day: dt.date) -> Iterator[Fault]:
 
 def _contradictions(asked: Asked) -> Iterator[Fault]:
     told = asked.requirements
-    yield from _shared(asked, "models.only", "models.avoid", told.models.only, told.models.avoid)
     yield from _shared(asked, "origin.only", "origin.barred", told.origin.only, told.origin.barred)
     member, join = told.programmes.member_of, told.programmes.join
     yield from _shared(asked, "programmes.member_of", "programmes.join", member, join)

@@ -89,6 +89,7 @@ def cited(pack: RulePack) -> tuple[Cited, ...]:
     )
 
 
+@cache
 def barred_by_region(
     declared: Declared, users: tuple[str, ...], parties: OwnershipFacts | None, day: dt.date
 ) -> Finding:

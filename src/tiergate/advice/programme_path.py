@@ -14,7 +14,7 @@ from tiergate.admission.activations import ActivePack
 from tiergate.admission.programmes import read_programme
 from tiergate.admission.rule_packs import ANY, RulePack, Standing, load_packs
 from tiergate.admission.wanted_facts import wanted_facts
-from tiergate.advice.candidates import Market
+from tiergate.advice.candidates import Candidate, Market
 from tiergate.advice.owners import REGIONS, REGIONS_OF, Declared, cited, name_in, verdicts
 from tiergate.advice.requirements import Requirements
 from tiergate.advice.rules import Verdict, listed
@@ -69,24 +69,22 @@ class Need(NamedTuple):
 def need_of_classified(told: Requirements, found: Shortlist) -> Need:
     """Whether nothing but the classified tier does it: a programme is the long way."""
     gated = [task for task in told.tasks if task in gated_tasks()]
-    open_to_all = [one for one in found.short if one.standing.tier is not Tier.CLASSIFIED]
+    open_to_all = {one.model.id for one in found.short if one.standing.tier is not Tier.CLASSIFIED}
     if open_to_all and not gated:
-        models = {one.model.id for one in open_to_all}
-        return Need("no", f"{len(models)} models that anybody can have meet all that is asked")
+        return Need("no", f"{len(open_to_all)} models that anybody can have meet all that is asked")
     if open_to_all and told.capability.evals:
         return Need("no", "models that anybody can have reach what your own evaluations ask")
-    if gated:
+    if open_to_all:
         said = f"models that anybody can have may refuse {listed(gated)}: measure them in an evaluation of your own"
         return Need("not known", said)
-    if found.to_find_out:
+    if any(one.standing.tier is not Tier.CLASSIFIED for one in found.to_find_out):
         return Need("not known", "of models that anybody can have, facts are missing: see what is to be found out")
-    short = [one for one in found.excluded if one.standing.tier is not Tier.CLASSIFIED]
-    weak = [one for one in short if found.broken_rules(one) <= _CAPABILITY]
-    if not weak:
+    others = [one for one in found.excluded if one.standing.tier is not Tier.CLASSIFIED]
+    if not any(found.broken_rules(one) <= _CAPABILITY for one in others):
         return Need("no", "it would not help: what excludes models that anybody can have is not their capability")
-    able = [one for one in found.market.candidates if one.standing.tier is Tier.CLASSIFIED and _able(found, one.id)]
+    able = sorted({one.model.id for one in found.market.candidates if _able(found, one)})
     if able:
-        return Need("yes", f"only {listed(sorted({one.model.id for one in able}))} of the classified tier reach it")
+        return Need("yes", f"of all models on file, only {listed(able)} of the classified tier reach what is asked")
     return Need("not known", "no model on file reaches the capability asked; scores of the classified tier are missing")
 
 
@@ -105,10 +103,11 @@ def paths(told: Requirements, market: Market) -> list[Path]:
     return found
 
 
-def _able(found: Shortlist, candidate: str) -> bool:
-    """Whether a candidate of the classified tier meets what is asked of capability, as far as is on file."""
-    place = next(at for at, one in enumerate(found.market.candidates) if one.id == candidate)
-    return all(one.verdicts[place] == Verdict.MET for one in found.judged if one.rule.id in _CAPABILITY)
+def _able(found: Shortlist, one: Candidate) -> bool:
+    """Whether a candidate of the classified tier meets what is asked of capability."""
+    reached = {reason.rule.id for reason in found.reasons(one, Verdict.MET)}
+    asked = {each.rule.id for each in found.judged} & _CAPABILITY
+    return one.standing.tier is Tier.CLASSIFIED and asked <= reached
 
 
 def _conditions(programme: AccessProgramme, told: Requirements, market: Market) -> Iterator[Condition]:

@@ -51,11 +51,12 @@ class Scenario:
     outcomes: tuple[Outcome, ...]
 
 
-def scenarios(choices: Sequence[Choice], continuity: Continuity) -> list[Scenario]:
-    """Every vendor of ``choices``, one at a time, and nobody; choices in the order given."""
+def scenarios(choices: Sequence[Choice], pool: Sequence[Choice], continuity: Continuity) -> list[Scenario]:
+    """Every vendor of ``choices``, one at a time, and nobody; choices in the order given. Who stands in comes from
+    ``pool``: the same model by another way if there is one, else the cheapest."""
     vendors = {f"developer {one.candidate.model.developer}" for one in choices}
     vendors |= {f"provider {one.candidate.way}" for one in choices if one.candidate.way != OWN}
-    return [_scenario(vendor, choices, continuity) for vendor in ("nobody", *sorted(vendors))]
+    return [_scenario(vendor, choices, pool, continuity) for vendor in ("nobody", *sorted(vendors))]
 
 
 def worst_regret(found: Sequence[Scenario]) -> dict[str, float]:
@@ -77,14 +78,15 @@ def stops(one: Candidate, vendor: str) -> bool:
     return gone and (one.standing.tier is not Tier.OPEN or one.hosted_by_its_developer)
 
 
-def _scenario(vendor: str, choices: Sequence[Choice], continuity: Continuity) -> Scenario:
-    left = [one for one in choices if not stops(one.candidate, vendor)]
+def _scenario(vendor: str, choices: Sequence[Choice], pool: Sequence[Choice], continuity: Continuity) -> Scenario:
+    left = [one for one in pool if not stops(one.candidate, vendor)]
     rows: list[tuple[Choice, bool, float, Choice | None]] = []
     for one in choices:
-        if one in left:
+        if not stops(one.candidate, vendor):
             rows.append((one, False, one.usd_per_day * continuity.days, None))
             continue
-        stand_in = min(left, key=lambda each: (each.usd_per_day, each.candidate.id), default=None)
+        same = [each for each in left if each.candidate.model is one.candidate.model]
+        stand_in = min(same or left, key=lambda each: (each.usd_per_day, each.candidate.id), default=None)
         used = continuity.days - continuity.switch_days
         usd = continuity.loss_usd_per_day * (continuity.switch_days if stand_in else continuity.days)
         usd += stand_in.usd_per_day * used if stand_in else 0.0

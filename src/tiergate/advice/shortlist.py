@@ -15,7 +15,7 @@ from tiergate.advice.requirements import Asked, Requirements
 from tiergate.advice.rules import Finding, Rule, Verdict
 
 RULES: Final = (*access_rules.RULES, *data_rules.RULES, *origin_rules.RULES, *fitness_rules.RULES)
-MOST_KEPT: Final = 4_096
+MOST_KEPT: Final = 1_024
 """Answers of rules that are kept, for as many different questions."""
 
 
