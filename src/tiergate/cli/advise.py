@@ -47,7 +47,7 @@ def advise(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which models meet requirements, and by which rule and source the others do not.
+    """Say which models meet requirements, and why the others do not.
 
     Shows whether the classified tier is needed and the way into a programme; a short list, ranked by the share of
     weights under which each model wins; what it costs at list prices, what a vendor that vanishes costs; and the risks
