@@ -183,6 +183,16 @@ def test_13_only_the_classified_tier_reaches_an_evaluation(market: Market) -> No
     assert {one.model.id for one in member.found.short} == {"claude-mythos-5"}
 
 
+def test_15_what_is_believed_to_be_distilled_is_a_risk_and_rules_nothing_out(market: Market) -> None:
+    found = advice(market, hosting=["own"], load={})
+    told = {risk.kind: risk for risk in found.risks["phi-4@own"]}
+    assert told["distilled"].text == (
+        "Phi-4 is believed to be distilled (confidence high, trained on synthetic data); ask from what"
+    )
+    assert "benchmark-stitching" in told["distilled"].sources[0].source
+    assert "distilled" not in {risk.kind for risk in found.risks["gpt-oss-120b@own"]}
+
+
 def test_14_an_own_policy_on_alleged_distillation(market: Market) -> None:
     found = advice(market, origin={"alleged_distillation": "exclude"})
     assert "Anthropic" in says(found, "kimi-k3@deepinfra")["alleged_distillation"]

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tiergate.catalog.access_programmes import gated_tasks, load_access_programmes
+from tiergate.catalog.distilled import believed
 from tiergate.catalog.models import Mode, load_catalog
 from tiergate.catalog.offer_maps import offers_in
 from tiergate.catalog.offers import read_offers, shipped_offers, write_offers
@@ -120,6 +121,12 @@ def test_rules_on_origin_bind_by_seat_sector_and_day() -> None:
         msgspec.structs.replace(draft, effect="bar")
     with pytest.raises(ValueError, match="leave `developers`"):
         msgspec.structs.replace(draft, countries=("CN",))
+
+
+def test_beliefs_on_distillation_are_of_models_on_file() -> None:
+    assert set(believed()) <= set(load_catalog().by_id)
+    assert believed()["deepseek-v3"].distilled == "no"
+    assert believed()["gemma-3-27b"].distilled == "yes"
 
 
 def test_every_programme_that_models_name_is_on_file() -> None:

@@ -1,7 +1,7 @@
 """Legal and origin risks of a candidate that exclude nothing: what to know, by which dated fact.
 
-Licences of published weights, rules of law that would bind others or are drafts, allegations of distillation with the
-answers to them, and how often access was switched off. An allegation is its author's word, not a finding.
+Licences of published weights, rules of law that bind others or are drafts, beliefs and allegations of distillation with
+the answers to them, and how often access was switched off. An allegation is its author's word, not a finding.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from tiergate.advice.candidates import OWN, Candidate, Market
 from tiergate.advice.origin_rules import concerns
 from tiergate.advice.requirements import Organisation
 from tiergate.catalog.cited import Cited
+from tiergate.catalog.distilled import believed
 from tiergate.catalog.models import Mode
 from tiergate.catalog.origin_rules import load_origin_rules
 
-Kind = Literal["licence", "law", "allegation", "continuity", "hosting", "end"]
+Kind = Literal["licence", "law", "distilled", "allegation", "continuity", "hosting", "end"]
 
 
 class Risk(NamedTuple):
-    """One line of the register. ``until``: when to look again, where a day is known."""
+    """One line of the register, with the facts that it rests on."""
 
     kind: Kind
     text: str
@@ -29,8 +30,8 @@ class Risk(NamedTuple):
 
 def risks_of(one: Candidate, organisation: Organisation, market: Market) -> list[Risk]:
     """What is on file against ``one``, by kind."""
-    found = [*_licence(one), *_law(one, organisation, market), *_allegations(one, market), *_continuity(one, market)]
-    return [*found, *_hosting(one)]
+    found = [*_licence(one), *_law(one, organisation, market), *_distilled(one, market), *_allegations(one, market)]
+    return [*found, *_continuity(one, market), *_hosting(one)]
 
 
 def _licence(one: Candidate) -> Iterator[Risk]:
@@ -53,6 +54,14 @@ def _law(one: Candidate, organisation: Organisation, market: Market) -> Iterator
             continue
         whom = "it binds you" if binds else "it binds others, and so perhaps your customers"
         yield Risk("law", f"{rule.title} ({rule.status}; {whom}): {rule.says}", (rule,))
+
+
+def _distilled(one: Candidate, market: Market) -> Iterator[Risk]:
+    belief = believed().get(one.model.id)
+    if belief is not None and belief.distilled == "yes" and belief.as_of <= market.day:
+        more = f", {belief.note}" if belief.note else ""
+        text = f"{one.model.name} is believed to be distilled (confidence {belief.confidence}{more}); ask from what"
+        yield Risk("distilled", text, (belief,))
 
 
 def _allegations(one: Candidate, market: Market) -> Iterator[Risk]:
