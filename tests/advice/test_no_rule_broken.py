@@ -88,6 +88,12 @@ def hard_rules_broken(one: Candidate, told: Requirements) -> list[str]:
     broken("not among the only", if_=bool(told.models.only) and one.model.id not in told.models.only)
     broken("origin", if_=row["country"] in told.origin.barred)
     broken("origin only", if_=bool(told.origin.only) and row["country"] not in told.origin.only)
+    here = {told.organisation.country, *told.users.countries}
+    if row["developer"] == "Anthropic":
+        owned = any(owner.country == "CN" and owner.percent > 50 for owner in told.organisation.owners or [])
+        broken("regions", if_=not own and ("CN" in here or owned or "ER" in told.users.countries))
+    elif not own:
+        broken("regions unknown", if_="CN" in here and (way == "-" or PROVIDERS[way]["country"] != "CN"))
     exclude = told.origin.alleged_distillation == "exclude"
     broken("alleged", if_=exclude and row["developer"] in ACCUSED)
     for rule in LAW:
@@ -211,9 +217,9 @@ def test_no_hard_rule_is_ever_broken(judge: Judge) -> None:
         empty += not found.short
         verdicts += np.bincount(found.verdict, minlength=4)
     # The profiles are no empty exercise: many leave somebody, and every verdict occurs.
-    assert seen > 50_000
+    assert seen > 30_000
     assert empty < PROFILES * 0.8
-    assert verdicts.min() > 10_000
+    assert verdicts.min() > 3_000
 
 
 @settings(max_examples=25, deadline=None)

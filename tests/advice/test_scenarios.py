@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 from tests.advice.conftest import advice, asked
 from tiergate.advice.advising import Advice, advise
 from tiergate.advice.candidates import Market, market_on
+from tiergate.advice.requirements import parse_requirements
 from tiergate.advice.rules import Verdict
 from tiergate.catalog.models import load_catalog
 from tiergate.catalog.scores import shipped
@@ -144,6 +146,33 @@ def test_10_a_german_company_with_a_chinese_majority_owner(market: Market) -> No
     assert ways["daybreak"] == "not known"
     # Half is not more than half.
     assert "claude-opus-5@amazon-bedrock:EU" in left(advice(market, organisation=owned(50)))
+
+
+def test_16_users_where_one_developer_does_not_sell(market: Market) -> None:
+    found = advice(market, users={"countries": ["DE", "CN"]})
+    assert says(found, "claude-opus-5@amazon-bedrock:EU") == {
+        "regions": "Anthropic does not sell in CN, where users are"
+    }
+    unknown = says(found, "gpt-5.6-sol@openai", Verdict.UNKNOWN)
+    assert unknown == {"regions": "whether OpenAI or openai sells in CN is not on file"}
+    assert {"deepseek-v4-pro@deepseek", "kimi-k3@moonshot"} <= left(found)
+    assert "gpt-oss-120b@own" in left(advice(market, users={"countries": ["CN"]}, load={}))
+
+
+def test_17_a_model_of_ones_own_for_the_members_of_a_programme(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    catalog, day = load_catalog().with_models(tmp_path / "mine.toml"), dt.date(2026, 6, 1)
+    text = "organisation: {name: E, country: FR}\ntasks: [coding]\nmodels: {only: [inhouse]}\n"
+    there = market_on(catalog, day, shipped())
+    closed = advise(parse_requirements(text.encode(), catalog, day), there, draws=10)
+    assert says(closed, "in-house-1@-") == {"admitted": "only members of Example partners are served"}
+    text += "programmes: {member_of: [Example partners]}\n"
+    inside = advise(parse_requirements(text.encode(), catalog, day), there, draws=10)
+    assert says(inside, "in-house-1@-") == {}
+    # Whose weights are out later is hosted by whoever likes.
+    later = market_on(catalog, dt.date(2026, 9, 2), shipped())
+    assert "in-house-1@own" in left(advise(parse_requirements(text.encode(), catalog, later.day), later, draws=10))
 
 
 def test_11_the_shut_off_of_june(market: Market) -> None:

@@ -71,7 +71,6 @@ def test_what_cannot_be_advised_on(run_tiergate: RunCommand, requirements: str, 
         ((), "say what is asked"),
         ((requirements, "--key", "k"), "give `--out DIR` as well"),
         ((requirements, "--data", "nowhere"), "has no facts of parties"),
-        ((requirements, "--draws", "0"), "0 draws are none"),
         (("--verify", "nowhere"), "say who must have signed it"),
     ):
         done = run_tiergate("advise", *call)

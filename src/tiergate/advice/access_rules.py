@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tiergate.advice.candidates import OWN, Candidate, Market
-from tiergate.advice.owners import REGIONS_OF, Declared, barred_by_region
+from tiergate.advice.owners import REGIONS_OF, Declared, barred_by_region, outside_regions
 from tiergate.advice.rules import Finding, Rule, ask, broken, listed, met, unknown
 from tiergate.catalog.access_programmes import load_access_programmes
 from tiergate.catalog.models import Mode
@@ -48,9 +48,10 @@ def _admitted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Fi
             return broken(f"{stands.because}, and users are of {listed(others)}", *stands.facts)
     facts = [fact for fact in (*stands.facts, *stands.conditions) if fact.mode is Mode.MEMBERSHIP]
     programmes = [each for each in load_access_programmes() if any(each.admits_to(fact) for fact in facts)]
-    joined = [each for each in programmes if each.id in member_of]
+    joined = [each.name for each in programmes if each.id in member_of]
+    joined += [fact.programme for fact in facts if fact.programme in member_of]
     if joined or not facts:
-        return met(f"members of {listed(each.name for each in joined)} are served", *facts, *joined)
+        return met(f"members of {listed(joined)} are served" if joined else stands.because, *(facts or stands.facts))
     return broken(f"only members of {listed(fact.programme for fact in facts)} are served", *facts)
 
 
@@ -74,9 +75,19 @@ def _wanted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Find
 
 def _regions(one: Candidate, asked: tuple[Declared, Asked], market: Market) -> Finding:
     declared, users = asked
-    if one.way == OWN or one.model.developer != REGIONS_OF:
-        return met("no terms on regions are on file for it")
-    return barred_by_region(declared, users, market.parties, market.day)
+    if one.way == OWN:
+        return met("no provider's terms apply to weights of your own")
+    if one.model.developer == REGIONS_OF:
+        return barred_by_region(declared, users, market.parties, market.day)
+    # Of other developers no terms are on file; where one does not sell, nobody is taken to.
+    places = [code for code in outside_regions((declared.country, *users)) if not _sells_at_home(one, code)]
+    if places:
+        return unknown(f"whether {one.model.developer} or {one.way} sells in {listed(places)} is not on file")
+    return met("nothing on file says that it is not sold there")
+
+
+def _sells_at_home(one: Candidate, country: str) -> bool:
+    return one.provider is not None and one.provider.country == country
 
 
 RULES: Final = (

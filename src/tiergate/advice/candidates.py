@@ -116,14 +116,17 @@ def market_on(
     for offer in shipped_offers() if offers is None else offers:
         if offer.holds_on(day):
             by_model.setdefault(offer.model, []).append(offer)
-    found = []
+    found: list[Candidate] = []
+    scores: dict[str, Score] = {}
     for model in sorted(catalog.by_id.values(), key=lambda one: one.id):
         if model.released <= day:
             found += _ways(catalog, standing(model, day), by_model.get(model.id, ()))
+            score = _score(catalog, model, vintage)
+            if score is not None:
+                scores[model.id] = score
     accused: dict[str, list[Allegation]] = {}
     for one in alleged(day):
         accused.setdefault(one.against, []).append(one)
-    scores = {one.model.id: score for one in found if (score := _score(catalog, one.model, vintage)) is not None}
     return Market(day, catalog, tuple(found), scores, accused, parties)
 
 

@@ -40,14 +40,6 @@ def _codes(asked: Asked) -> Iterator[Fault]:
         yield from _code(asked, f"data.residency.{place}", code, _COUNTRY, "`DE`, or `EU`")
     for place, owner in enumerate(told.organisation.owners or []):
         yield from _code(asked, f"organisation.owners.{place}.country", owner.country, _SEAT, "`DE`")
-    known = {one.id for one in load_access_programmes()}
-    for name, ids in (("programmes.member_of", told.programmes.member_of), ("programmes.join", told.programmes.join)):
-        for place, one in enumerate(ids):
-            if one not in known:
-                yield (
-                    asked.lines[f"{name}.{place}"],
-                    f"`{name}`: no programme is called `{one}`: there are {', '.join(sorted(known))}",
-                )
     if not told.tasks:
         yield asked.lines["tasks"], "`tasks` is empty: say what the model is for"
     if not told.hosting:
@@ -105,11 +97,20 @@ def _figures(asked: Asked) -> Iterator[Fault]:
 
 
 def _names(asked: Asked, catalog: Catalog) -> Iterator[Fault]:
-    for field in named_models(asked):
+    told, known = asked.requirements.programmes, {one.id for one in load_access_programmes()}
+    # Programmes of models of one's own are known by their names alone.
+    named = {fact.programme for one in catalog.by_id.values() for fact in one.access if fact.programme}
+    for field, ids, there in (("member_of", told.member_of, known | named), ("join", told.join, known)):
+        for place, programme in enumerate(ids):
+            if programme not in there:
+                others = ", ".join(sorted(known))
+                text = f"`programmes.{field}`: no programme is called `{programme}`: there are {others}"
+                yield asked.lines[f"programmes.{field}.{place}"], text
+    for one in named_models(asked):
         try:
-            catalog.find(field.name)
+            catalog.find(one.name)
         except InputError as error:
-            yield asked.lines[field.at], f"`{field.at}`: {error}"
+            yield asked.lines[one.at], f"`{one.at}`: {error}"
 
 
 class Named(NamedTuple):
@@ -195,8 +196,9 @@ def _programmes(asked: Asked, told: Requirements) -> Iterator[Fault]:
     by_id = {one.id: one for one in load_access_programmes()}
     for name in ("member_of", "join"):
         for place, programme in enumerate(getattr(told.programmes, name)):
-            field = f"programmes.{name}.{place}"
-            yield from _one_programme(asked, told, by_id[programme], field, joined=name == "member_of")
+            if programme in by_id:
+                field = f"programmes.{name}.{place}"
+                yield from _one_programme(asked, told, by_id[programme], field, joined=name == "member_of")
 
 
 def _one_programme(

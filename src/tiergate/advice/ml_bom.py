@@ -13,6 +13,7 @@ from typing import Any, Final
 import tiergate
 from tiergate.advice.advising import Advice
 from tiergate.advice.candidates import OWN, Candidate
+from tiergate.catalog.cited import LICENCES
 from tiergate.catalog.models import Mode
 
 FILE: Final = "aibom.json"
@@ -74,7 +75,8 @@ def _component(advice: Advice, model: str) -> dict[str, Any]:
     }
     licences = [fact.weights for fact in one.access if fact.mode is Mode.OPEN_WEIGHTS and fact.weights]
     if licences:
-        component["licenses"] = [{"license": {"name": name}} for name in licences]
+        kinds = ["id" if name in LICENCES else "name" for name in licences]
+        component["licenses"] = [{"license": {kind: name}} for kind, name in zip(kinds, licences, strict=True)]
     return component
 
 

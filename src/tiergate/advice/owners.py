@@ -7,7 +7,8 @@ list: packs that start from lists are not known without facts of parties.
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ REGIONS: Final = "provider_supported_regions"
 """The rule pack with the terms on regions of the one provider that publishes them in full."""
 REGIONS_OF: Final = "Anthropic"
 ITSELF: Final = "the organisation"
+MOST_KEPT: Final = 1_024
+"""Answers that are kept, for as many different organisations."""
 
 
 class Declared(NamedTuple):
@@ -43,7 +46,7 @@ class Declared(NamedTuple):
         return cls(organisation.country, shares, organisation.party)
 
 
-@cache
+@lru_cache(MOST_KEPT)
 def declared_facts(declared: Declared) -> OwnershipFacts:
     """Facts of the organisation, entity 0, and of its holders. Holders who are not declared are undisclosed."""
     owners = declared.owners or ()
@@ -65,7 +68,7 @@ def verdicts(pack: RulePack, declared: Declared, parties: OwnershipFacts | None,
     return _judged(pack.id, pack.version, facts, day)
 
 
-@cache
+@lru_cache(MOST_KEPT)
 def _judged(pack: str, version: int, facts: OwnershipFacts, day: dt.date) -> PackVerdicts:
     return judge(ActivePack(_packs()[pack, version]), facts, day)
 
@@ -89,7 +92,7 @@ def cited(pack: RulePack) -> tuple[Cited, ...]:
     )
 
 
-@cache
+@lru_cache(MOST_KEPT)
 def barred_by_region(
     declared: Declared, users: tuple[str, ...], parties: OwnershipFacts | None, day: dt.date
 ) -> Finding:
@@ -110,3 +113,10 @@ def barred_by_region(
     if said.verdict is Verdict.NOT_KNOWN:
         return ask(f"{REGIONS_OF} asks who owns you: {pack.title}, {said.reason}", *sources)
     return met(f"{REGIONS_OF} sells there", *sources)
+
+
+def outside_regions(codes: Iterable[str]) -> list[str]:
+    """Which of these countries are none that the provider of `REGIONS` sells in: others may not either."""
+    seeds = find_pack(_packs(), REGIONS).seeds
+    assert seeds is not None
+    return [code for code in dict.fromkeys(codes) if code in seeds.headquarters]

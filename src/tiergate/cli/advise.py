@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -69,41 +69,44 @@ def advise(
         raise InputError("a key signs what is written: give `--out DIR` as well")
     if out is not None:
         writable_folder(out)
-    from tiergate.advice.advising import advise as advice_on
-    from tiergate.advice.candidates import market_on
     from tiergate.advice.requirements import read_requirements
     from tiergate.catalog.models import load_catalog
+
+    day = day_of(as_of)
+    catalog = load_catalog() if models is None else load_catalog().with_models(models)
+    # What is wrong with the file is said before the rest is loaded.
+    asked = read_requirements(requirements, catalog, day)
+
+    from tiergate.advice.advising import advise as advice_on
+    from tiergate.advice.candidates import market_on
     from tiergate.catalog.scores import read_vintage, shipped
     from tiergate.cli import advise_views
     from tiergate.cli.packs import ownership_facts_of, start_us
 
-    day = day_of(as_of)
-    catalog = load_catalog() if models is None else load_catalog().with_models(models)
-    asked = read_requirements(requirements, catalog, day)
     parties = None if data is None else ownership_facts_of(data, start_us(day), needed=True)
     scores = shipped() if vintage is None else read_vintage(vintage)
     advice = advice_on(asked, market_on(catalog, day, scores, parties=parties), draws=draws, seed=seed)
-    shown = _write(advice, out, key, signer)
+    if out is not None:
+        _write(advice, out, key, signer)
     if as_json:
-        say_json(shown)
+        from tiergate.advice.record import document
+
+        say_json(document(advice))
     elif why_not is not None:
         advise_views.say_model(advice, catalog.find(why_not))
     else:
         advise_views.say_advice(advice)
 
 
-def _write(advice: Advice, out: Path | None, key: Path | None, signer: str) -> dict[str, Any]:
-    """The record; written into ``out``, and signed where there is a key."""
+def _write(advice: Advice, out: Path, key: Path | None, signer: str) -> None:
+    """Write the record and the bill into ``out``, and sign the record where there is a key."""
     import json
 
     from tiergate.advice.ml_bom import FILE, bill_of
     from tiergate.advice.record import NOTE, RECORD, document, encode, sign
     from tiergate.ledger.checkpoints import load_private_key
 
-    shown = document(advice)
-    if out is None:
-        return shown
-    record = encode(shown)
+    record = encode(document(advice))
     (out / RECORD).write_bytes(record)
     (out / FILE).write_text(json.dumps(bill_of(advice, record), indent=2, sort_keys=True) + "\n", encoding="utf-8")
     written = [RECORD, FILE]
@@ -115,7 +118,6 @@ def _write(advice: Advice, out: Path | None, key: Path | None, signer: str) -> d
         (out / "advice.pub").write_text(f"{private.public}\n", encoding="utf-8")
         written += [NOTE, "advice.pub"]
     note(f"wrote {', '.join(written)} into `{out}`" + ("" if key else "; unsigned: give `--key FILE`"))
-    return shown
 
 
 def _verify(folder: Path, public_key: str | None, *, as_json: bool) -> None:
