@@ -82,6 +82,7 @@ def test_what_cannot_be_is_named_with_its_line(text: str, said: str) -> None:
         (("origin:", "  barred: [US]", "programmes:", "  member_of: [daybreak]"), 4, 6),
         (("load:", "  context_tokens: 1000", "  input_tokens: 2000"), 4, 5),
         (("continuity:", "  days: 3", "  switch_days: 5"), 4, 5),
+        (("capability:", "  evals:", "    - {name: a, task: search, least: 0.5, scores: {}}"), 2, 5),
         (("hosting: [api]", "own_hosting_usd_per_month: 100"), 3, 4),
         (("certifications: [baa]", "hosting: [own]"), 3, 4),
     ],

@@ -208,6 +208,10 @@ def test_13_only_the_classified_tier_reaches_an_evaluation(market: Market) -> No
     assert found.need.answer == "yes"
     assert "only claude-mythos-5 of the classified tier" in found.need.because
     assert {one.programme.id for one in found.paths if "claude-mythos-5" in one.models} == {"glasswing"}
+    weak = evaluation | {"least": 0.1, "task": "vulnerability_research"}
+    refused = advice(market, tasks=["vulnerability_research"], capability={"evals": [weak | {"task": None}]})
+    assert refused.need.answer == "not known"
+    assert advice(market, tasks=["vulnerability_research"], capability={"evals": [weak]}).need.answer == "no"
     member = advice(market, capability={"evals": [evaluation]}, programmes={"member_of": ["glasswing"]})
     assert {one.model.id for one in member.found.short} == {"claude-mythos-5"}
 

@@ -172,6 +172,10 @@ def _contradictions(asked: Asked) -> Iterator[Fault]:
                 f"{load.input_tokens + load.output_tokens:,} tokens in a request and its answer",
             ),
         )
+    for place, one in enumerate(told.capability.evals):
+        if one.task is not None and one.task not in told.tasks:
+            field = f"capability.evals.{place}.task"
+            yield _both(asked, (field, f"an evaluation of `{one.task}`"), ("tasks", f"no task `{one.task}`"))
     if days.switch_days > days.days:
         yield _both(
             asked,

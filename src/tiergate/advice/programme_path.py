@@ -68,14 +68,18 @@ class Need(NamedTuple):
 
 def need_of_classified(told: Requirements, found: Shortlist) -> Need:
     """Whether nothing but the classified tier does it: a programme is the long way."""
+    measured = {one.task for one in told.capability.evals}
     gated = [task for task in told.tasks if task in gated_tasks()]
+    unmeasured = [task for task in gated if task not in measured]
     open_to_all = {one.model.id for one in found.short if one.standing.tier is not Tier.CLASSIFIED}
     if open_to_all and not gated:
         return Need("no", f"{len(open_to_all)} models that anybody can have meet all that is asked")
-    if open_to_all and told.capability.evals:
-        return Need("no", "models that anybody can have reach what your own evaluations ask")
+    if open_to_all and not unmeasured:
+        return Need("no", f"models that anybody can have reach what your own evaluations ask of {listed(gated)}")
     if open_to_all:
-        said = f"models that anybody can have may refuse {listed(gated)}: measure them in an evaluation of your own"
+        said = (
+            f"models that anybody can have may refuse {listed(unmeasured)}: measure them in an evaluation of your own"
+        )
         return Need("not known", said)
     if any(one.standing.tier is not Tier.CLASSIFIED for one in found.to_find_out):
         return Need("not known", "of models that anybody can have, facts are missing: see what is to be found out")

@@ -160,6 +160,8 @@ def read_record(folder: Path, key: PublicKey) -> Kept:
         shown = msgspec.json.decode(record, type=dict[str, Any])
     except (UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise InputError(f"`{folder}` has no record of advice: {error}") from error
+    if shown.get("format") != FORMAT:
+        raise InputError(f"`{folder / RECORD}` is no record of advice: it is not of the form `{FORMAT}`")
     if signed.text != f"{_FIRST_LINE}\n{key.name}\n{sha256(record).hexdigest()}\n":
         raise ProofError(f"the note in `{folder}` is of another record, or of another name than `{key.name}`")
     lines = key.signatures(signed)
@@ -167,7 +169,7 @@ def read_record(folder: Path, key: PublicKey) -> Kept:
         raise ProofError(f"the note in `{folder}` has no signature by this key of `{key.name}`")
     for line in lines:
         key.check(line.signature, signed.text.encode())
-    was, now = shown.get("facts", {}), fact_digests()
+    was, now = shown["facts"], fact_digests()
     return Kept(shown, tuple(sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))))
 
 

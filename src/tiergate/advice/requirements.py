@@ -65,11 +65,13 @@ class Data(_Part, frozen=True, kw_only=True):
 
 
 class Eval(_Part, frozen=True, kw_only=True):
-    """An evaluation of the enterprise's own: what a model has to reach, and what models scored, 0 to 1."""
+    """An evaluation of the enterprise's own: what a model has to reach, and what models scored, 0 to 1; ``task``: which
+    of the tasks it measures, where it is one alone."""
 
     name: str
     least: float
     scores: dict[str, float]
+    task: Task | None = None
 
 
 class Capability(_Part, frozen=True, kw_only=True):

@@ -107,11 +107,11 @@ def _write(advice: Advice, out: Path, key: Path | None, signer: str) -> None:
     from tiergate.ledger.checkpoints import load_private_key
 
     record = encode(document(advice))
+    # A note of an earlier record would be of another one.
+    (out / NOTE).unlink(missing_ok=True)
     (out / RECORD).write_bytes(record)
     (out / FILE).write_text(json.dumps(bill_of(advice, record), indent=2, sort_keys=True) + "\n", encoding="utf-8")
     written = [RECORD, FILE]
-    # A note of an earlier record would be of another one.
-    (out / NOTE).unlink(missing_ok=True)
     if key is not None:
         private = load_private_key(key, signer)
         (out / NOTE).write_text(str(sign(record, private)), encoding="utf-8")

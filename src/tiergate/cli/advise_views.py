@@ -97,7 +97,10 @@ def _say_ranking(advice: Advice) -> None:
         say(f"and {more} more, none of which wins more often")
     priorities = advice.asked.requirements.priorities
     order = f"weights in the order {' >= '.join(priorities)}" if priorities else "all weights alike"
-    note(f"wins: share of {advice.draws:,} draws, {order}, seed {advice.seed}; list prices; regret: see below")
+    days = [advice.best[one.name].price for one in advice.ranking]
+    oldest = min((one.since for one in days if one is not None), default=None)
+    prices = f"; list prices, the oldest of {oldest}" if oldest else ""
+    note(f"wins: share of {advice.draws:,} draws, {order}, seed {advice.seed}{prices}; regret: see below")
 
 
 def _say_agreements(advice: Advice) -> None:
