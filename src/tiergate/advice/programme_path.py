@@ -180,7 +180,7 @@ def _people(pack: RulePack, told: Requirements, market: Market) -> Condition:
     signed = (f"classes under `{pack.id}`, signed by each user's employer: `tiergate classes sign`",)
     if held and not others:
         return Condition(pack.name, "yes", f"{pack.title}: nationals of {EXEMPT} are exempt", signed, cited(pack))
-    whose = f"users of {listed(others)}" if others else "users, whose nationalities are not given"
+    whose = f"users of {listed(others)}" if others else "users, whose nationalities are not given,"
     return Condition(pack.name, "not known", f"{pack.title}: {whose} need to be attested", signed, cited(pack))
 
 

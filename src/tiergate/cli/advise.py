@@ -83,6 +83,8 @@ def advise(
     from tiergate.cli import advise_views
     from tiergate.cli.packs import ownership_facts_of, start_us
 
+    if asked.requirements.organisation.party and data is None:
+        note("`organisation.party` counts with the facts of parties of a deployment: give `--data DIR`")
     parties = None if data is None else ownership_facts_of(data, start_us(day), needed=True)
     scores = shipped() if vintage is None else read_vintage(vintage)
     advice = advice_on(asked, market_on(catalog, day, scores, parties=parties), draws=draws, seed=seed)
