@@ -11,7 +11,7 @@ from tiergate.catalog.access_programmes import load_access_programmes
 from tiergate.catalog.models import Mode
 from tiergate.catalog.tiers import Tier
 
-Asked = tuple[str, ...]
+Names = tuple[str, ...]
 
 
 def _available(one: Candidate, _asked: bool, market: Market) -> Finding:
@@ -35,7 +35,7 @@ NEAR_DAYS: Final = 180
 """An end that is announced for sooner than this has to be planned for."""
 
 
-def _admitted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Finding:
+def _admitted(one: Candidate, asked: tuple[Names, Names], _market: Market) -> Finding:
     member_of, nationalities = asked
     stands = one.standing
     if stands.tier is not Tier.CLASSIFIED:
@@ -55,7 +55,7 @@ def _admitted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Fi
     return broken(f"only members of {listed(fact.programme for fact in facts)} are served", *facts)
 
 
-def _hosted(one: Candidate, asked: Asked, _market: Market) -> Finding:
+def _hosted(one: Candidate, asked: Names, _market: Market) -> Finding:
     kind = "own" if one.way == OWN else "api"
     if kind in asked:
         return met(f"had {'by hosting it' if kind == 'own' else 'by an API'}")
@@ -64,7 +64,7 @@ def _hosted(one: Candidate, asked: Asked, _market: Market) -> Finding:
     )
 
 
-def _wanted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Finding:
+def _wanted(one: Candidate, asked: tuple[Names, Names], _market: Market) -> Finding:
     only, avoid = asked
     if one.model.id in avoid:
         return broken("`models.avoid` names it")
@@ -73,7 +73,7 @@ def _wanted(one: Candidate, asked: tuple[Asked, Asked], _market: Market) -> Find
     )
 
 
-def _regions(one: Candidate, asked: tuple[Declared, Asked], market: Market) -> Finding:
+def _regions(one: Candidate, asked: tuple[Declared, Names], market: Market) -> Finding:
     declared, users = asked
     if one.way == OWN:
         return met("no provider's terms apply to weights of your own")

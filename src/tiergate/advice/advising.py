@@ -16,7 +16,6 @@ from tiergate.advice.requirements import Asked, Requirements
 from tiergate.advice.risks import Risk, risks_of
 from tiergate.advice.rules import Verdict
 from tiergate.advice.shortlist import Judge, Shortlist
-from tiergate.catalog.tiers import Tier
 
 DRAWS: Final = 20_000
 
@@ -135,11 +134,3 @@ def look_again(advice: Advice) -> list[tuple[dt.date, str]]:
                 if turn is not None and turn > day:
                     found.add((turn, f"access to {one.model.name} changes"))
     return sorted(found)
-
-
-def tiers_of(advice: Advice) -> dict[Tier, int]:
-    """Short-listed models by tier."""
-    counts: dict[Tier, int] = {}
-    for one in advice.best.values():
-        counts[one.standing.tier] = counts.get(one.standing.tier, 0) + 1
-    return counts

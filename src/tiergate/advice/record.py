@@ -229,10 +229,6 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, float):
         return round(value, 6)
-    return (
-        _plain(msgspec.to_builtins(value))
-        if not isinstance(value, str | int | bool | None)
-        else str(value)
-        if isinstance(value, str)
-        else value
-    )
+    if isinstance(value, str):
+        return str(value)  # of an enumeration the text alone
+    return value if value is None or isinstance(value, int) else _plain(msgspec.to_builtins(value))
