@@ -39,6 +39,11 @@ OFFERS = {
     (row["model"], row["provider"], row["region"]): row
     for row in csv.DictReader((FACTS / "offers.csv").read_text(encoding="utf-8").splitlines())
 }
+SCORES = [
+    (row["model"], float(row["eci"]))
+    for name in ("capability.csv", "priced_models.csv")
+    for row in csv.DictReader((FACTS / name).read_text(encoding="utf-8").splitlines())
+]
 ACCUSED = {one["against"] for one in _toml("allegations.toml")["allegation"]}
 OWN_API = {"Anthropic": "anthropic", "DeepSeek": "deepseek", "OpenAI": "openai", "Mistral AI": "mistral"}
 
@@ -56,6 +61,16 @@ def _provider_fact(way: str, attribute: str) -> dict[str, Any] | None:
         and fact.get("until", dt.date.max) > DAY
     ]
     return max(held, key=lambda fact: fact["as_of"]) if held else None
+
+
+def best_eci(row: dict[str, Any]) -> float:
+    """The most that any version of a model scores."""
+
+    def plain(name: str) -> str:
+        return name.casefold().replace("-", " ").replace("_", " ")
+
+    names = {plain(name) for name in (row["id"], row["name"], *row.get("names", ()))}
+    return max((eci for name, eci in SCORES if {plain(name), plain(name.rpartition(" (")[0])} & names), default=0.0)
 
 
 def _may_be_in(places: set[str], allowed: list[str]) -> bool:
@@ -132,9 +147,13 @@ def hard_rules_broken(one: Candidate, told: Requirements) -> list[str]:
     if told.budget_usd_per_month is not None and own:
         broken("own budget", if_=(told.own_hosting_usd_per_month or 1e99) > told.budget_usd_per_month)
     for need in told.load.needs:
-        broken(need, if_=offer is None or need not in offer["capabilities"].split())
+        broken(need, if_=not own and (offer is None or need not in offer["capabilities"].split()))
     tokens_asked = told.load.input_tokens + told.load.output_tokens
-    broken("context", if_=bool(tokens_asked) and (offer is None or int(offer["context_tokens"] or 0) < tokens_asked))
+    served = [row for key, row in OFFERS.items() if key[0] == one.model.id and (own or row is offer)]
+    largest = max((int(row["context_tokens"] or 0) for row in served), default=0)
+    broken("context", if_=tokens_asked > largest)
+    least = told.capability.least_eci
+    broken("eci", if_=least is not None and best_eci(row) < least)
     for each in told.capability.evals:
         broken(each.name, if_=each.scores.get(one.model.id, -1.0) < each.least)
     return hit

@@ -92,12 +92,17 @@ def test_6_patients_data_in_the_united_states_need_an_agreement(market: Market) 
 
 
 def test_7_own_hosting_for_a_product_that_is_sold(market: Market) -> None:
-    found = advice(market, hosting=["own"], load={}, own_hosting_usd_per_month=9_000)
+    load = {"requests_per_month": 100_000, "input_tokens": 100_000, "output_tokens": 1_000, "needs": ["tools"]}
+    found = advice(market, hosting=["own"], load=load, own_hosting_usd_per_month=9_000, budget_usd_per_month=10_000)
     assert "gpt-oss-120b@own" in left(found)
+    # What others serve it with is what it can; nobody is known to serve the other at all.
+    assert "131,072 tokens at" in says(found, "gpt-oss-120b@own", Verdict.ASK)["context"]
+    assert "not on file" in says(found, "kolibri-1@own", Verdict.UNKNOWN)["context"]
     assert all(one.way == "own" for one in found.found.short)
     assert "non-commercial use alone" in says(found, "minimax-m2.7@own")["licence"]
     assert "20 million USD of revenue" in says(found, "kimi-k3@own", Verdict.ASK)["licence"]
-    assert says(found, "gpt-5.6-sol@openai") == {"hosting": "it would be had by an API, which `hosting` rules out"}
+    ruled_out = says(found, "gpt-5.6-sol@openai")["hosting"]
+    assert ruled_out == "it would be had by an API, which `hosting` rules out"
     study = advice(market, hosting=["own"], load={}, commercial=False)
     assert "minimax-m2.7@own" in left(study)
 

@@ -53,8 +53,10 @@ def _evals(one: Candidate, asked: Evals, _market: Market) -> Finding:
     return worst(findings)
 
 
-def _context(one: Candidate, tokens: tuple[int, int], _market: Market) -> Finding:
+def _context(one: Candidate, tokens: tuple[int, int], market: Market) -> Finding:
     whole, answer = tokens
+    if one.way == OWN:
+        return _context_elsewhere(one, whole, market)
     if one.offer is None or one.offer.context_tokens is None:
         return unknown(f"how large its context is, is not on file: {whole:,} tokens are asked")
     if one.offer.context_tokens < whole:
@@ -64,9 +66,23 @@ def _context(one: Candidate, tokens: tuple[int, int], _market: Market) -> Findin
     return met(f"its context holds {one.offer.context_tokens:,} tokens", one.offer)
 
 
+def _context_elsewhere(one: Candidate, whole: int, market: Market) -> Finding:
+    """Of weights on machines of one's own, the largest context that anybody serves them with."""
+    offers = [each.offer for each in market.ways(one.model) if each.offer is not None and each.offer.context_tokens]
+    largest = max(offers, key=lambda offer: offer.context_tokens or 0, default=None)
+    if largest is None:
+        return unknown(f"how large its context is, is not on file: {whole:,} tokens are asked")
+    said = f"{largest.context_tokens:,} tokens at {largest.provider}"
+    if (largest.context_tokens or 0) < whole:
+        return unknown(f"its context is not known to hold {whole:,} tokens: {said}", largest)
+    return ask(f"serve it with a context of {whole:,} tokens, as it has {said}", largest)
+
+
 def _needs(one: Candidate, needs: tuple[str, ...], _market: Market) -> Finding:
+    if one.way == OWN:
+        return ask(f"serve it so that it has {listed(needs)}")
     if one.offer is None:
-        return unknown(f"whether it can {listed(needs)} is not on file")
+        return unknown(f"whether it has {listed(needs)} is not on file")
     missing = [need for need in needs if need not in one.offer.capabilities]
     if missing:
         return unknown(f"that it has {listed(missing)} is not on file", one.offer)
