@@ -104,10 +104,19 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
 
 @pytest.mark.parametrize(
     "folder",
-    ["detection", "admission", "gateway/authorizer", "gateway/dialects", "gateway/metering", "gateway/routing"],
+    [
+        "advice",
+        "detection",
+        "admission",
+        "gateway/authorizer",
+        "gateway/dialects",
+        "gateway/metering",
+        "gateway/routing",
+    ],
 )
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
+        "advice": ("## Advice",),
         "detection": ("## Detection, step by step",),
         "admission": (
             "## Admission to a tier, step by step",
@@ -187,6 +196,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/economics.md",
         "docs/sharing.md",
         "docs/sharing-schema.md",
+        "docs/advice.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -324,6 +334,47 @@ def test_the_page_on_the_catalog_has_every_rule_attribute_and_licence_and_its_ex
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "mine.toml").write_text(example)
     assert load_catalog().with_models(tmp_path / "mine.toml").find("inhouse").developer == "Example"
+
+
+def test_the_page_on_advice_has_every_field_rule_and_criterion_and_its_example_is_advised_on() -> None:
+    from datetime import date
+    from typing import get_args
+
+    import msgspec
+
+    from tiergate.advice import requirements
+    from tiergate.advice.advising import DRAWS, advise
+    from tiergate.advice.candidates import market_on
+    from tiergate.advice.shortlist import RULES
+    from tiergate.catalog.access_programmes import Task
+    from tiergate.catalog.models import load_catalog
+    from tiergate.catalog.origin_rules import Sector, load_origin_rules
+    from tiergate.catalog.scores import shipped
+
+    page = (ROOT / "docs" / "advice.md").read_text(encoding="utf-8")
+    asked, rules = page.split("| rule | looks at |")[0], page.split("| rule | looks at |")[1]
+    fields = [one.encode_name for one in msgspec.structs.fields(requirements.Requirements)]
+    assert re.findall(r"^\| `(\w+)` \|", asked, re.MULTILINE) == fields
+    within = [one.type for one in msgspec.structs.fields(requirements.Requirements)]
+    names = [
+        each.encode_name
+        for kind in within
+        for part in (kind, *get_args(kind))
+        if isinstance(part, type) and issubclass(part, msgspec.Struct)
+        for each in msgspec.structs.fields(part)
+    ]
+    words = [*names, *Task, *Sector, *get_args(requirements.Criterion), *get_args(requirements.Need)]
+    assert len(words) > 50
+    assert [name for name in words if f"`{name}`" not in page] == []
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", rules, re.MULTILINE)
+    assert [name for row in rows for name in re.findall(r"\w+", row)] == [rule.id for rule in RULES]
+    assert f"{DRAWS:,} draws" in page
+    assert len(load_origin_rules()) == 12
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    day = date(2026, 11, 28)
+    told = requirements.parse_requirements(example.encode(), load_catalog(), day)
+    found = advise(told, market_on(load_catalog(), day, shipped()), draws=100)
+    assert set(found.best) == {"claude-sonnet-5", "gpt-5.6-luna", "gpt-5.6-sol", "gpt-5.6-terra"}
 
 
 def test_the_page_on_prices_has_the_cells_and_columns_that_there_are() -> None:

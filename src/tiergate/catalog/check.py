@@ -15,10 +15,12 @@ from typing import Any, Final
 
 import msgspec
 
+from tiergate.catalog.access_programmes import AccessProgrammesFile
 from tiergate.catalog.allegations import AllegationsFile
 from tiergate.catalog.cited import Cited, read_facts
 from tiergate.catalog.claims import ClaimsFile
 from tiergate.catalog.models import ModelsFile
+from tiergate.catalog.origin_rules import OriginRulesFile
 from tiergate.catalog.providers import ProvidersFile
 from tiergate.errors import InputError
 
@@ -27,6 +29,8 @@ KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "allegation": AllegationsFile,
     "provider": ProvidersFile,
     "claim": ClaimsFile,
+    "origin_rule": OriginRulesFile,
+    "access_programme": AccessProgrammesFile,
 }
 """Kind of a file by the name of its rows."""
 _CITATION: Final = tuple(field.name for field in msgspec.structs.fields(Cited))

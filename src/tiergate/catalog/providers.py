@@ -38,13 +38,23 @@ class Attribute(StrEnum):
 
 
 class ProviderFact(Cited, frozen=True, kw_only=True):
-    """``value``: yes, no, or on request (by contract or approval only); ``detail``: level, scope or exceptions."""
+    """``value``: yes, no, or on request (by contract or approval only); ``detail``: level, scope or exceptions.
+
+    ``places``: of the attribute `regions`, where data can be kept, or are where there is no choice: ISO 3166-1 alpha-2
+    codes, `EU`, `APAC`; empty where that is not on file. Others may be offered as well.
+    """
 
     attribute: Attribute
     value: Literal["yes", "on request", "no"]
     detail: str = ""
+    places: tuple[str, ...] = ()
     since: dt.date | None = None
     until: dt.date | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.places and self.attribute is not Attribute.REGIONS:
+            raise ValueError(f"`places` is only for the attribute `{Attribute.REGIONS}`")
 
     def holds_on(self, day: dt.date) -> bool:
         return (self.since or self.as_of) <= day and (self.until is None or day < self.until)

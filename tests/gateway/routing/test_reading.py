@@ -15,9 +15,9 @@ from tests.gateway.routing.files import ENVIRONMENT, TEXT, as_text, as_values, p
 from tiergate.admission.models import Models
 from tiergate.catalog.prices import shipped_prices
 from tiergate.errors import InputError
-from tiergate.gateway.routing import reading
-from tiergate.gateway.routing.reading import LARGEST, UnreadableError, read_tree
 from tiergate.gateway.routing.routes import parse
+from tiergate.records import strict_yaml
+from tiergate.records.strict_yaml import LARGEST, UnreadableError, read_tree
 
 
 def test_the_file_says_what_it_says() -> None:
@@ -158,7 +158,7 @@ def test_what_is_no_such_file_is_refused(content: bytes, said: str) -> None:
 
 def test_a_yaml_library_without_its_c_part_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     as_before = parsed()
-    monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(strict_yaml, "_LOADER", yaml.SafeLoader)
     assert parsed() == as_before
     for text in ("a: &a 1", "a: *a", "a: !!str 1", "a: 1\na: 2", "[" * 1_000, "? [a]\n: 1"):
         with pytest.raises(UnreadableError, match="line"):

@@ -11,8 +11,8 @@ import msgspec
 
 from tiergate.admission.models import Models, fingerprint
 from tiergate.errors import InputError
-from tiergate.gateway.routing.reading import LARGEST
 from tiergate.gateway.routing.routes import Routes, parse
+from tiergate.records.strict_yaml import LARGEST
 
 FILE: Final = "gateway.yaml"
 _log = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from tiergate.admission.models import Models
 from tiergate.errors import InputError
 from tiergate.gateway.routing.candidates import Candidate, Group, Upstream
 from tiergate.gateway.routing.prices import FREE, Price, listed, start_us
-from tiergate.gateway.routing.reading import Faults, Node, UnreadableError, read_tree
 from tiergate.gateway.routing.requirements import Requirements
 from tiergate.gateway.routing.rows import GroupRow, ModelRow, PoliciesRow, Sections, UpstreamRow, sections
 from tiergate.gateway.routing.urls import url_fault
+from tiergate.records.strict_yaml import Faults, Node, UnreadableError, read_tree
 
 MOST_CANDIDATES: Final = 64
 """Of a group: each request looks at all of them."""

@@ -18,8 +18,8 @@ from tiergate.gateway.routing.candidates import (
     Strategy,
     Timeouts,
 )
-from tiergate.gateway.routing.reading import BAD, Faults, Node, take
 from tiergate.gateway.routing.requirements import Requirements
+from tiergate.records.strict_yaml import BAD, Faults, Node, take
 
 LONGEST_NAME: Final = 256
 

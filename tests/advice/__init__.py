@@ -1,0 +1,1 @@
+"""Advice: requirements, rules, ranking, regret, records."""
