@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from tests.advice.test_focus import exchange
 from tests.cli.conftest import RunCommand
 
