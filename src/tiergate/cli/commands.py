@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "redteam": "redteam:redteam",
     "replay": "replay_world:replay",
     "spend": "spend:spend",
+    "outcomes": "outcomes:outcomes",
     "verify": "verify:verify",
     "watch": "watch:watch",
     "keys": "keys:app",
