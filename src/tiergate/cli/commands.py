@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "replay": "replay_world:replay",
     "spend": "spend:spend",
     "advise": "advise:advise",
+    "outcomes": "outcomes:outcomes",
     "verify": "verify:verify",
     "watch": "watch:watch",
     "keys": "keys:app",

@@ -6,7 +6,7 @@ import csv
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,9 @@ from tiergate.cli.terminal import counted, note, say, say_json
 from tiergate.errors import InputError
 
 if TYPE_CHECKING:
+    from tiergate.cli.inputs import Inputs
     from tiergate.gateway.metering.spend import Spent
+    from tiergate.records.refused import RefusedRows
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="A day, UTC.")]
 
@@ -33,12 +35,20 @@ def spend(
     until: Day = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print rows as CSV, money in micro-dollars.")] = False,
     as_json: Json = False,
+    focus: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write charges as FOCUS 1.2 instead: .csv or .parquet.")
+    ] = None,
+    focus_draft: Annotated[
+        bool, typer.Option("--focus-draft", help="With the columns of FOCUS 1.5's draft on who used what.")
+    ] = False,
+    seller: Annotated[str, typer.Option(metavar="NAME", help="Who sells and invoices, for FOCUS.")] = "Tiergate",
 ) -> None:
     """Sum up what was spent. Days count from their beginning; the sums are exact to the micro-dollar.
 
     \b
     Example:
       tiergate spend data --by organisation --by model --since 2026-11-01
+      tiergate spend data --focus charges.parquet --seller "Example Ltd" --since 2026-11-01
     """
     from tiergate.cli.inputs import find_inputs
     from tiergate.gateway.metering.spend import BY, COLUMNS, spent
@@ -51,13 +61,13 @@ def spend(
     if as_csv and as_json:
         raise InputError("give either `--csv` or `--json`, not both")
     inputs = find_inputs(paths or [Path("data")])
+    from_us = None if since is None else end_of(since, 0)
+    to_us = None if until is None else end_of(until, 0)
     with RefusedRows(None) as refused:
-        rows = spent(
-            inputs.batches(refused, COLUMNS),
-            by,
-            from_us=None if since is None else end_of(since, 0),
-            to_us=None if until is None else end_of(until, 0),
-        )
+        if focus is not None:
+            _write_focus(focus, inputs, refused, seller=seller, from_us=from_us, to_us=to_us, draft=focus_draft)
+            return
+        rows = spent(inputs.batches(refused, COLUMNS), by, from_us=from_us, to_us=to_us)
     if as_csv:
         _print_csv(rows)
     elif as_json:
@@ -66,6 +76,20 @@ def spend(
         _print_table(rows)
     if refused.count:
         note(f"{counted(refused.count, 'row')} refused")
+
+
+def _write_focus(path: Path, inputs: Inputs, refused: RefusedRows, *, seller: str, **asked: Any) -> None:
+    from tiergate.advice.focus import READ, focus_rows
+    from tiergate.cli.outputs import writable_file
+    from tiergate.records.write import open_writer
+
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"`{path}` is neither a .csv nor a .parquet file")
+    writable_file(path, "--focus")
+    table = focus_rows(inputs.batches(refused, READ), seller=seller, **asked)
+    with open_writer(path, table.schema) as file:
+        file.write(table)
+    note(f"{counted(table.num_rows, 'charge')} in {path}")
 
 
 def _shown(name: str | None) -> str:

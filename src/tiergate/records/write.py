@@ -1,4 +1,4 @@
-"""Writing tables: Parquet or JSONL by the file's name, whole or not at all."""
+"""Writing tables: Parquet, CSV or JSONL by the file's name, whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from tiergate.errors import InputError
@@ -26,7 +27,7 @@ class Writer(Protocol):
 
 @contextmanager
 def open_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    """Open ``path`` (.parquet, .jsonl, .jsonl.gz, .jsonl.zst) for rows of ``schema``.
+    """Open ``path`` (.parquet, .csv, .jsonl, .jsonl.gz, .jsonl.zst) for rows of ``schema``.
 
     Rows go to a temporary file that takes the name when the block ends well and is removed when it does not.
     Raises `InputError` for another kind of name or a place that cannot be written.
@@ -36,6 +37,9 @@ def open_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
         if path.suffix == ".parquet":
             with pq.ParquetWriter(part, schema, compression="zstd") as parquet:
                 yield _ParquetRows(parquet)
+        elif path.suffix == ".csv":
+            with pacsv.CSVWriter(part, schema) as rows:
+                yield rows
         else:
             compression = compression_of(path)
             with pa.OSFile(str(part), "wb") as raw:
