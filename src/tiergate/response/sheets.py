@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tiergate.response.graph import Link, layout
 from tiergate.errors import TiergateError
 from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile
 from tiergate.response.dossier import traffic
+from tiergate.response.graph import Link, layout
 from tiergate.response.in_common import Common, in_common
 from tiergate.response.kept import Kept, kept_look
 from tiergate.response.wording import COLUMNS, Wording, wording
@@ -42,7 +42,7 @@ _LOG: Final = logging.getLogger("tiergate.response")
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """``accounts`` are named by their places everywhere else. ``points`` (accounts, 2) rounded; ``shared``: pairs of
-    accounts that have a value in common, each account with one other of that value; ``span_us``: how long the log is."""
+    accounts that have a value in common, each with one other of that value; ``span_us``: how long the log is."""
 
     accounts: list[str]
     traffic: traffic.Traffic
