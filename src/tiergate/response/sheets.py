@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +91,12 @@ class Sheets:
                 # Whoever comes next tries again: the watch may have looked anew.
                 del self._held[name]
         return made.result() if made.done() else None
+
+    def wait(self) -> None:
+        """Until everything that was asked for is counted."""
+        with self._lock:
+            under_way = list(self._held.values())
+        wait(under_way)
 
     def close(self) -> None:
         """Begin nothing more, and wait for what is under way."""

@@ -24,6 +24,7 @@ FILTERS: Final = ("status", "severity", "step", "assignee", "overdue", "search")
 
 def worklist(visit: Visit) -> View:
     words = WORDS
+    data = visit.services.settings.data
     cases, policy = visit.services.cases, visit.services.cases.desk.policy
     # A page that is opened without any filter shows what there is to do.
     status = visit.query.get("status", Status.OPEN.value) or None
@@ -59,9 +60,10 @@ def worklist(visit: Visit) -> View:
         "late": sum(late(one, policy, visit.now_us) for one in still_open), "severities": list(reversed(Severity)),
         "asked": {"status": status or "", "overdue": overdue} | {name: value or "" for name, value in asked.items()},
         "options": {"status": _options(Status), "severity": _options(Severity), "step": _options(Action)},
-        "last": cases.desk.last(), "data": visit.services.settings.data,
+        "last": cases.desk.last(),
+        "commands": {"serve": command("serve", "--data", data, "--watch"), "once": command("watch", "--data", data, "--once")},
         "filtered": any(visit.asked(name) for name in FILTERS),
-        "origin": Origin(api="GET /v1/cases", command=command("case", "list", "--data", visit.services.settings.data)),
+        "origin": Origin(api="GET /v1/cases", command=command("case", "list", "--data", data)),
     }  # fmt: skip
 
 
