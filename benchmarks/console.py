@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 from benchmarks.console_world import make
@@ -60,9 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.data, cases=options.cases, accounts=options.accounts, largest=options.largest,
             now_us=clock.now_us(), seed=1,
         )  # fmt: skip
-        print(f"made in {time.monotonic() - started:.0f} s")
+        print(f"made in {time.monotonic() - started:.0f} s", flush=True)
     port = free_port()
-    with open_services(ControlSettings(data=options.data), clock, f"http://localhost:{port}") as services:
+    given: dict[str, Any] = {"data": options.data}
+    with open_services(ControlSettings(**given), clock, f"http://localhost:{port}") as services:
         name = "bench@example.com"
         operator = services.operators.named(name) or services.operators.add(name, [Role.ANALYST], None, clock.now_us())
         cookie = {services.session_cookie: services.sessions.begin(operator.operator_id, clock.now_us(), HOUR)}

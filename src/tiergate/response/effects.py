@@ -14,7 +14,7 @@ import msgspec
 
 from tiergate.clock import DAY
 from tiergate.ledger.verdicts import Action
-from tiergate.response.case_files import CaseFile
+from tiergate.response.case_files import CaseFile, Found
 from tiergate.response.desk import lapsed, reached_whole, touched_by
 from tiergate.response.holdings import sources_of
 from tiergate.response.ladder import LADDER, Policy
@@ -70,10 +70,12 @@ def effects(
     ]
 
 
-def case_effects(worklist: Worklist, case_id: str, now_us: int) -> list[Effect]:
+def case_effects(
+    worklist: Worklist, case_id: str, now_us: int, held: tuple[Found, list[Member]] | None = None
+) -> list[Effect]:
     """What each step against a case would do now. Raises `InputError` for an unknown case, and where the look that it
-    rests on is gone."""
-    found, members = worklist.held(case_id)
+    rests on is gone. ``held``: what the worklist holds of it, where that is known."""
+    found, members = worklist.held(case_id) if held is None else held
     files = worklist.index.files()
     file = lapsed(files[case_id], now_us)
     cases = worklist.answers.cases_of(found.digest, sources_of(files, case_id))

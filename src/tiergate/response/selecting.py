@@ -37,7 +37,7 @@ def select(
 ) -> list[CaseFile]:
     """Cases that are all of what is asked, None for whatever, as they stand now; those that ask for the most first.
     ``assignee``: `nobody` for a case that nobody took; ``search``: how its id or an account of it begins."""
-    files = [lapsed(one, now_us) for one in worklist.every()]
+    files = [lapsed(one, now_us) for one in worklist.index.files().values()]
     if search is not None:
         holding = worklist.holding(search)
         files = [one for one in files if one.case_id.startswith(search) or one.case_id in holding]

@@ -29,7 +29,7 @@ from tiergate.response.in_common import Common, in_common
 from tiergate.response.kept import Kept, kept_look
 from tiergate.response.wording import COLUMNS, Wording, wording
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FOLDER: Final = "sheets"
 MOST_HELD: Final = 16
 MOST_KEPT: Final = 500
@@ -41,11 +41,13 @@ _LOG: Final = logging.getLogger("tiergate.response")
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """``accounts`` are named by their places everywhere else. ``points`` (accounts, 2) rounded; ``shared``: pairs of
-    accounts that have a value in common, each with one other of that value; ``span_us``: how long the log is."""
+    """``accounts`` are named by their places everywhere else. ``bins``: charged exchanges in each bin of the traffic,
+    and how many accounts sent one; ``points`` (accounts, 2) rounded; ``shared``: pairs of accounts that have a value in
+    common, each with one other of that value; ``span_us``: how long the log is."""
 
     accounts: list[str]
     traffic: traffic.Traffic
+    bins: list[tuple[int, int]]
     in_common: list[Common]
     wording: Wording
     links: list[Link]
@@ -149,6 +151,7 @@ def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet
     counted = traffic.count(theirs, known, members, charged, seed=1, sample=0)
     sent = pa.Table.from_batches(theirs)
     own = None if known is None else known.filter(pc.is_in(known["account_id"], value_set=inside))
+    sent_in = np.array([one.counts for one in counted.strips], np.int64).reshape(len(members), -1)
     shared = in_common([sent, own], members)
     of_case = np.asarray(pc.is_in(sent["exchange_id"], value_set=charged["exchange_id"].combine_chunks()))
     place = {name: at for at, name in enumerate(members)}
@@ -165,6 +168,7 @@ def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet
     return Sheet(
         accounts=members,
         traffic=counted,
+        bins=list(zip(sent_in.sum(0).tolist(), (sent_in > 0).sum(0).tolist(), strict=True)),
         in_common=shared,
         wording=wording(sent.select(list(COLUMNS)), of_case),
         links=links,

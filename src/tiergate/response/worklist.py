@@ -40,6 +40,8 @@ from tiergate.response.watch_lock import FOLDER
 
 MOST_FOUND: Final = 1_000
 """Accounts that a search looks at."""
+MOST_KNOWN: Final = 32
+"""Cases whose members are remembered until something changes."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Worklist:
         self.desk = desk
         self._data = data
         self.index = CaseIndex(desk.changes)
+        self._remembered: dict[str, tuple[Files, Taken | None, tuple[Found, list[Member]]]] = {}
         self.answers = Answers(data)
 
     def every(self) -> list[CaseFile]:
@@ -83,8 +86,14 @@ class Worklist:
 
     def held(self, case_id: str) -> tuple[Found, list[Member]]:
         """The same, with what that look found of the case."""
-        files = self.index.files()
-        return self._held_by(files, found_file(files.get(case_id), case_id), self.desk.last())
+        files, newest = self.index.files(), self.desk.last()
+        known = self._remembered.get(case_id)
+        if known is None or known[0] is not files or known[1] != newest:
+            known = (files, newest, self._held_by(files, found_file(files.get(case_id), case_id), newest))
+            while len(self._remembered) >= MOST_KNOWN:
+                self._remembered.pop(next(iter(self._remembered)), None)
+            self._remembered[case_id] = known
+        return known[2]
 
     def span_us(self, digest: str) -> int | None:
         """How long the log was that a look read, in microseconds; None where that is not known any more."""
@@ -97,7 +106,8 @@ class Worklist:
         """Cases with an account whose name begins so in the newest look, and those that ever had a verdict on an
         account of exactly that name."""
         files, newest = self.index.files(), self.desk.last()
-        found = set(self.desk.verdicts.cases_of(beginning)) & set(files)
+        verdicts = self.desk.verdicts.cases_of(beginning)
+        found = {owner_of(files, case_id, beginning) for case_id in verdicts if case_id in files}
         if newest is None:
             return found
         held = self.answers.with_account(newest.digest, beginning, MOST_FOUND)

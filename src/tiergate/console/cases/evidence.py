@@ -24,7 +24,9 @@ def evidence(visit: Visit) -> View:
         parts = _parts(held)
     except InputError as error:
         gone = gone or str(error)
-    effects = effects_table([] if held.gone else case_effects(visit.services.cases, held.file.case_id, visit.now_us))
+    known = (held.found, held.members)
+    told = [] if held.gone else case_effects(visit.services.cases, held.file.case_id, visit.now_us, known)
+    effects = effects_table(told)
     shown = [_shown(one, number) for number, one in enumerate(parts)]
     tables = [effects, *(one[name] for one in shown for name in ("evidence", "tests", "ordinary", "sums"))]
     file, rank = held.file, LADDER.index(held.file.step)

@@ -33,7 +33,7 @@ def traffic(visit: Visit) -> View:
     if not isinstance(sheet, Sheet):
         return base
     counted = sheet.traffic
-    strips = sorted(counted.strips, key=lambda one: (-sum(one.counts), one.account_id))
+    strips = counted.strips
     first = _number(visit.asked("from"), 0, len(strips))
     some = strips[int(first) : int(first) + SIZE]
     assumed = {name: _number(visit.asked(name), default, MOST) for name, default in defaults().items()}
@@ -82,8 +82,7 @@ def value_table(sheet: Sheet, assumed: dict[str, float], accounts: int) -> Table
     tokens = None
     if counted.input_tokens is not None:
         tokens = counted.input_tokens * assumed["input_price"] + counted.output_tokens * assumed["output_price"]
-    days = max(sum(any(strip.counts[place] for strip in counted.strips) for place in range(_bins(sheet))), 1)
-    days_us = days * counted.step_us
+    days_us = max(sum(count > 0 for count, _ in sheet.bins), 1) * counted.step_us
     month = None if recorded.recorded is None else recorded.recorded * 1e6 * 30 * DAY / days_us
     share = min(assumed["loss_share"], 1.0)
     rows += [
@@ -110,10 +109,6 @@ def value_table(sheet: Sheet, assumed: dict[str, float], accounts: int) -> Table
     )  # fmt: skip
 
 
-def _bins(sheet: Sheet) -> int:
-    return max((len(one.counts) for one in sheet.traffic.strips), default=0)
-
-
 def _micro(usd: float | None) -> float | None:
     return None if usd is None else usd * 1e6
 
@@ -133,12 +128,10 @@ def _number(text: str | None, otherwise: float, most: float) -> float:
 
 def _timeline(sheet: Sheet) -> Chart:
     counted, words = sheet.traffic, WORDS.traffic.timeline
-    bins = _bins(sheet)
-    sums = [sum(strip.counts[place] for strip in counted.strips) for place in range(bins)]
-    busy = [sum(strip.counts[place] > 0 for strip in counted.strips) for place in range(bins)]
+    sums, busy = zip(*sheet.bins, strict=True) if sheet.bins else ((), ())
     return Chart(
         name="timeline", title=words.title.format(step=counted.bin_name), x_title=words.x, y_title=words.y,
-        x=[(counted.start_us + place * counted.step_us) / 1e6 for place in range(bins)], time=True,
+        x=[(counted.start_us + place * counted.step_us) / 1e6 for place in range(len(sums))], time=True,
         series=[Series(name="exchanges", title=words.exchanges, values=sums, style="bars", kind="count"),
                 Series(name="accounts", title=words.accounts, values=busy, style="line", kind="count")],
     )  # fmt: skip

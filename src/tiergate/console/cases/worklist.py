@@ -61,7 +61,9 @@ def worklist(visit: Visit) -> View:
         "asked": {"status": status or "", "overdue": overdue} | {name: value or "" for name, value in asked.items()},
         "options": {"status": _options(Status), "severity": _options(Severity), "step": _options(Action)},
         "last": cases.desk.last(),
-        "commands": {"serve": command("serve", "--data", data, "--watch"), "once": command("watch", "--data", data, "--once")},
+        "commands": {
+            "serve": command("serve", "--data", data, "--watch"), "once": command("watch", "--data", data, "--once"),
+        },
         "filtered": any(visit.asked(name) for name in FILTERS),
         "origin": Origin(api="GET /v1/cases", command=command("case", "list", "--data", data)),
     }  # fmt: skip
