@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PASSWORD, Console, picture, running, unfit
 from tests.response.test_watch import exchanges_of, quietly, record
+from tiergate.admission.appeals import Against
 from tiergate.api.operators import Role
 from tiergate.clock import HOUR, FixedClock
 from tiergate.database import open_database
@@ -239,3 +240,61 @@ def test_a_case_is_taken_away_as_the_command_line_writes_it(deployed: Console, c
     assert "Case dossier" in page.text
     last = deployed.services.audit.newest(limit=1)[0]
     assert (last.operation, last.operator_name) == ("export_case", "ana@example.com")
+
+
+def act(client: httpx2.Client, console: Console, operation: str, case_id: str, **fields: str) -> str:
+    """Ask for an operation, read what would come of it, and do it; returns the page that foretold it."""
+    cookie = client.cookies[console.services.session_cookie]
+    session = console.services.sessions.find(cookie, console.clock.now_us())
+    assert session is not None
+    form = {"csrf": session.csrf, "path.case_id": case_id, "next": f"/cases/{case_id}", "reason": "seen"} | fields
+    told = client.post(f"/act/{operation}", data=form)
+    assert told.status_code == 200, told.text
+    done = client.post(f"/act/{operation}", data=form | {"confirmed": "1"})
+    assert done.status_code == 303, done.text
+    return re.sub(r"<[^>]+>", " ", told.text)
+
+
+def test_an_appeal_is_read_and_decided_beside_its_case(
+    deployed: Console, open_page: Open, client: httpx2.Client
+) -> None:
+    case_id = case_of(deployed).case_id
+    act(client, deployed, "take_step", case_id, action="verify")
+    now_us = deployed.clock.now_us()
+    verdict = next(iter(deployed.services.cases.desk.verdicts.of_case(case_id, now_us).values()))
+    filed = {"filed_by": "customer@example.com", "grounds": "we are <b>one</b> office", "now_us": now_us}
+    appeal = deployed.services.appeals.file(Against.VERDICT, verdict.verdict_id, **filed)
+    page = open_page(deployed, deployed.person("rea@example.com", Role.REVIEWER, Role.AUDITOR))
+    page.goto(f"{deployed.address}/cases/{case_id}/history")
+    thread = page.locator(f"#{appeal.appeal_id}")
+    expect(thread).to_contain_text("we are <b>one</b> office")
+    thread.get_by_label("Your vote").select_option("overturned")
+    thread.get_by_label("Reason, which the appellant reads").fill("one office")
+    thread.get_by_role("button", name="Vote").click()
+    page.get_by_label("Your password again").fill(PASSWORD)
+    page.get_by_role("button", name="Yes, do it").click()
+    expect(page.locator(f"#{appeal.appeal_id}")).to_contain_text("overturned: the account is let go")
+    picture(page, "case-appeal")
+    assert verdict.account_id not in deployed.services.cases.desk.verdicts.of_case(case_id, now_us)
+
+
+def test_what_a_decision_would_do_is_said_before_it_is_made(deployed: Console, client: httpx2.Client) -> None:
+    case_id, cases = case_of(deployed).case_id, deployed.services.cases
+    members = [one.account_id for one in cases.members(case_id)]
+    some = members[:3]
+    assert "The clearing has no end" in act(
+        client, deployed, "clear_account", case_id, account_id=members[5], up_to="suspend", until_us=""
+    )
+    told = act(client, deployed, "split_case", case_id, accounts="\n".join(some))
+    assert f"3 of {len(members)} accounts get a case of their own" in told
+    (part,) = (one.case_id for one in cases.every() if one.split_from == case_id)
+    assert {one.account_id for one in cases.members(part)} == set(some)
+    assert f"3 accounts become those of {case_id}, which has {len(members) - 3}." in act(
+        client, deployed, "merge_case", part, into=case_id
+    )
+    assert len(cases.members(case_id)) == len(members)
+    assert "are let go at once" in act(client, deployed, "close_case", case_id, outcome="mistaken")
+    assert cases.desk.verdicts.of_case(case_id, deployed.clock.now_us()) == {}
+    page = client.get(f"/cases/{case_id}").text
+    assert "closed: mistaken" in page
+    assert 'action="/act/reopen_case"' in page

@@ -101,7 +101,7 @@ def _make(services: Services, operator: Operator, case_id: str, form: Form, out:
     if form is Form.TAR:
         words = ["export", "--out", str(out), "--data", data, "--json", "--", case_id]
     else:
-        words = ["dossier", "--out", str(out), "--data", data, "--author", operator.name, "--json", "--", case_id]
+        words = ["dossier", "--out", str(out), "--data", data, f"--author={operator.name}", "--json", "--", case_id]
     command = [sys.executable, "-m", "tiergate", "case", *words]
     environment = os.environ | {"NO_COLOR": "1"}
     try:

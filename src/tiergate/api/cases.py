@@ -157,7 +157,8 @@ def list_cases(call: Call) -> Page[CaseView]:
         overdue=asked.overdue,
         search=asked.search,
     )
-    return page((_view(call, one) for one in found), lambda view: view.case.case_id, asked)
+    some = page(found, lambda file: file.case_id, asked)
+    return Page(items=[_view(call, one) for one in some.items], next=some.next)
 
 
 def get_case(call: Call) -> CaseView:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tiergate.errors import TiergateError
+from tiergate.errors import InputError, TiergateError
 from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile
 from tiergate.response.dossier import traffic
@@ -70,6 +70,7 @@ class Sheets:
         self._answers = answers
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "case-sheets")
+        self._ended = threading.Event()
         self._held: OrderedDict[str, Future[Sheet | Failed]] = OrderedDict()
 
     def of(self, file: CaseFile, members: list[str]) -> Sheet | Failed | None:
@@ -101,7 +102,8 @@ class Sheets:
         wait(under_way)
 
     def close(self) -> None:
-        """Begin nothing more, and wait for what is under way."""
+        """Begin nothing more, and leave off what is under way."""
+        self._ended.set()
         self._worker.shutdown(cancel_futures=True)
 
     def _read(self, name: str) -> Sheet | None:
@@ -112,7 +114,7 @@ class Sheets:
 
     def _make(self, name: str, file: CaseFile, members: list[str]) -> Sheet | Failed:
         try:
-            sheet = make(kept_look(self._data, file), self._answers, file.found.digest, members)
+            sheet = make(kept_look(self._data, file), self._answers, file.found.digest, members, self._ended)
         except TiergateError as error:
             return Failed(str(error))
         except Exception:
@@ -135,12 +137,15 @@ class Sheets:
             _LOG.warning("a case's sheet is not kept: %s", error)
 
 
-def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet:
-    """Count what ``members`` sent, from all that a look read. Raises `InputError` when that is gone."""
+def make(kept: Kept, answers: Answers, digest: str, members: list[str], ended: threading.Event) -> Sheet:
+    """Count what ``members`` sent, from all that a look read. Raises `InputError` when that is gone, and once it is
+    ``ended``."""
     frozen = kept.read()
     inside = pa.array(members, pa.string())
     first, last, theirs = 1 << 62, 0, []
     for batch in frozen.batches(list(dict.fromkeys((*traffic.COLUMNS, *COLUMNS)))):
+        if ended.is_set():
+            raise InputError("this program ends: open the page again once it runs")
         if batch.num_rows:
             times = pc.min_max(batch.column("started_at").cast(pa.int64())).as_py()
             first, last = min(first, times["min"]), max(last, times["max"])
