@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
 
 from tiergate.admission.changes import same
 from tiergate.clock import HOUR
-from tiergate.response.case_files import CaseFile, Severity, Status
-from tiergate.response.desk import lapsed
+from tiergate.response.case_files import CaseFile, Status
 from tiergate.response.ladder import Policy
 from tiergate.response.worklist import Worklist
-
-_SEVERITIES: Final = tuple(Severity)
 
 
 def late(file: CaseFile, policy: Policy, now_us: int) -> bool:
@@ -37,24 +34,16 @@ def select(
 ) -> list[CaseFile]:
     """Cases that are all of what is asked, None for whatever, as they stand now; those that ask for the most first.
     ``assignee``: `nobody` for a case that nobody took; ``search``: how its id or an account of it begins."""
-    files = [lapsed(one, now_us) for one in worklist.index.files().values()]
+    files: Iterable[CaseFile] = worklist.index.ordered(now_us)
     if search is not None:
         holding = worklist.holding(search)
         files = [one for one in files if one.case_id.startswith(search) or one.case_id in holding]
-    return sorted(
-        (
-            one
-            for one in files
-            if status in (None, one.status)
-            and step in (None, one.step)
-            and severity in (None, one.severity)
-            and (assignee is None or same(assignee, one.assignee or "nobody"))
-            and (not overdue or late(one, worklist.desk.policy, now_us))
-        ),
-        key=order,
-    )
-
-
-def order(file: CaseFile) -> tuple[int, int, str]:
-    """Where a case stands among others: those that ask for the most first, then those that waited longest."""
-    return -_SEVERITIES.index(file.severity), file.opened_at_us, file.case_id
+    return [
+        one
+        for one in files
+        if status in (None, one.status)
+        and step in (None, one.step)
+        and (severity is None or severity == one.severity)
+        and (assignee is None or same(assignee, one.assignee or "nobody"))
+        and (not overdue or late(one, worklist.desk.policy, now_us))
+    ]

@@ -15,8 +15,8 @@ from tiergate.console.tables import Column, Link, Table
 from tiergate.console.visits import View, Visit
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Severity, Status
-from tiergate.response.desk import lapsed
-from tiergate.response.selecting import late, order, select
+from tiergate.response.index import order
+from tiergate.response.selecting import late, select
 
 SIZE: Final = 50
 FILTERS: Final = ("status", "severity", "step", "assignee", "overdue", "search")
@@ -33,8 +33,8 @@ def worklist(visit: Visit) -> View:
     found = select(cases, visit.now_us, status=status, overdue=overdue, **asked)
     start = bisect.bisect_right(found, _place(visit.asked("after")), key=order) if visit.asked("after") else 0
     shown = found if visit.csv else found[start : start + SIZE]
-    every = cases.index.files().values()
-    still_open = [lapsed(one, visit.now_us) for one in every if one.status is Status.OPEN]
+    every = cases.index.ordered(visit.now_us)
+    still_open = [one for one in every if one.status is Status.OPEN]
     weights = Counter(one.severity for one in still_open)
     table = Table(
         name="cases",
