@@ -1,4 +1,4 @@
-"""Pages of the console over a large deployment: time of a request on loopback, and bytes of the page.
+"""Pages of the console over a large deployment: time and processor time of a request on loopback, and bytes.
 
     nice -n 5 python -m benchmarks.console --data /tmp/console-world
 
@@ -9,9 +9,13 @@ process of its own; one client asks each address in turn. A section of the conso
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +25,7 @@ from benchmarks.console_world import make
 from tiergate.api.operators import Role
 from tiergate.api.services import open_services
 from tiergate.api.settings import ControlSettings
-from tiergate.cli.demo.children import free_port, server
+from tiergate.cli.demo.children import free_port
 from tiergate.clock import HOUR, SystemClock
 
 ADDRESSES: Final[dict[str, str]] = {
@@ -70,19 +74,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
         by_size = sorted(services.cases.every(), key=lambda one: (-one.found.accounts, one.case_id))
     ids = {"large": by_size[0].case_id, "small": by_size[len(by_size) // 2].case_id}
     print(f"{len(by_size):,} cases, the largest of {by_size[0].found.accounts:,} accounts\n")
-    log = options.data / "control.log"
-    settings = {"TIERGATE_CONTROL_DATA": str(options.data), "TIERGATE_CONTROL_PORT": str(port)}
     with (
-        server("console", ["-m", "tiergate", "control"], port=port, log=log, settings=settings),
+        _serving(options.data, port) as pid,
         httpx2.Client(base_url=f"http://localhost:{port}", cookies=cookie, trust_env=False, timeout=120) as client,
     ):
-        print("| page | first ms | p50 ms | p99 ms | bytes |\n| --- | ---: | ---: | ---: | ---: |")
+        print(
+            "| page | first ms | p50 ms | p99 ms | processor ms | bytes |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        )
         for what, address in ADDRESSES.items():
             if options.only in what:
-                _measure(what, address.format(**ids), client, options.rounds)
+                _measure(what, address.format(**ids), client, options.rounds, pid)
 
 
-def _measure(what: str, address: str, client: httpx2.Client, rounds: int) -> None:
+@contextmanager
+def _serving(data: Path, port: int) -> Iterator[int]:
+    """The console as a process of its own until the block ends; its id."""
+    settings = {"TIERGATE_CONTROL_DATA": str(data), "TIERGATE_CONTROL_PORT": str(port)}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tiergate", "control"], env=os.environ | settings, stdout=subprocess.DEVNULL
+    )
+    try:
+        give_up = time.monotonic() + 120
+        while time.monotonic() < give_up:
+            try:
+                if httpx2.get(f"http://localhost:{port}/healthz", trust_env=False).status_code == 200:
+                    break
+            except httpx2.TransportError:
+                time.sleep(0.2)
+        yield child.pid
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def _processor_ms(pid: int) -> float:
+    """What a process used so far, in user and system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _measure(what: str, address: str, client: httpx2.Client, rounds: int, pid: int) -> None:
     def ask() -> tuple[float, httpx2.Response]:
         started = time.perf_counter()
         answer = client.get(address)
@@ -90,13 +121,13 @@ def _measure(what: str, address: str, client: httpx2.Client, rounds: int) -> Non
 
     first, answer = ask()
     answer = _counted(ask, answer)
+    used = _processor_ms(pid)
     taken = sorted(ask()[0] for _ in range(rounds))
+    used = (_processor_ms(pid) - used) / rounds
     said = "" if answer.status_code == 200 else f", HTTP {answer.status_code}"
     p99 = taken[min(len(taken) - 1, round(0.99 * len(taken)))]
-    print(
-        f"| {what}{said} | {first:.0f} | {statistics.median(taken):.0f} | {p99:.0f} | {len(answer.content):,} |",
-        flush=True,
-    )
+    row = f"| {what}{said} | {first:.0f} | {statistics.median(taken):.0f} | {p99:.0f} | {used:.0f} "
+    print(f"{row}| {len(answer.content):,} |", flush=True)
 
 
 def _counted(ask: Callable[[], tuple[float, httpx2.Response]], answer: httpx2.Response) -> httpx2.Response:
