@@ -20,18 +20,28 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from tiergate.admission.changes import Change, Reading, Writing, same
+from tiergate.detection.frozen import Frozen
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
+from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile, Cleared, Found, Outcome, Proposal, Status, Taken
 from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
-from tiergate.response.holdings import holdings
+from tiergate.response.holdings import Files, holdings, owner_of, sources_of
+from tiergate.response.index import CaseIndex
 from tiergate.response.ladder import LADDER
-from tiergate.response.looks import Look, Member, answer_in, member_under
+from tiergate.response.looks import Member, answer_in, member_under
 from tiergate.response.people import involved_in, is_person, needed_for
+from tiergate.response.watch_lock import FOLDER
+
+MOST_FOUND: Final = 1_000
+"""Accounts that a search looks at."""
+MOST_KNOWN: Final = 32
+"""Cases whose members are remembered until something changes."""
 
 
 @dataclass(slots=True)
@@ -54,10 +64,13 @@ class Worklist:
     def __init__(self, desk: CaseDesk, data: Path) -> None:
         self.desk = desk
         self._data = data
+        self.index = CaseIndex(desk.changes)
+        self._remembered: dict[str, tuple[Files, Taken | None, tuple[Found, list[Member]]]] = {}
+        self.answers = Answers(data)
 
     def every(self) -> list[CaseFile]:
         """All cases, the newest first."""
-        return sorted(self.desk.changes.every(CaseFile), key=lambda one: (-one.opened_at_us, one.case_id))
+        return sorted(self.index.files().values(), key=lambda one: (-one.opened_at_us, one.case_id))
 
     def get(self, case_id: str) -> CaseFile:
         """A case. Raises `InputError` for an unknown one."""
@@ -69,9 +82,36 @@ class Worklist:
 
     def members(self, case_id: str) -> list[Member]:
         """Accounts of a case, as the newest look that saw it has them."""
-        with self.desk.changes.reading() as reading:
-            found_file(reading.current(CaseFile, case_id), case_id)
-            return self.members_in(reading, case_id)
+        return self.held(case_id)[1]
+
+    def held(self, case_id: str) -> tuple[Found, list[Member]]:
+        """The same, with what that look found of the case."""
+        files, newest = self.index.files(), self.desk.last()
+        known = self._remembered.get(case_id)
+        if known is None or known[0] is not files or known[1] != newest:
+            known = (files, newest, self._held_by(files, found_file(files.get(case_id), case_id), newest))
+            while len(self._remembered) >= MOST_KNOWN:
+                self._remembered.pop(next(iter(self._remembered)), None)
+            self._remembered[case_id] = known
+        return known[2]
+
+    def span_us(self, digest: str) -> int | None:
+        """How long the log was that a look read, in microseconds; None where that is not known any more."""
+        try:
+            return Frozen.of(answer_in(self._data, digest), self._data / FOLDER / "state").span_us
+        except InputError:
+            return None
+
+    def holding(self, beginning: str) -> set[str]:
+        """Cases with an account whose name begins so in the newest look, and those that ever had a verdict on an
+        account of exactly that name."""
+        files, newest = self.index.files(), self.desk.last()
+        verdicts = self.desk.verdicts.cases_of(beginning)
+        found = {owner_of(files, case_id, beginning) for case_id in verdicts if case_id in files}
+        if newest is None:
+            return found
+        held = self.answers.with_account(newest.digest, beginning, MOST_FOUND)
+        return found | {owner_of(files, lineage, account_id) for lineage, account_id in held}
 
     def assign(self, case_id: str, assignee: str | None, *, author: str, now_us: int, reason: str = "") -> CaseFile:
         """Say whose case it is; None for nobody's."""
@@ -226,12 +266,15 @@ class Worklist:
     def _held(self, reading: Reading, file: CaseFile) -> tuple[Found, list[Member]]:
         """The same, with what that look found."""
         files = {one.case_id: one for one in reading.every(CaseFile)} | {file.case_id: file}
-        newest = reading.current(Taken, SUBJECT)
+        return self._held_by(files, file, reading.current(Taken, SUBJECT))
+
+    def _held_by(self, files: Files, file: CaseFile, newest: Taken | None) -> tuple[Found, list[Member]]:
         looks = [(file.found.look, file.found.digest)]
         if newest is not None and newest.digest != file.found.digest:
             looks.insert(0, (newest.number, newest.digest))
+        sources = sources_of(files, file.case_id)
         for number, digest in looks:
-            held = holdings(Look.read(answer_in(self._data, digest), number, digest), files).get(file.case_id)
+            held = holdings(self.answers.look(number, digest, sources), files).get(file.case_id)
             if held is not None:
                 return held.found, list(held.members.values())
         return file.found, []
