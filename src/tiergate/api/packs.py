@@ -9,9 +9,10 @@ import msgspec
 
 from tiergate.admission.activations import Activation as Recorded
 from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.drill import Drill, drill
 from tiergate.admission.on_file import on_file
-from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
-from tiergate.admission.preview import Row
+from tiergate.admission.ownership_facts import OwnershipFacts, no_facts
+from tiergate.admission.preview import Preview, Row
 from tiergate.admission.preview import preview as previewed
 from tiergate.admission.rule_packs import RulePack, find_pack, load_packs, standing
 from tiergate.api.members import Given, Id
@@ -20,11 +21,8 @@ from tiergate.api.operators import Permission
 from tiergate.api.pack_proposals import LASTS_US, Proposal, new_proposal_id
 from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.problems import ProblemError, not_found
-from tiergate.database import open_database
 from tiergate.errors import InputError
-from tiergate.parties.facts import FactStore
 
-FACTS: Final = "parties.sqlite"
 MOST_ROWS: Final = 1000
 Action = Literal["activate", "deactivate"]
 
@@ -80,6 +78,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fingerprint: Id
 
 
+class DrillRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A drill to run. ``models``: those that the order closes; where none are given, two that the deployment has."""
+
+    models: Annotated[list[Id], msgspec.Meta(max_length=10)] = []
+
+
 def list_packs(call: Call) -> Page[PackView]:
     day = day_of(call.now_us)
     store = ActivationStore(call.services.engine)
@@ -101,14 +105,29 @@ def list_packs(call: Call) -> Page[PackView]:
 
 
 def preview(call: Call) -> Tried:
-    asked: Trial = call.body
-    known, pack = _pack(call, call.path("pack"))
+    shown = whole_preview(call, call.path("pack"), call.body)
+    return Tried(
+        pack=shown.pack,
+        action=shown.action,
+        day=day_of(shown.at_us),
+        standing=shown.standing,
+        flips=shown.flips,
+        counts=shown.counts,
+        rows=shown.rows[:MOST_ROWS],
+        rows_in_all=len(shown.rows),
+        not_known=shown.not_known,
+    )
+
+
+def whole_preview(call: Call, name: str, asked: Trial) -> Preview:
+    """A preview with all its rows. Raises `ProblemError` for a pack that is not there."""
+    known, pack = _pack(call, name)
     today = day_of(call.now_us)
     day = asked.day or today
     at_us = call.now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
     active = ActivationStore(call.services.engine).active(known, day)
     held = on_file(call.services.engine)
-    shown = previewed(
+    return previewed(
         pack,
         asked.action,
         active,
@@ -120,17 +139,11 @@ def preview(call: Call) -> Tried:
         issuers=held.issuers,
         signatures_checked=True,
     )
-    return Tried(
-        pack=shown.pack,
-        action=shown.action,
-        day=day,
-        standing=shown.standing,
-        flips=shown.flips,
-        counts=shown.counts,
-        rows=shown.rows[:MOST_ROWS],
-        rows_in_all=len(shown.rows),
-        not_known=shown.not_known,
-    )
+
+
+def run_drill(call: Call) -> Drill:
+    settings = call.services.settings
+    return drill(settings.data, call.body.models, call.now_us, packs=settings.packs)
 
 
 def list_proposals(call: Call) -> Page[Proposal]:
@@ -201,14 +214,8 @@ def _pack(call: Call, name: str) -> tuple[dict[tuple[str, int], RulePack], RuleP
 
 
 def _facts(call: Call, at_us: int) -> OwnershipFacts:
-    path = call.services.settings.data / FACTS
-    if not path.is_file():
-        return no_facts()
-    engine = open_database(path)
-    try:
-        return facts_of(FactStore(engine).as_of(at_us))
-    finally:
-        engine.dispose()
+    world = call.services.ownership.world(at_us)
+    return no_facts() if world is None else world.facts
 
 
 def _operation(method: str, path: str, name: str, summary: str, permission: Permission, **more: Any) -> Operation:
@@ -222,6 +229,8 @@ OPERATIONS: Final = (
                handler=list_packs, query=PageQuery, gives=Page[PackView]),
     _operation("POST", "/v1/packs/{pack}/preview", "preview_pack", "Who flips if a pack's standing changes",
                Permission.PREVIEW_PACK, handler=preview, takes=Trial, gives=Tried),
+    _operation("POST", "/v1/drill", "drill", "The June drill in a copy of the deployment, which itself stays as it is",
+               Permission.PREVIEW_PACK, handler=run_drill, takes=DrillRequest, gives=Drill),
     _operation("POST", "/v1/packs/{pack}/proposals", "propose_pack", "Propose to activate or deactivate a pack",
                Permission.ACTIVATE_PACK, handler=propose, takes=PackChange, gives=Proposal, status=201,
                step_up="always"),

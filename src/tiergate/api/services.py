@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tiergate.admission.appeals import Appeals
+from tiergate.admission.credits import Credits
 from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
 from tiergate.admission.memberships import Memberships
@@ -18,6 +19,7 @@ from tiergate.api.audit import Audit
 from tiergate.api.first_run import FirstRun
 from tiergate.api.idempotency import KeptAnswers
 from tiergate.api.operators import Operators
+from tiergate.api.ownership_desk import OwnershipDesk
 from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
 from tiergate.api.passwords import Passwords
@@ -60,9 +62,11 @@ class Services:
     memberships: Memberships
     purposes: Purposes
     grants: Grants
+    credits: Credits
     holders: Holders
     appeals: Appeals
     proposals: Proposals
+    ownership: OwnershipDesk
     cases: Worklist
     sign_in: SignIn | None
     peers: Peers
@@ -120,9 +124,11 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             memberships=Memberships(engine),
             purposes=Purposes(engine),
             grants=Grants(engine),
+            credits=Credits(engine),
             holders=Holders(engine),
             appeals=Appeals(engine, ContestedVerdicts(cases)),
             proposals=Proposals(engine),
+            ownership=OwnershipDesk(settings.data),
             cases=cases,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
             peers=Peers(sharing, pepper),
