@@ -21,6 +21,7 @@ from tiergate.api.operators import Permission
 from tiergate.api.pack_proposals import LASTS_US, Proposal, new_proposal_id
 from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.problems import ProblemError, not_found
+from tiergate.api.services import Services
 from tiergate.errors import InputError
 
 MOST_ROWS: Final = 1000
@@ -105,7 +106,7 @@ def list_packs(call: Call) -> Page[PackView]:
 
 
 def preview(call: Call) -> Tried:
-    shown = whole_preview(call, call.path("pack"), call.body)
+    shown = whole_preview(call.services, call.path("pack"), call.body, call.now_us)
     return Tried(
         pack=shown.pack,
         action=shown.action,
@@ -119,19 +120,19 @@ def preview(call: Call) -> Tried:
     )
 
 
-def whole_preview(call: Call, name: str, asked: Trial) -> Preview:
+def whole_preview(services: Services, name: str, asked: Trial, now_us: int) -> Preview:
     """A preview with all its rows. Raises `ProblemError` for a pack that is not there."""
-    known, pack = _pack(call, name)
-    today = day_of(call.now_us)
+    known, pack = pack_of(services, name)
+    today = day_of(now_us)
     day = asked.day or today
-    at_us = call.now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
-    active = ActivationStore(call.services.engine).active(known, day)
-    held = on_file(call.services.engine)
+    at_us = now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
+    active = ActivationStore(services.engine).active(known, day)
+    held = on_file(services.engine)
     return previewed(
         pack,
         asked.action,
         active,
-        _facts(call, at_us),
+        _facts(services, at_us),
         at_us,
         confirmed=asked.confirmed,
         also=held.organisations,
@@ -152,7 +153,7 @@ def list_proposals(call: Call) -> Page[Proposal]:
 
 def propose(call: Call) -> Proposal:
     asked: PackChange = call.body
-    _, pack = _pack(call, call.path("pack"))
+    _, pack = pack_of(call.services, call.path("pack"))
     if asked.day < day_of(call.now_us):
         raise InputError(f"`{asked.day}` is past: what was decided then stays; choose today or later")
     call.require_passkey()
@@ -175,7 +176,7 @@ def confirm(call: Call) -> Recorded:
     if not held:
         raise not_found("proposal", proposal_id)
     (proposal,) = held
-    _, pack = _pack(call, proposal.pack)
+    _, pack = pack_of(call.services, proposal.pack)
     if proposal.operator_id == call.operator.operator_id:
         raise ProblemError(
             409, "second_person_needed", "whoever proposed a change cannot confirm it", "ask another administrator"
@@ -205,16 +206,17 @@ def confirm(call: Call) -> Recorded:
     return recorded
 
 
-def _pack(call: Call, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
-    known = ActivationStore(call.services.engine).with_kept(load_packs(call.services.settings.packs))
+def pack_of(services: Services, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
+    """All packs that are known, and the one of this name. Raises `ProblemError` where there is none."""
+    known = ActivationStore(services.engine).with_kept(load_packs(services.settings.packs))
     try:
         return known, find_pack(known, name)
     except InputError:
         raise not_found("rule pack", name) from None
 
 
-def _facts(call: Call, at_us: int) -> OwnershipFacts:
-    world = call.services.ownership.world(at_us)
+def _facts(services: Services, at_us: int) -> OwnershipFacts:
+    world = services.ownership.world(at_us)
     return no_facts() if world is None else world.facts
 
 

@@ -202,8 +202,8 @@ def drill(
         fared = f"{group.before:<6}  {group.during:<6}  {group.after:<6}"
         say(f"{group.model:<24}  {group.attested:<10}  {fared}  {group.holders:>9,}{reasons}")
     note(
-        f"{done.pack} over {', '.join(done.models)}, in a copy: {done.loses:,} would lose access and {done.keeps:,} keep "
-        f"it; lifted again, {'all stood as before' if done.restored else 'NOT all stood as before'}"
+        f"{done.pack} over {', '.join(done.models)}, in a copy: {done.loses:,} would lose access, {done.keeps:,} "
+        f"keep it; lifted again, {'all stood as before' if done.restored else 'NOT all stood as before'}"
     )
     if done.carried:
         note(f"{counted(done.carried, 'statement')} of an earlier version would have to be signed anew in earnest")

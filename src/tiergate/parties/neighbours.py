@@ -50,8 +50,8 @@ class Tie(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owners(msgspec.Struct, frozen=True, kw_only=True):
-    """Parties above one, it first, and the stakes among them. ``steps``: how many lead to each; ``more``: how many holders
-    of a party are left out."""
+    """Parties above one, it first, and the stakes among them. ``steps``: how many lead to each; ``more``: how many
+    holders of a party are left out."""
 
     parties: list[Party]
     steps: dict[str, int]
