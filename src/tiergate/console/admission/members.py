@@ -116,7 +116,7 @@ def members(visit: Visit) -> View:
     filters = [
         Filter("organisation", WORDS.columns.organisation, wanted or ""),
         Filter("state", WORDS.members.state, state or "",
-               options=[("", WORDS.members.all), ("waiting", WORDS.members.waiting), *((one.value, one.value) for one in State)]),
+               options=[("", WORDS.members.all), ("waiting", WORDS.members.waiting), *((one, one) for one in State)]),
         Filter("programme", WORDS.columns.programme, programme_id or "",
                options=[("", WORDS.members.all), *((name, name) for name in sorted(have.programmes))]),
     ]  # fmt: skip

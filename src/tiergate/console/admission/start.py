@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tiergate.admission.activations import ActivationStore, day_of
@@ -9,7 +10,7 @@ from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standing import State
 from tiergate.api.operators import Permission
 from tiergate.console.admission.appeals import appeals_table, visible
-from tiergate.console.admission.common import page
+from tiergate.console.admission.common import WORDS, page
 from tiergate.console.admission.grants import grants_table, waiting_grants
 from tiergate.console.admission.held import held
 from tiergate.console.admission.members import PENDING, members_table
@@ -30,9 +31,11 @@ def start(visit: Visit) -> View:
     balances = services.credits.balances()
     spent = [balances[one.line_id] for one in have.lines.values()
              if visit.operator.sees(one.organisation_id) and one.line_id in balances]  # fmt: skip
-    members = members_table(visit, have, waiting[:SHOWN])
-    appeals = appeals_table(visit, contested[:SHOWN])
-    grants = grants_table(visit, pending[:SHOWN])
+    tables = (
+        members_table(visit, have, waiting[:SHOWN]), appeals_table(visit, contested[:SHOWN]),
+        grants_table(visit, pending[:SHOWN]),
+    )  # fmt: skip
+    members, appeals, grants = (replace(one, empty=WORDS.start.nothing) for one in tables)
     return {
         "programmes": len(have.programmes),
         "active": sum(one.state is State.ACTIVE for one in mine),
