@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tiergate.admission.activations import ActivationStore, ActivePack, day_of
+from tiergate.admission.activations import ActivePack, day_of
 from tiergate.admission.eligibility import PackVerdicts
 from tiergate.admission.rule_packs import RulePack, find_pack, load_packs
 from tiergate.admission.wanted_facts import wanted_facts
@@ -82,7 +82,7 @@ def ownership_of(call: Call, organisation_id: str, asked: OwnershipQuery) -> Own
     services, day = call.services, day_of(call.now_us)
     world = services.ownership.world(call.now_us)
     number = None if world is None else world.facts.number(organisation_id)
-    store = ActivationStore(services.engine)
+    store = services.activations
     known = store.with_kept(load_packs(services.settings.packs))
     active = [one for one in store.active(known, day) if one.pack.kind == "ownership"]
     looked = {one.pack.name: one for one in active}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from tiergate.admission.activations import Activation as Recorded
-from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.activations import day_of
 from tiergate.admission.drill import Drill, drill
 from tiergate.admission.on_file import on_file
 from tiergate.admission.ownership_facts import OwnershipFacts, no_facts
@@ -87,7 +87,7 @@ class DrillRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def list_packs(call: Call) -> Page[PackView]:
     day = day_of(call.now_us)
-    store = ActivationStore(call.services.engine)
+    store = call.services.activations
     known = store.with_kept(load_packs(call.services.settings.packs))
     active = {one.pack.name for one in store.active(known, day)}
     views = [
@@ -126,7 +126,7 @@ def whole_preview(services: Services, name: str, asked: Trial, now_us: int) -> P
     today = day_of(now_us)
     day = asked.day or today
     at_us = now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
-    active = ActivationStore(services.engine).active(known, day)
+    active = services.activations.active(known, day)
     held = on_file(services.engine)
     return previewed(
         pack,
@@ -191,7 +191,7 @@ def confirm(call: Call) -> Recorded:
             409, "pack_changed", "the pack is not what was proposed", "look at it anew and propose it again"
         )
     call.require_passkey()
-    store = ActivationStore(call.services.engine)
+    store = call.services.activations
     recorded = store.record(
         pack,
         proposal.action,
@@ -208,7 +208,7 @@ def confirm(call: Call) -> Recorded:
 
 def pack_of(services: Services, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
     """All packs that are known, and the one of this name. Raises `ProblemError` where there is none."""
-    known = ActivationStore(services.engine).with_kept(load_packs(services.settings.packs))
+    known = services.activations.with_kept(load_packs(services.settings.packs))
     try:
         return known, find_pack(known, name)
     except InputError:

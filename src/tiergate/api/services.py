@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from tiergate.admission.activations import ActivationStore
 from tiergate.admission.appeals import Appeals
+from tiergate.admission.changes import Changes
 from tiergate.admission.credits import Credits
 from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
@@ -58,6 +60,8 @@ class Services:
     audit: Audit
     people: People
     kept_answers: KeptAnswers
+    changes: Changes
+    activations: ActivationStore
     programmes: Programmes
     memberships: Memberships
     purposes: Purposes
@@ -120,6 +124,8 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             audit=Audit(engine),
             people=People(engine),
             kept_answers=KeptAnswers(engine),
+            changes=Changes(engine),
+            activations=ActivationStore(engine),
             programmes=Programmes(engine),
             memberships=Memberships(engine),
             purposes=Purposes(engine),

@@ -34,6 +34,8 @@ from tiergate.console.rendering import usd
 from tiergate.console.tables import Table
 from tiergate.console.visits import View, Visit
 
+WEEK: Final = 6
+"""Days before today that are always drawn."""
 AT_ONCE: Final = 50_000
 """Entries that a page adds up by itself; more are added up beside it."""
 
@@ -106,7 +108,8 @@ def line(visit: Visit) -> View | Response:
     )  # fmt: skip
     chart = None
     if spent.days:
-        days = range(min(spent.days), max(spent.days) + 1)
+        today = visit.now_us // DAY
+        days = range(min(*spent.days, today - WEEK), max(*spent.days, today) + 1)
         chart = Chart(
             name="days", title=WORDS.credits.by_day, x_title=WORDS.columns.day, y_title=WORDS.columns.spent,
             x=[day * (DAY // SECOND) for day in days], time=True,

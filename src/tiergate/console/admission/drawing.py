@@ -136,7 +136,8 @@ def _edge(ties: Sequence[Tie], place: dict[str, tuple[float, float]], owners: Ow
         path = (
             f"M{begin[0]:.0f} {begin[1]:.0f}C{out:.0f} {begin[1]:.0f} {out:.0f} {end[1]:.0f} {end[0]:.0f} {end[1]:.0f}"
         )
-        x, y = out - 10, (begin[1] + end[1]) / 2
+        # Beside the owner, where no other edge begins.
+        x, y = begin[0] + 26, begin[1] - 8
     sizes = [size_of(one) for one in ties]
     kind = "control" if all(one.prong not in MEASURED for one in ties) else "indirect" if tie.indirect else "share"
     return Edge(path, ", ".join(sizes), x, y, kind, ", ".join(f"{one.prong}: {size_of(one)}" for one in ties))

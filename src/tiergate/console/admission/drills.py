@@ -6,8 +6,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from tiergate.admission.activations import ActivationStore
-from tiergate.admission.changes import Changes
 from tiergate.admission.drill import ORDER, Drill, drill, proposed_models
 from tiergate.admission.models import FILE, read_models
 from tiergate.admission.rule_packs import find_pack, load_packs
@@ -26,8 +24,8 @@ def june(visit: Visit) -> View | Response:
     models = chosen or proposed_models(listed)
     done: Drill | None = None
     if visit.asked("run") and listed.by_name:
-        store = ActivationStore(services.engine)
-        key = ("drill", services.settings.data, models, Changes(services.engine).version(), store.epoch(),
+        store = services.activations
+        key = ("drill", services.settings.data, models, services.changes.version(), store.epoch(),
                services.registry.version(), services.ownership.version(), visit.now_us // HOUR)  # fmt: skip
         settings = services.settings
         done = WORKING.ask(key, lambda: drill(settings.data, models, visit.now_us, packs=settings.packs))
@@ -35,7 +33,7 @@ def june(visit: Visit) -> View | Response:
             return waiting(visit, "drill")
     groups = Table(
         name="groups",
-        columns=columns("model", ("attested", "badge"), ("before", "badge"), ("during", "badge"),
+        columns=columns(("model", "code"), ("attested", "badge"), ("before", "badge"), ("during", "badge"),
                         ("after", "badge"), ("holders", "count"), "reasons"),
         rows=[
             {
@@ -49,8 +47,8 @@ def june(visit: Visit) -> View | Response:
     rows, following = window(visit, done.rows if done else [], lambda row: f"{row.model} {row.subject}")
     people = Table(
         name="holders",
-        columns=columns(("holder", "code"), "organisation", "model", ("attested", "badge"), ("before", "badge"),
-                        ("during", "badge"), ("after", "badge"), "reasons"),
+        columns=columns(("holder", "code"), "organisation", ("model", "code"), ("attested", "badge"),
+                        ("before", "badge"), ("during", "badge"), ("after", "badge"), "reasons"),
         rows=[
             {
                 "holder": one.subject, "organisation": to("organisations", one.organisation), "model": one.model,
@@ -63,7 +61,7 @@ def june(visit: Visit) -> View | Response:
         empty=WORDS.drill.nobody,
     )  # fmt: skip
     return {
-        "done": done, "models": [(name, f"{name} ({one.tier})") for name, one in listed.by_name.items()],
+        "result": done, "models": [(name, f"{name} ({one.tier})") for name, one in listed.by_name.items()],
         "first": models[0] if models else "", "second": models[1] if len(models) > 1 else "",
         "groups": groups, "people": people, "tables": [groups, people],
         "origin": Origin(

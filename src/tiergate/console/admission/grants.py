@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tiergate.admission.changes import Changes
 from tiergate.admission.grants import Grant, HolderKind, ProposedGrant, Request, Surface
 from tiergate.admission.standing import State
 from tiergate.api.operators import Permission
@@ -36,7 +35,7 @@ def grants(visit: Visit) -> View:
     organisation, holder = own or visit.asked("organisation"), visit.asked("holder")
     before = visit.asked("before")
     most = MOST if visit.csv else SIZE
-    found = Changes(visit.services.engine).newest(
+    found = visit.services.changes.newest(
         Grant, most=most, before=int(before) if before and before.isdecimal() else None,
         organisation_id=organisation, holder_id=holder,
     )  # fmt: skip
@@ -89,7 +88,7 @@ def grants_table(visit: Visit, shown: Sequence[Grant], following: str | None = N
 
 def waiting_grants(visit: Visit, organisation: str | None) -> list[Grant]:
     """Those that wait for a second person, of the newest proposals."""
-    found = Changes(visit.services.engine).newest(ProposedGrant, most=LOOKED_AT, organisation_id=organisation)
+    found = visit.services.changes.newest(ProposedGrant, most=LOOKED_AT, organisation_id=organisation)
     return [one.grant for _, one in found if one.closed_at_us is None and visit.now_us < one.grant.to_us]
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
-import sqlalchemy as sa
 
 from tiergate.admission.appeals import Appeal
 from tiergate.admission.changes import Changes
@@ -49,8 +48,8 @@ class Held:
 
 
 class _Keeper:
-    def __init__(self, engine: sa.Engine) -> None:
-        self._changes = Changes(engine)
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
         self._lock = threading.Lock()
         self._held = Held(0, {kind: {} for kind in KINDS})
 
@@ -64,12 +63,12 @@ class _Keeper:
 
 def held(visit: Visit) -> Held:
     """What the deployment holds now."""
-    return _keeper(visit.services.engine).held()
+    return _keeper(visit.services.changes).held()
 
 
 @lru_cache(4)
-def _keeper(engine: sa.Engine) -> _Keeper:
-    return _Keeper(engine)
+def _keeper(changes: Changes) -> _Keeper:
+    return _Keeper(changes)
 
 
 def _id(one: msgspec.Struct) -> str:

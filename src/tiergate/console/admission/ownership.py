@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from tiergate.admission.activations import ActivationStore, day_of
-from tiergate.admission.changes import Changes
+from tiergate.admission.activations import day_of
 from tiergate.admission.grants import Grant
 from tiergate.admission.rule_packs import load_packs
 from tiergate.api.operators import Permission
@@ -95,7 +94,7 @@ def organisation(visit: Visit) -> View | Response:
     asked = OwnershipQuery(pack=visit.asked("pack"), confirmed=visit.asked("confirmed") is not None)
     call = call_of(visit, "ownership", path={"organisation_id": name}, query={})
     services = visit.services
-    store = ActivationStore(services.engine)
+    store = services.activations
     key = ("ownership", services.settings.data, services.ownership.version(), store.epoch(), day_of(visit.now_us),
            asked)  # fmt: skip
     # The first time everybody is judged; afterwards one organisation costs nothing.
@@ -106,9 +105,7 @@ def organisation(visit: Visit) -> View | Response:
     names = {one.party_id: one.name or one.party_id for one in view.owners.parties} if view.owners else {}
     memberships = [one for one in have.memberships.values() if one.organisation_id == name]
     members = members_table(visit, have, memberships)
-    grants = grants_table(
-        visit, [one for _, one in Changes(services.engine).newest(Grant, most=10, organisation_id=name)]
-    )
+    grants = grants_table(visit, [one for _, one in services.changes.newest(Grant, most=10, organisation_id=name)])
     purposes = Table(
         name="purposes",
         columns=columns(("purpose", "code"), ("code", "code"), ("state", "badge")),

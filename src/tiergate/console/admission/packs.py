@@ -8,8 +8,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from tiergate.admission.activations import Activation, ActivationStore, day_of
-from tiergate.admission.changes import Changes
+from tiergate.admission.activations import Activation, day_of
 from tiergate.admission.models import FILE as MODELS
 from tiergate.admission.models import read_models
 from tiergate.admission.preview import Preview, Row
@@ -43,7 +42,7 @@ SHOWN_BEFORE: Final = 10
 
 def packs(visit: Visit) -> View:
     services, today = visit.services, day_of(visit.now_us)
-    store = ActivationStore(services.engine)
+    store = services.activations
     known = store.with_kept(load_packs(services.settings.packs))
     governing = store.governing(today)
     table = Table(
@@ -85,7 +84,7 @@ def packs(visit: Visit) -> View:
 def pack(visit: Visit) -> View:
     services, today = visit.services, day_of(visit.now_us)
     _, one = pack_of(services, visit.path("pack"))
-    governing = ActivationStore(services.engine).governing(today).get(one.id)
+    governing = services.activations.governing(today).get(one.id)
     parameters: dict[str, Any] = msgspec.to_builtins(one)
     table = Table(
         name="parameters",
@@ -229,7 +228,7 @@ def _worked_out(
     services: Services, name: str, asked: Trial, now_us: int, *, wait_s: float | None = None
 ) -> Preview | None:
     """The preview, None while it is being worked out. One of today holds for an hour, if nothing changes."""
-    changes, store = Changes(services.engine), ActivationStore(services.engine)
+    changes, store = services.changes, services.activations
     key = ("preview", services.settings.data, changes.version(), store.epoch(), services.ownership.version(), name,
            asked, now_us // HOUR)  # fmt: skip
     more = {} if wait_s is None else {"wait_s": wait_s}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.activations import day_of
 from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standing import State
 from tiergate.api.operators import Permission
@@ -26,7 +26,7 @@ def start(visit: Visit) -> View:
     waiting = sorted((one for one in mine if one.state in PENDING), key=lambda one: one.since_us)
     contested = sorted((one for one in visible(visit) if one.outcome is None), key=lambda one: one.due_at_us)
     pending = waiting_grants(visit, visit.operator.organisation_id)
-    store = ActivationStore(services.engine)
+    store = services.activations
     known = store.with_kept(load_packs(services.settings.packs))
     balances = services.credits.balances()
     spent = [balances[one.line_id] for one in have.lines.values()
