@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.admission.parties import in_memory
@@ -10,6 +10,7 @@ from tiergate.admission.changes import Changes
 from tiergate.admission.grants import Departure, Party
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=25), st.integers(1, 4))
 def test_pages_give_every_subject_once_in_its_newest_state(puts: list[tuple[int, bool]], size: int) -> None:
     changes = Changes(in_memory())

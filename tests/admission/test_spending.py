@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.admission.parties import founded, in_memory
@@ -15,6 +15,7 @@ USE = st.tuples(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(st.lists(USE, max_size=4), max_size=4))
 def test_sums_are_those_of_the_statement_however_often_they_are_kept_up(
     rounds: list[list[tuple[str, str, int, int, int]]],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import httpx2
 import pytest
 from benchmarks.gateway_crash import gateway, mock_upstream, serving
 from benchmarks.june_world import CLOSED, World, build

@@ -29,8 +29,10 @@ def graphs(draw_: st.DrawFn) -> Owners:
     prongs = st.sampled_from(["shares", "votes", "control", "unknown"])
     ties = [Tie(owner=a, owned=b, prong=draw_(prongs), lo_ppm=0, hi_ppm=500_000, indirect=False, said=SAID)
             for a, b in pairs]  # fmt: skip
-    parties = [Party(party_id=one, name=one, kind=None, incorporated_in=None, headquarters=None, lists=(), undisclosed=False)
-               for one in names]  # fmt: skip
+    parties = [
+        Party(party_id=one, name=one, kind=None, incorporated_in=None, headquarters=None, lists=(), undisclosed=False)
+        for one in names
+    ]
     return Owners(parties=parties, steps=steps, ties=ties, more={})
 
 
