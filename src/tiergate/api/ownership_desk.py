@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tiergate.admission.activations import ActivePack
+from tiergate.admission.binding import Ownership
 from tiergate.admission.eligibility import PackVerdicts, judge
 from tiergate.admission.ownership_facts import OwnershipFacts, facts_of
 from tiergate.database import open_database
@@ -52,36 +53,32 @@ class OwnershipDesk:
 
     def __init__(self, data: Path) -> None:
         self._path = data / FACTS
-        self._lock = threading.Lock()
+        self._versions = Ownership(self._path)
+        self._asking = threading.Lock()
+        self._reading = threading.Lock()
         self._world: World | None = None
 
     def version(self) -> int:
-        """The version of the facts, 0 where there are none. Cheap."""
-        return self._read(None)[0]
+        """The version of the facts, 0 where there are none. Cheap, and waits for nobody who reads."""
+        with self._asking:
+            return self._versions.version()
 
     def world(self, at_us: int) -> World | None:
         """Facts as they are known now, of ``at_us``; None where none were brought in. Takes as long as reading them all
         where they changed, or where they are of another time."""
-        with self._lock:
-            held = self._world
-            version, snapshot = self._read(at_us, held)
+        with self._reading:
+            version, held = self.version(), self._world
             if not version:
                 self._world = None
-            elif snapshot is not None:
-                self._world = World(snapshot)
+            elif held is None or held.snapshot.version != version or not held.holds_at(at_us):
+                engine = open_database(self._path)
+                try:
+                    self._world = World(FactStore(engine).as_of(at_us))
+                finally:
+                    engine.dispose()
             return self._world
 
-    def _read(self, at_us: int | None, held: World | None = None) -> tuple[int, Snapshot | None]:
-        """The version, and the facts of ``at_us`` where ``held`` has others."""
-        if not self._path.is_file():
-            return 0, None
-        engine = open_database(self._path)
-        try:
-            store = FactStore(engine)
-            version = store.version()
-            same = held is not None and held.snapshot.version == version
-            if at_us is None or not version or (held is not None and same and held.holds_at(at_us)):
-                return version, None
-            return version, store.as_of(at_us)
-        finally:
-            engine.dispose()
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is asked."""
+        with self._asking:
+            self._versions.close()

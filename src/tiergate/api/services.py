@@ -106,6 +106,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     policy = load_policy(settings.data / FILE)
     engine = open_database(settings.data / "control.sqlite")
     sharing = open_database(settings.data / DATABASE)
+    ownership = OwnershipDesk(settings.data)
     try:
         shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
@@ -134,7 +135,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             holders=Holders(engine),
             appeals=Appeals(engine, ContestedVerdicts(cases)),
             proposals=Proposals(engine),
-            ownership=OwnershipDesk(settings.data),
+            ownership=ownership,
             cases=cases,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
             peers=Peers(sharing, pepper),
@@ -142,5 +143,6 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             receiving=Receiving(shared),
         )
     finally:
+        ownership.close()
         sharing.dispose()
         engine.dispose()

@@ -55,6 +55,10 @@ class _Keeper:
 
     def held(self) -> Held:
         with self._lock:
+            if not self._held.number:
+                # What is put while this reads comes again with what changed since.
+                number = self._changes.version()
+                self._held = self._held.later(number, [one for kind in KINDS for one in self._changes.every(kind)])
             if self._changes.version() != self._held.number:
                 number, states = self._changes.since(self._held.number, KINDS)
                 self._held = self._held.later(number, states)

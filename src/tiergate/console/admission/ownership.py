@@ -66,11 +66,11 @@ def organisations(visit: Visit) -> View | Response:
                       if visit.operator.sees(one.organisation_id))  # fmt: skip
     if visit.operator.organisation_id is not None:
         members.setdefault(visit.operator.organisation_id, 0)
-    own: list[dict[str, object]] = [
-        {"organisation": to("organisations", name), "name": None, "memberships": count}
-        for name, count in sorted(members.items()) if wanted is None or wanted.casefold() in name.casefold()
-    ]  # fmt: skip
-    rows = own if visit.csv is not None else own[:SIZE]
+    found = sorted(name for name in members if wanted is None or wanted.casefold() in name.casefold())
+    rows: list[dict[str, object]] = [
+        {"organisation": to("organisations", name), "memberships": members[name]}
+        for name in (found if visit.csv is not None else found[:SIZE])
+    ]
     if world is not None and wanted is not None:
         for number in _search(world, wanted):
             party = world.neighbours.party(number)

@@ -136,7 +136,8 @@ def preview(visit: Visit) -> View | Response:
     wanted = [(row.id, linked(row.would_settle, {})) for row in rows if row.would_settle]
     looked_at = {kind: sum(counted.values()) for kind, counted in shown.counts.items()}
     return {
-        "one": one, "asked": asked, "shown": shown, "table": table, "counts": counts, "wanted": wanted,
+        "one": one, "asked": asked, "shown": shown, "flips": shown.flips, "table": table, "counts": counts,
+        "wanted": wanted,
         "looked_at": looked_at, "day": day_of(shown.at_us).isoformat(),
         "today": day_of(visit.now_us).isoformat(), "needs_confirmation": _left_open(one, day_of(shown.at_us)),
         "tables": [table, counts],
