@@ -15,7 +15,9 @@ from benchmarks.june_world import CLOSED, World, build
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PASSWORD, Console, picture, running
+from tests.console.test_every_page import HERE, RULES
 from tests.gateway.test_admitted import Running
+from tests.npm import node_with_packages
 from tiergate.admission.appeals import Against, Appeals
 from tiergate.admission.credits import Credits
 from tiergate.admission.memberships import Memberships
@@ -286,5 +288,27 @@ def test_an_applicant_sees_their_organisations_things_alone(world: World, consol
         for path in (f"members/{world.membership_id}", "organisations/org_a", f"credits/{world.line_id}",
                      f"grants/{grant}"):  # fmt: skip
             assert client.get(f"/admission/{path}").status_code == 404, path
+        said = client.get("/admission/packs/june_order@2").text + client.get("/admission/packs").text
+        assert "ana@example.com" not in said
         for path in ("drill", "packs/ofac_50/preview", "parties/pty_" + "0" * 32):
             assert client.get(f"/admission/{path}").status_code == 403, path
+
+
+def test_pages_about_one_thing_are_accessible(world: World, console: Console, open_page: Open) -> None:
+    node_with_packages(HERE)
+    axe = (HERE / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+    purpose = next(iter(console.services.purposes.every())).purpose_id
+    grant = next(iter(world.grants.values()))
+    page = as_(console, open_page, "ana@example.com", color_scheme="dark", bypass_csp=True)
+    found = {}
+    for path in ("programmes/circle", f"members/{world.membership_id}", "organisations/org_a", f"grants/{grant}",
+                 f"purposes/{purpose}", f"credits/{world.line_id}", "packs/bis_affiliates",
+                 "packs/june_order@2/preview", "drill?run=1"):  # fmt: skip
+        page.goto(f"{console.address}/admission/{path}")
+        settled(page)
+        picture(page, f"one-{path.split('/')[0].partition('?')[0]}")
+        page.evaluate(axe)
+        faults = page.evaluate("async (rules) => (await axe.run(document, rules)).violations", RULES)
+        if faults:
+            found[path] = [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+    assert found == {}

@@ -10,6 +10,7 @@ from tiergate.api.appeals import AppealView, sees
 from tiergate.api.operators import Permission
 from tiergate.clock import SECOND
 from tiergate.console.admission.common import (
+    ORIGINS,
     WORDS,
     Filter,
     address,
@@ -43,7 +44,7 @@ def appeals(visit: Visit) -> View:
         Filter("against", WORDS.columns.against, against or "",
                options=[("", WORDS.members.all), *((one.value, one.value) for one in Against)]),
     ]  # fmt: skip
-    return listing("appeals", table, Origin(api="GET /v1/appeals", command=command("appeal", "list")), filters)
+    return listing("appeals", table, ORIGINS["appeals"], filters)
 
 
 def appeal(visit: Visit) -> View:

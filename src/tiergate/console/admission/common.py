@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tiergate.admission.changes import Change
 from tiergate.api.operators import Permission
+from tiergate.console.origins import Origin, command
 from tiergate.console.tables import Column, Kind, Link, Table
 from tiergate.console.visits import Page, View, Visit
 from tiergate.console.words import Words, load_words
@@ -33,6 +34,16 @@ TONES: Final[Mapping[str, str]] = {
     "waits": "warn", "revoked": "bad", "overdue": "bad", "open": "warn", "different": "bad", "unconfirmed": "warn",
     "expired": "warn", "withdrawn": "bad", "declared": "warn",
 }  # fmt: skip
+
+
+ORIGINS: Final[Mapping[str, Origin]] = {
+    "members": Origin(api="GET /v1/memberships", command=command("member", "list")),
+    "grants": Origin(api="GET /v1/grants", command=command("grant", "list")),
+    "purposes": Origin(api="GET /v1/purposes", command=command("purpose", "list")),
+    "credits": Origin(api="GET /v1/credit-lines", command=command("credit", "list")),
+    "appeals": Origin(api="GET /v1/appeals", command=command("appeal", "list")),
+}
+"""Where lists come from, by the address of their pages."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tiergate.api.services import Services
 from tiergate.clock import DAY, SECOND
 from tiergate.console.acting import Consequence, Deed
 from tiergate.console.admission.common import (
+    ORIGINS,
     WORDS,
     WORKING,
     Filter,
@@ -78,7 +79,7 @@ def lines(visit: Visit) -> View:
                  for name in ("committed", "spent", "reserved", "available", "overrun")},
         "programmes": programmes,
         "can_open": visit.may(Permission.RUN_PROGRAMME),
-        "origin": Origin(api="GET /v1/credit-lines", command=command("credit", "list")),
+        "origin": ORIGINS["credits"],
     }  # fmt: skip
 
 

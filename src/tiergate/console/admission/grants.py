@@ -10,6 +10,7 @@ from tiergate.admission.standing import State
 from tiergate.api.operators import Permission
 from tiergate.console.admission.common import (
     MOST,
+    ORIGINS,
     SIZE,
     WORDS,
     Filter,
@@ -45,7 +46,7 @@ def grants(visit: Visit) -> View:
     filters = [Filter("holder", WORDS.columns.holder, holder or "")]
     if own is None:
         filters.insert(0, Filter("organisation", WORDS.columns.organisation, organisation or ""))
-    origin = Origin(api="GET /v1/grants", command=command("grant", "list"))
+    origin = ORIGINS["grants"]
     more = {"pending": pending, "tables": [table, pending], "give": _choices(visit)}
     return listing("grants", table, origin, filters, **more)
 

@@ -13,6 +13,7 @@ from tiergate.admission.standing import Membership, State
 from tiergate.api.operators import Permission
 from tiergate.api.problems import not_found
 from tiergate.console.admission.common import (
+    ORIGINS,
     WORDS,
     Filter,
     badge,
@@ -120,8 +121,7 @@ def members(visit: Visit) -> View:
         Filter("programme", WORDS.columns.programme, programme_id or "",
                options=[("", WORDS.members.all), *((name, name) for name in sorted(have.programmes))]),
     ]  # fmt: skip
-    origin = Origin(api="GET /v1/memberships", command=command("member", "list"))
-    return listing("members", table, origin, filters, total=len(rows))
+    return listing("members", table, ORIGINS["members"], filters, total=len(rows))
 
 
 def members_table(visit: Visit, have: Held, shown: list[Membership], following: str | None = None) -> Table:

@@ -18,6 +18,7 @@ from tiergate.api.ownership import OwnershipQuery, OwnershipView, PackSays, Part
 from tiergate.api.ownership_desk import World
 from tiergate.api.problems import not_found
 from tiergate.console.admission.common import (
+    ORIGINS,
     SIZE,
     WORDS,
     WORKING,
@@ -134,6 +135,7 @@ def organisation(visit: Visit) -> View | Response:
             api=f"GET /v1/organisations/{name}/ownership", command=command("parties", "show", name),
             sources=_sources(view),
         ),
+        "origins": ORIGINS,
         "settling": Origin(api=f"GET /v1/organisations/{name}/ownership",
                            command=command("packs", "preview", asked.pack or "PACK")),
     }  # fmt: skip

@@ -44,7 +44,7 @@ def packs(visit: Visit) -> View:
     services, today = visit.services, day_of(visit.now_us)
     store = services.activations
     known = store.with_kept(load_packs(services.settings.packs))
-    governing = store.governing(today)
+    governing, house = store.governing(today), visit.may(Permission.PREVIEW_PACK)
     table = Table(
         name="packs",
         columns=columns(("pack", "code"), "title", "kind", ("text_says", "badge"), ("binds", "badge"),
@@ -53,14 +53,14 @@ def packs(visit: Visit) -> View:
             {
                 "pack": to("packs", one.name), "title": one.title, "kind": one.kind,
                 "text_says": badge(standing(one, today).value),
-                "binds": badge("active") if binds(governing.get(one.id), one) else None,
-                "confirmed_by": row.confirmation if (row := governing.get(one.id)) and binds(row, one) else None,
+                "binds": badge("active") if binds(row, one) else None,
+                "confirmed_by": row.confirmation if house and row is not None and binds(row, one) else None,
                 "sources": ", ".join(source.title for source in one.sources[:2]),
             }
-            for one in known.values()
+            for one in known.values() for row in (governing.get(one.id),)
         ],
     )  # fmt: skip
-    proposals = services.proposals.every(visit.now_us) if visit.may(Permission.PREVIEW_PACK) else []
+    proposals = services.proposals.every(visit.now_us) if house else []
     history = Table(
         name="activations",
         columns=columns(("number", "number"), ("pack", "code"), ("action", "badge"), "day", ("at_us", "time"),
@@ -71,7 +71,8 @@ def packs(visit: Visit) -> View:
                 "day": one.effective_day.isoformat(), "at_us": one.recorded_at, "first": one.first_name,
                 "second": one.second_name, "reason": one.reason, "confirmed_by": one.confirmation,
             }
-            for one in reversed(store.history())
+            # Who signed is the house's to know.
+            for one in (reversed(store.history()) if house else [])
         ],
         empty=WORDS.packs.never,
     )  # fmt: skip
@@ -105,7 +106,8 @@ def pack(visit: Visit) -> View:
         "one": one, "says": badge(standing(one, today).value), "active": binds(governing, one),
         "governing": governing, "today": today.isoformat(), "needs_confirmation": _left_open(one, today),
         "table": table, "periods": periods, "closes": closed_models(services, one),
-        "proposals": [held for held in services.proposals.every(visit.now_us) if held.pack == one.name],
+        "proposals": [held for held in services.proposals.every(visit.now_us)
+                      if held.pack == one.name and visit.may(Permission.PREVIEW_PACK)],
         "tables": [table, periods],
         "origin": Origin(
             api="GET /v1/packs", command=command("packs", "show", one.name),

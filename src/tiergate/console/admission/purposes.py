@@ -8,6 +8,7 @@ from tiergate.admission.purposes import Purpose, check
 from tiergate.api.operators import Permission
 from tiergate.api.problems import not_found
 from tiergate.console.admission.common import (
+    ORIGINS,
     WORDS,
     Filter,
     badge,
@@ -20,7 +21,6 @@ from tiergate.console.admission.common import (
 )
 from tiergate.console.admission.held import held
 from tiergate.console.admission.members import purpose_state
-from tiergate.console.origins import Origin, command
 from tiergate.console.tables import Table
 from tiergate.console.visits import View, Visit
 
@@ -50,7 +50,7 @@ def purposes(visit: Visit) -> View:
     states = ("declared", "accepted", "withdrawn")
     filters = [Filter("state", WORDS.columns.state, state or "",
                       options=[("", WORDS.members.all), *((one, one) for one in states)])]  # fmt: skip
-    origin = Origin(api="GET /v1/purposes", command=command("purpose", "list"))
+    origin = ORIGINS["purposes"]
     return listing("purposes", table, origin, filters)
 
 
@@ -76,7 +76,7 @@ def purpose(visit: Visit) -> View:
         "evidence": evidence, "history": history, "tables": [assets, evidence, history],
         "can_accept": visit.may(Permission.REVIEW) and state == "declared",
         "can_withdraw": visit.may(Permission.REVOKE) and state != "withdrawn",
-        "origin": Origin(api="GET /v1/purposes", command=command("purpose", "list")),
+        "origin": ORIGINS["purposes"],
     }  # fmt: skip
 
 

@@ -10,11 +10,10 @@ from tiergate.admission.rule_packs import load_packs
 from tiergate.admission.standing import State
 from tiergate.api.operators import Permission
 from tiergate.console.admission.appeals import appeals_table, visible
-from tiergate.console.admission.common import WORDS, page
+from tiergate.console.admission.common import ORIGINS, WORDS, page
 from tiergate.console.admission.grants import grants_table, waiting_grants
 from tiergate.console.admission.held import held
 from tiergate.console.admission.members import PENDING, members_table
-from tiergate.console.origins import Origin, command
 from tiergate.console.visits import View, Visit
 
 SHOWN: Final = 8
@@ -48,7 +47,7 @@ def start(visit: Visit) -> View:
         "spent": sum(one.spent for one in spent) if spent else None,
         "committed": sum(one.committed for one in spent) if spent else None,
         "members": members, "appeals": appeals, "grants": grants, "tables": [members, appeals, grants],
-        "origin": Origin(api="GET /v1/memberships", command=command("member", "list")),
+        "origins": ORIGINS,
     }  # fmt: skip
 
 
