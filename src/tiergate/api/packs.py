@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +26,8 @@ from tiergate.api.services import Services
 from tiergate.errors import InputError
 
 MOST_ROWS: Final = 1000
+_DRILLING: Final = threading.Lock()
+"""A drill judges everybody three times: one at a time is enough."""
 Action = Literal["activate", "deactivate"]
 
 
@@ -144,7 +147,12 @@ def whole_preview(services: Services, name: str, asked: Trial, now_us: int) -> P
 
 def run_drill(call: Call) -> Drill:
     settings = call.services.settings
-    return drill(settings.data, call.body.models, call.now_us, packs=settings.packs)
+    if not _DRILLING.acquire(blocking=False):
+        raise ProblemError(409, "drill_under_way", "a drill is under way already", "ask again when it is done")
+    try:
+        return drill(settings.data, call.body.models, call.now_us, packs=settings.packs)
+    finally:
+        _DRILLING.release()
 
 
 def list_proposals(call: Call) -> Page[Proposal]:

@@ -13,7 +13,7 @@ from tiergate.api.operators import Permission
 from tiergate.api.paging import Page as Found
 from tiergate.api.problems import ProblemError
 from tiergate.clock import SECOND
-from tiergate.console.admission.common import WORDS, Filter, address, badge, columns, listing, page
+from tiergate.console.admission.common import WORDS, Filter, address, badge, columns, listing, page, to
 from tiergate.console.origins import Origin, command
 from tiergate.console.reading import call_of, read
 from tiergate.console.tables import Link, Table
@@ -50,7 +50,7 @@ def decisions(visit: Visit) -> View:
             {
                 "decision": Link(one.decision_id, address("decisions", one.decision_id)), "at_us": one.time_us,
                 "outcome": badge(one.outcome), "reasons": ", ".join(one.reasons),
-                "organisation": one.personal.get("organisation"),
+                "organisation": to("organisations", one.personal.get("organisation")),
                 "person": one.personal.get("person") or one.personal.get("workload"),
                 "model": one.personal.get("model"),
                 "signed": badge("signed") if one.signed else Link(WORDS.decisions.not_signed, tone="warn"),
