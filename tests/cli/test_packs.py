@@ -99,3 +99,17 @@ def test_the_order_of_june_is_put_in_force_as_the_docs_say(run_tiergate: RunComm
     # What was activated is known without its folder, to gateways too.
     listed = json.loads(run_tiergate("packs", "list", "--json").stdout)["packs"]
     assert [one["pack"] for one in listed if one["active"]] == ["june_order@2"]
+
+
+def test_the_june_drill_tells_who_loses_what_in_a_copy(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    run_tiergate("keys", "create", "alice")
+    none = run_tiergate("packs", "drill")
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "`models.toml` lists none" in none.stderr
+    (tmp_path / "data" / "models.toml").write_text('[models.small]\ntier = "commodity"\n[models.old]\ntier = "open"\n')
+    done = json.loads(run_tiergate("packs", "drill", "--model", "small", "--json").stdout)
+    assert (done["models"], done["loses"], done["restored"]) == (["small"], 1, True)
+    assert [one["reasons"] for one in done["rows"]] == [["person_class_missing"]]
+    said = run_tiergate("packs", "drill", "--model", "small")
+    assert "1 would lose access, 0 keep it; lifted again, all stood as before" in said.stderr
+    assert json.loads(run_tiergate("packs", "list", "--json").stdout)["epoch"] == 0

@@ -50,8 +50,9 @@ _CHANGES: Final = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Index("admission_changes_subject", "kind", "subject_id", "number"),
-    sa.Index("admission_changes_organisation", "kind", "organisation_id"),
-    sa.Index("admission_changes_holder", "kind", "holder_id"),
+    sa.Index("admission_changes_kind", "kind", "number"),
+    sa.Index("admission_changes_organisation", "kind", "organisation_id", "number"),
+    sa.Index("admission_changes_holder", "kind", "holder_id", "number"),
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -225,6 +226,36 @@ class Changes:
         """The newest state of every subject of a kind, in the order they last changed."""
         with self.engine.connect() as connection:
             return _every(connection, kind, organisation_id, None)
+
+    def newest(
+        self,
+        kind: type[S],
+        *,
+        most: int,
+        before: int | None = None,
+        organisation_id: str | None = None,
+        holder_id: str | None = None,
+    ) -> list[tuple[int, S]]:
+        """The newest state of up to ``most`` subjects, who changed last first, each with the number of that change.
+
+        :param before: the last number that was given: what comes after it, however many there are by then.
+        """
+        later = _CHANGES.alias()
+        again = sa.exists().where(
+            later.c.kind == _CHANGES.c.kind,
+            later.c.subject_id == _CHANGES.c.subject_id,
+            later.c.number > _CHANGES.c.number,
+        )
+        query = sa.select(_CHANGES.c.number, _CHANGES.c.state).where(_CHANGES.c.kind == _kind(kind), ~again)
+        if before is not None:
+            query = query.where(_CHANGES.c.number < before)
+        for column, value in ((_CHANGES.c.organisation_id, organisation_id), (_CHANGES.c.holder_id, holder_id)):
+            if value is not None:
+                query = query.where(column == value)
+        decoder = msgspec.json.Decoder(kind)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(_CHANGES.c.number.desc()).limit(most))
+            return [(row.number, decoder.decode(row.state)) for row in rows]
 
     def authors(
         self, kind: type[msgspec.Struct], actions: Sequence[str], *, up_to: int, **whose: str | None

@@ -321,6 +321,14 @@ class Credits:
             raise InputError(f"no credit line is called `{line_id}`: see `tiergate credit list`")
         return Balance(**row)
 
+    def balances(self, programme_id: str | None = None) -> dict[str, Balance]:
+        """What every line holds, or each of a programme's, by its id."""
+        query = sa.select(*(BALANCES.c[name] for name in Balance.__struct_fields__))
+        if programme_id is not None:
+            query = query.where(BALANCES.c.programme_id == programme_id)
+        with self._engine.connect() as connection:
+            return {row["line_id"]: Balance(**row) for row in connection.execute(query).mappings()}
+
     def statement(self, line_ids: Sequence[str], *, from_us: int = 0, to_us: int | None = None) -> list[StatementRow]:
         """Rows by line, member and purpose of entries from ``from_us`` until before ``to_us``.
 

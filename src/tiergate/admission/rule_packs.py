@@ -11,8 +11,9 @@ import enum
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -211,19 +212,28 @@ def load_packs(folder: Path | None = None) -> dict[tuple[str, int], RulePack]:
 
     Raises InputError for a file that is wrong, and for a version that two files claim.
     """
-    found: list[_Readable] = list(files("tiergate.admission").joinpath("packs").iterdir())
+    packs = dict(_bundled())
     if folder is not None:
         if not folder.is_dir():
             raise InputError(f"`{folder}` is no folder of rule packs")
-        found += folder.iterdir()
-    packs: dict[tuple[str, int], RulePack] = {}
-    for file in found:
-        if file.name.casefold().endswith(".toml"):
-            pack = parse_pack(file.read_text(encoding="utf-8"), file.name)
+        for pack, name in _read(folder.iterdir()):
             if (pack.id, pack.version) in packs:
-                raise InputError(f"rule pack `{file.name}`: `{pack.name}` is there already; give it another `version`")
+                raise InputError(f"rule pack `{name}`: `{pack.name}` is there already; give it another `version`")
             packs[pack.id, pack.version] = pack
     return dict(sorted(packs.items()))
+
+
+@cache
+def _bundled() -> dict[tuple[str, int], RulePack]:
+    """The package's own, read once."""
+    own = files("tiergate.admission").joinpath("packs").iterdir()
+    return {(pack.id, pack.version): pack for pack, _ in _read(own)}
+
+
+def _read(found: Iterable[_Readable]) -> Iterator[tuple[RulePack, str]]:
+    for file in found:
+        if file.name.casefold().endswith(".toml"):
+            yield parse_pack(file.read_text(encoding="utf-8"), file.name), file.name
 
 
 def find_pack(packs: dict[tuple[str, int], RulePack], name: str) -> RulePack:

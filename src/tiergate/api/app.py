@@ -11,7 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from tiergate.api import account, appeals, case_exports, cases, decisions, grants, members, packs, scim, taxii
+from tiergate.api import (
+    account,
+    appeals,
+    case_exports,
+    cases,
+    credit_lines,
+    decisions,
+    grants,
+    members,
+    ownership,
+    packs,
+    programmes,
+    scim,
+    taxii,
+)
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
@@ -20,8 +34,11 @@ from tiergate.api.services import Services
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *account.OPERATIONS,
     *members.OPERATIONS,
+    *programmes.OPERATIONS,
     *grants.OPERATIONS,
+    *credit_lines.OPERATIONS,
     *packs.OPERATIONS,
+    *ownership.OPERATIONS,
     *decisions.OPERATIONS,
     *appeals.OPERATIONS,
     *cases.OPERATIONS,

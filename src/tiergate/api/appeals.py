@@ -69,7 +69,7 @@ def file(call: Call) -> AppealView:
 
 
 def list_appeals(call: Call) -> Page[Appeal]:
-    seen = [_shown(call, one) for one in call.services.appeals.every() if _sees(call, one)]
+    seen = [_shown(call, one) for one in call.services.appeals.every() if sees(call, one)]
     return page(seen, lambda one: one.appeal_id, call.query)
 
 
@@ -96,7 +96,7 @@ def _appeal(call: Call) -> Appeal:
         appeal = call.services.appeals.get(appeal_id)
     except InputError:
         raise not_found("appeal", appeal_id) from None
-    if not _sees(call, appeal):
+    if not sees(call, appeal):
         raise not_found("appeal", appeal_id)
     return appeal
 
@@ -111,7 +111,8 @@ def _verdict_of(call: Call, verdict_id: str) -> None:
         raise not_found("verdict", verdict_id)
 
 
-def _sees(call: Call, appeal: Appeal) -> bool:
+def sees(call: Call, appeal: Appeal) -> bool:
+    """Whether an appeal is the caller's to see."""
     if call.operator.organisation_id is None:
         return True
     try:

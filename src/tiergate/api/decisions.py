@@ -34,8 +34,8 @@ ORGANISATION: Final = "organisation"
 """Name of the personal field that says whose decision it is."""
 
 
-MOST_READ: Final = 5_000
-"""Records that one page looks at, some half a second of work: a page can be short before the end."""
+MOST_READ: Final = 2_000
+"""Records that one page looks at, some fifth of a second of work: a page can be short before the end."""
 
 
 class DecisionQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

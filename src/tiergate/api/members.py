@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from tiergate.admission import purposes
+from tiergate.admission.changes import Change
 from tiergate.admission.programmes import Programme
 from tiergate.admission.purposes import AssetKind, Evidence, Purpose
 from tiergate.admission.standing import Membership, Standing
@@ -215,6 +216,11 @@ def meet(call: Call) -> MembershipView:
     return _view(call, done)
 
 
+def membership_history(call: Call) -> list[Change]:
+    membership = membership_of(call, call.path("membership_id"))
+    return call.services.memberships.history(membership.membership_id)
+
+
 def list_purposes(call: Call) -> Page[Purpose]:
     held = [one for one in call.services.purposes.every() if call.operator.sees(one.organisation_id)]
     return page(held, lambda one: one.purpose_id, call.query)
@@ -234,15 +240,30 @@ def declare_purpose(call: Call) -> Purpose:
 
 
 def accept_purpose(call: Call) -> Purpose:
-    purpose_id = call.path("purpose_id")
-    try:
-        call.services.purposes.get(purpose_id)
-    except InputError:
-        raise not_found("purpose", purpose_id) from None
+    purpose = purpose_of(call)
     call.require_passkey()
     return call.services.purposes.accept(
-        purpose_id, author=call.operator.name, now_us=call.now_us, reason=call.body.reason
+        purpose.purpose_id, author=call.operator.name, now_us=call.now_us, reason=call.body.reason
     )
+
+
+def withdraw_purpose(call: Call) -> Purpose:
+    purpose = purpose_of(call)
+    return call.services.purposes.withdraw(
+        purpose.purpose_id, author=call.operator.name, now_us=call.now_us, reason=call.body.reason
+    )
+
+
+def purpose_of(call: Call) -> Purpose:
+    """A purpose that the caller may see. Raises `ProblemError` otherwise."""
+    purpose_id = call.path("purpose_id")
+    try:
+        purpose = call.services.purposes.get(purpose_id)
+    except InputError:
+        raise not_found("purpose", purpose_id) from None
+    if not call.operator.sees(purpose.organisation_id):
+        raise not_found("purpose", purpose_id)
+    return purpose
 
 
 def _any(call: Call, membership_id: str) -> Membership:
@@ -287,6 +308,8 @@ OPERATIONS: Final = (
                handler=apply, takes=Application, gives=MembershipView, status=201),
     _operation("GET", _ONE, "get_membership", "A membership, and where it stands", _READ,
                handler=get_membership, gives=MembershipView),
+    _operation("GET", f"{_ONE}/history", "membership_history", "Every change of a membership, oldest first", _READ,
+               handler=membership_history, gives=list[Change]),
     _operation("DELETE", _ONE, "withdraw", "Withdraw an application, or leave", _APPLY,
                handler=withdraw, gives=MembershipView),
     _operation("POST", f"{_ONE}/sponsorship", "sponsor", "Vouch for an applicant", Permission.SPONSOR,
@@ -309,4 +332,6 @@ OPERATIONS: Final = (
                handler=declare_purpose, takes=Declaration, gives=Purpose, status=201),
     _operation("POST", "/v1/purposes/{purpose_id}/acceptance", "accept_purpose", "Accept a declared purpose", _REVIEW,
                handler=accept_purpose, takes=Vouching, gives=Purpose, step_up="always"),
+    _operation("POST", "/v1/purposes/{purpose_id}/withdrawal", "withdraw_purpose", "Withdraw a purpose for good",
+               _REVOKE, handler=withdraw_purpose, takes=Resumption, gives=Purpose),
 )  # fmt: skip

@@ -58,6 +58,7 @@ class Permission(enum.StrEnum):
     DECIDE_APPEAL = "decide_appeal"
     PREVIEW_PACK = "preview_pack"
     ACTIVATE_PACK = "activate_pack"
+    RUN_PROGRAMME = "run_programme"
     PROVISION = "provision"
     LIST_OPERATORS = "list_operators"
     SEE_CASES = "see_cases"
@@ -90,6 +91,7 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.REVOKE,
             Permission.PREVIEW_PACK,
             Permission.ACTIVATE_PACK,
+            Permission.RUN_PROGRAMME,
             Permission.LIST_OPERATORS,
             Permission.SEE_GATEWAY,
             Permission.SEE_SHARING,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from tiergate.admission.activations import Activation as Recorded
-from tiergate.admission.activations import ActivationStore, day_of
+from tiergate.admission.activations import day_of
+from tiergate.admission.drill import Drill, drill
 from tiergate.admission.on_file import on_file
-from tiergate.admission.ownership_facts import OwnershipFacts, facts_of, no_facts
-from tiergate.admission.preview import Row
+from tiergate.admission.ownership_facts import OwnershipFacts, no_facts
+from tiergate.admission.preview import Preview, Row
 from tiergate.admission.preview import preview as previewed
 from tiergate.admission.rule_packs import RulePack, find_pack, load_packs, standing
 from tiergate.api.members import Given, Id
@@ -20,12 +22,12 @@ from tiergate.api.operators import Permission
 from tiergate.api.pack_proposals import LASTS_US, Proposal, new_proposal_id
 from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.problems import ProblemError, not_found
-from tiergate.database import open_database
+from tiergate.api.services import Services
 from tiergate.errors import InputError
-from tiergate.parties.facts import FactStore
 
-FACTS: Final = "parties.sqlite"
 MOST_ROWS: Final = 1000
+_DRILLING: Final = threading.Lock()
+"""A drill judges everybody three times: one at a time is enough."""
 Action = Literal["activate", "deactivate"]
 
 
@@ -80,9 +82,15 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fingerprint: Id
 
 
+class DrillRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A drill to run. ``models``: those that the order closes; where none are given, two that the deployment has."""
+
+    models: Annotated[list[Id], msgspec.Meta(max_length=10)] = []
+
+
 def list_packs(call: Call) -> Page[PackView]:
     day = day_of(call.now_us)
-    store = ActivationStore(call.services.engine)
+    store = call.services.activations
     known = store.with_kept(load_packs(call.services.settings.packs))
     active = {one.pack.name for one in store.active(known, day)}
     views = [
@@ -101,29 +109,11 @@ def list_packs(call: Call) -> Page[PackView]:
 
 
 def preview(call: Call) -> Tried:
-    asked: Trial = call.body
-    known, pack = _pack(call, call.path("pack"))
-    today = day_of(call.now_us)
-    day = asked.day or today
-    at_us = call.now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
-    active = ActivationStore(call.services.engine).active(known, day)
-    held = on_file(call.services.engine)
-    shown = previewed(
-        pack,
-        asked.action,
-        active,
-        _facts(call, at_us),
-        at_us,
-        confirmed=asked.confirmed,
-        also=held.organisations,
-        persons=held.persons,
-        issuers=held.issuers,
-        signatures_checked=True,
-    )
+    shown = whole_preview(call.services, call.path("pack"), call.body, call.now_us)
     return Tried(
         pack=shown.pack,
         action=shown.action,
-        day=day,
+        day=day_of(shown.at_us),
         standing=shown.standing,
         flips=shown.flips,
         counts=shown.counts,
@@ -133,13 +123,45 @@ def preview(call: Call) -> Tried:
     )
 
 
+def whole_preview(services: Services, name: str, asked: Trial, now_us: int) -> Preview:
+    """A preview with all its rows. Raises `ProblemError` for a pack that is not there."""
+    known, pack = pack_of(services, name)
+    today = day_of(now_us)
+    day = asked.day or today
+    at_us = now_us if day == today else int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
+    active = services.activations.active(known, day)
+    held = on_file(services.engine)
+    return previewed(
+        pack,
+        asked.action,
+        active,
+        _facts(services, at_us),
+        at_us,
+        confirmed=asked.confirmed,
+        also=held.organisations,
+        persons=held.persons,
+        issuers=held.issuers,
+        signatures_checked=True,
+    )
+
+
+def run_drill(call: Call) -> Drill:
+    settings = call.services.settings
+    if not _DRILLING.acquire(blocking=False):
+        raise ProblemError(409, "drill_under_way", "a drill is under way already", "ask again when it is done")
+    try:
+        return drill(settings.data, call.body.models, call.now_us, packs=settings.packs)
+    finally:
+        _DRILLING.release()
+
+
 def list_proposals(call: Call) -> Page[Proposal]:
     return page(call.services.proposals.every(call.now_us), lambda one: one.proposal_id, call.query)
 
 
 def propose(call: Call) -> Proposal:
     asked: PackChange = call.body
-    _, pack = _pack(call, call.path("pack"))
+    _, pack = pack_of(call.services, call.path("pack"))
     if asked.day < day_of(call.now_us):
         raise InputError(f"`{asked.day}` is past: what was decided then stays; choose today or later")
     call.require_passkey()
@@ -162,7 +184,7 @@ def confirm(call: Call) -> Recorded:
     if not held:
         raise not_found("proposal", proposal_id)
     (proposal,) = held
-    _, pack = _pack(call, proposal.pack)
+    _, pack = pack_of(call.services, proposal.pack)
     if proposal.operator_id == call.operator.operator_id:
         raise ProblemError(
             409, "second_person_needed", "whoever proposed a change cannot confirm it", "ask another administrator"
@@ -177,7 +199,7 @@ def confirm(call: Call) -> Recorded:
             409, "pack_changed", "the pack is not what was proposed", "look at it anew and propose it again"
         )
     call.require_passkey()
-    store = ActivationStore(call.services.engine)
+    store = call.services.activations
     recorded = store.record(
         pack,
         proposal.action,
@@ -192,23 +214,18 @@ def confirm(call: Call) -> Recorded:
     return recorded
 
 
-def _pack(call: Call, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
-    known = ActivationStore(call.services.engine).with_kept(load_packs(call.services.settings.packs))
+def pack_of(services: Services, name: str) -> tuple[dict[tuple[str, int], RulePack], RulePack]:
+    """All packs that are known, and the one of this name. Raises `ProblemError` where there is none."""
+    known = services.activations.with_kept(load_packs(services.settings.packs))
     try:
         return known, find_pack(known, name)
     except InputError:
         raise not_found("rule pack", name) from None
 
 
-def _facts(call: Call, at_us: int) -> OwnershipFacts:
-    path = call.services.settings.data / FACTS
-    if not path.is_file():
-        return no_facts()
-    engine = open_database(path)
-    try:
-        return facts_of(FactStore(engine).as_of(at_us))
-    finally:
-        engine.dispose()
+def _facts(services: Services, at_us: int) -> OwnershipFacts:
+    world = services.ownership.world(at_us)
+    return no_facts() if world is None else world.facts
 
 
 def _operation(method: str, path: str, name: str, summary: str, permission: Permission, **more: Any) -> Operation:
@@ -222,6 +239,8 @@ OPERATIONS: Final = (
                handler=list_packs, query=PageQuery, gives=Page[PackView]),
     _operation("POST", "/v1/packs/{pack}/preview", "preview_pack", "Who flips if a pack's standing changes",
                Permission.PREVIEW_PACK, handler=preview, takes=Trial, gives=Tried),
+    _operation("POST", "/v1/drill", "drill", "The June drill in a copy of the deployment, which itself stays as it is",
+               Permission.PREVIEW_PACK, handler=run_drill, takes=DrillRequest, gives=Drill),
     _operation("POST", "/v1/packs/{pack}/proposals", "propose_pack", "Propose to activate or deactivate a pack",
                Permission.ACTIVATE_PACK, handler=propose, takes=PackChange, gives=Proposal, status=201,
                step_up="always"),

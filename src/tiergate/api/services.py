@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from tiergate.admission.activations import ActivationStore
 from tiergate.admission.appeals import Appeals
+from tiergate.admission.changes import Changes
+from tiergate.admission.credits import Credits
 from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
 from tiergate.admission.memberships import Memberships
@@ -18,6 +21,7 @@ from tiergate.api.audit import Audit
 from tiergate.api.first_run import FirstRun
 from tiergate.api.idempotency import KeptAnswers
 from tiergate.api.operators import Operators
+from tiergate.api.ownership_desk import OwnershipDesk
 from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
 from tiergate.api.passwords import Passwords
@@ -57,13 +61,17 @@ class Services:
     audit: Audit
     people: People
     kept_answers: KeptAnswers
+    changes: Changes
+    activations: ActivationStore
     programmes: Programmes
     memberships: Memberships
     purposes: Purposes
     grants: Grants
+    credits: Credits
     holders: Holders
     appeals: Appeals
     proposals: Proposals
+    ownership: OwnershipDesk
     cases: Worklist
     sheets: Sheets
     sign_in: SignIn | None
@@ -101,6 +109,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     engine = open_database(settings.data / "control.sqlite")
     sharing = open_database(settings.data / DATABASE)
     sheets: Sheets | None = None
+    ownership = OwnershipDesk(settings.data)
     try:
         shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
@@ -120,13 +129,17 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             audit=Audit(engine),
             people=People(engine),
             kept_answers=KeptAnswers(engine),
+            changes=Changes(engine),
+            activations=ActivationStore(engine),
             programmes=Programmes(engine),
             memberships=Memberships(engine),
             purposes=Purposes(engine),
             grants=Grants(engine),
+            credits=Credits(engine),
             holders=Holders(engine),
             appeals=Appeals(engine, ContestedVerdicts(cases)),
             proposals=Proposals(engine),
+            ownership=ownership,
             cases=cases,
             sheets=sheets,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
@@ -137,5 +150,6 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     finally:
         if sheets is not None:
             sheets.close()
+        ownership.close()
         sharing.dispose()
         engine.dispose()

@@ -174,6 +174,41 @@ def preview(
         )
 
 
+@app.command("drill")
+def drill(
+    data: Data = Path("data"),
+    packs: Packs = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A model that the order closes; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the June drill in a copy of the deployment: who keeps and who loses models if such an order came now.
+
+    \b
+    Example:
+      tiergate packs drill --model classified-1 --model frontier-small --data data
+    """
+    import msgspec
+
+    from tiergate.admission.drill import drill as run
+
+    done = run(data, model or (), SystemClock().now_us(), packs=packs)
+    if as_json:
+        say_json(msgspec.to_builtins(done))
+        return
+    for group in done.groups:
+        reasons = f"  {', '.join(group.reasons)}" if group.reasons else ""
+        fared = f"{group.before:<6}  {group.during:<6}  {group.after:<6}"
+        say(f"{group.model:<24}  {group.attested:<10}  {fared}  {group.holders:>9,}{reasons}")
+    note(
+        f"{done.pack} over {', '.join(done.models)}, in a copy: {done.loses:,} would lose access, {done.keeps:,} "
+        f"keep it; lifted again, {'all stood as before' if done.restored else 'NOT all stood as before'}"
+    )
+    if done.carried:
+        note(f"{counted(done.carried, 'statement')} of an earlier version would have to be signed anew in earnest")
+
+
 @app.command("activate")
 def activate(
     pack: Pack,

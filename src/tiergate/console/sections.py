@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from tiergate.console.acting import Foretold
+from tiergate.console.admission import pages as admission
 from tiergate.console.audit import pages as audit
 from tiergate.console.cases import pages as cases
 from tiergate.console.overview import pages as overview
 from tiergate.console.visits import Page
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *cases.PAGES, *audit.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *cases.PAGES, *admission.PAGES, *audit.PAGES)
 """The first page of each section is where its name in the navigation leads."""
-FORETOLD: Final[Mapping[str, Foretold]] = {**cases.FORETOLD}
+FORETOLD: Final[Mapping[str, Foretold]] = {**cases.FORETOLD, **admission.FORETOLD}

@@ -239,6 +239,13 @@ class Registry:
             return int(connection.execute(sa.select(_CHANGES.c.count)).scalar_one())
 
 
+def read_credentials(engine: sa.Engine) -> dict[str, Credential]:
+    """All credentials of a database by the hash of their key, for whoever has no pepper and checks no key."""
+    make_tables(engine, METADATA)
+    with engine.connect() as connection:
+        return _credentials(connection, None)
+
+
 def _credentials(connection: sa.Connection, which: sa.ColumnElement[bool] | None) -> dict[str, Credential]:
     joined = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
     query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(joined)
