@@ -83,12 +83,15 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.REVOKE,
             Permission.EXPLAIN,
             Permission.DECIDE_APPEAL,
+            # Whoever judges an appeal against a verdict must see the case.
+            Permission.SEE_CASES,
         }
     ),
     Role.ADMINISTRATOR: frozenset(
         {
             Permission.READ,
             Permission.REVOKE,
+            Permission.EXPLAIN,
             Permission.PREVIEW_PACK,
             Permission.ACTIVATE_PACK,
             Permission.RUN_PROGRAMME,

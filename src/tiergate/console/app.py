@@ -19,14 +19,18 @@ from tiergate.console import account, acting, visits
 from tiergate.console.assets import Assets
 from tiergate.console.rendering import Renderer
 from tiergate.console.sections import FORETOLD, PAGES
+from tiergate.errors import SettingsError
 
 NEEDED: Final = ("htmx.min.js", "uPlot.iife.min.js", "sigma.min.js")
 API: Final = ("/v1/", "/taxii2", "/scim/", "/openapi.json", "/healthz")
 
 
 def console_app(services: Services) -> ASGIApp:
-    """Pages under every path that is none of the control API's."""
+    """Pages under every path that is none of the control API's. Raises `SettingsError` without what they load."""
     assets = Assets()
+    lacking = [name for name in NEEDED if name not in assets]
+    if lacking:
+        raise SettingsError(f"the console lacks `{lacking[0]}`: run `make` once, or give --no-pages")
     renderer = Renderer(assets)
     seen: set[str] = set()
     for page in PAGES:
