@@ -21,7 +21,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -38,7 +37,7 @@ from tiergate.database import open_database
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.sharing.check import check
 from tiergate.sharing.exchange import Exchange
-from tiergate.sharing.finding import Finding, Lab, Token
+from tiergate.sharing.finding import Finding, Lab, Token, finding_id
 from tiergate.sharing.objects import ENCODER
 from tiergate.sharing.peers import Peers
 from tiergate.sharing.reading import from_objects
@@ -73,7 +72,7 @@ def findings(seed: int) -> Iterator[Finding]:
             for _ in range(4)
         }
         yield Finding(
-            finding_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            finding_id=finding_id(LAB, f"{rng.getrandbits(64)}"),
             lab=LAB,
             created_us=now_us,
             modified_us=now_us,

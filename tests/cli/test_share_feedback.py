@@ -33,9 +33,10 @@ from tiergate.response.ladder import SharedSignals, load_policy
 from tiergate.response.leads import Leads
 from tiergate.sharing.corroboration import corroboration
 from tiergate.sharing.exchange import Exchange as Exchanging
-from tiergate.sharing.feedback import said_by_peers
-from tiergate.sharing.finding import Finding, keyed_token
+from tiergate.sharing.feedback import heard, said_by_peers
+from tiergate.sharing.finding import Finding, Opinion, View, keyed_token
 from tiergate.sharing.marking import Tlp
+from tiergate.sharing.stix import to_bytes
 
 Run = Callable[..., CompletedProcess[str]]
 KEY, EPOCH = b"e" * 32, "2026-11"
@@ -235,6 +236,42 @@ def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothin
     theirs.services.peers.end(OURS.name, theirs.now_us)
     assert len(theirs.settles(HOUR, verify=False)) == 1
     assert theirs.verified(HOUR) == {}
+
+
+def test_a_lab_that_was_ended_and_added_anew_is_one_lab(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    finding = told(ours)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    theirs.services.peers.end(OURS.name, theirs.now_us)
+    assert (len(theirs.settles()), theirs.verified()) == (1, {})
+    theirs.knows(ours, OURS.name)
+    assert len(theirs.settles()) == 1
+    for _ in range(2):
+        assert set(theirs.verified()) == {"heir-1", "heir-2"}
+        assert theirs.settles() == []
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.finding, one.gone()) == (finding, None)
+
+
+def test_agreement_is_with_what_was_told_then(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    third = theirs.services.peers.add("lab-c.example", theirs.now_us)[0]
+    agreed = told(ours, networks=(64999,))
+    opinion = Opinion(
+        opinion_id=agreed.finding_id, about=agreed.finding_id, content=agreed.content, lab=third.lab,
+        created_us=agreed.created_us, modified_us=agreed.modified_us, view=View.AGREE,
+    )  # fmt: skip
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    assert theirs.services.receiving.receive(to_bytes([opinion]), third, theirs.now_us).faults == []
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.corroboration.score, theirs.settles(labs=2), theirs.verified()) == (2, [], {})
+    # Now it names the network of others, by which nobody but its maker told of them.
+    other = told(ours, modified_us=agreed.modified_us + 1_000)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.finding, one.corroboration.score) == (other, 1)
+    assert (theirs.settles(labs=2), theirs.verified()) == ([], {})
 
 
 def test_disagreeing_and_what_was_cleared_in_a_case_here_take_it_back(labs: tuple[Lab, Lab], run_tiergate: Run) -> None:

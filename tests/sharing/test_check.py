@@ -18,7 +18,7 @@ from tests.sharing.told import told
 from tiergate.sharing import check as checking
 from tiergate.sharing import stix
 from tiergate.sharing.check import AHEAD_US, check
-from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Told, View, keyed_token
+from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Told, View, finding_id, keyed_token
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.objects import ENCODER
 from tiergate.sharing.reading import from_objects
@@ -28,7 +28,7 @@ NOW = 1_790_000_000_000_000
 KEY = bytes(32)
 LAB = Lab.named("lab-a.example")
 FINDING = Finding(
-    finding_id="5b4f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
+    finding_id=finding_id(LAB, "case 1"),
     lab=LAB,
     created_us=NOW - 5_000_000,
     modified_us=NOW - 1_000_000,
@@ -47,6 +47,7 @@ FINDING = Finding(
 SIGHTING = Sighting(
     sighting_id="8a1f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
     about=FINDING.finding_id,
+    content=FINDING.content,
     lab=Lab.named("lab-b.example"),
     created_us=NOW,
     modified_us=NOW,
@@ -57,6 +58,7 @@ SIGHTING = Sighting(
 OPINION = Opinion(
     opinion_id="9b1f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
     about=FINDING.finding_id,
+    content=FINDING.content,
     lab=Lab.named("lab-b.example"),
     created_us=NOW,
     modified_us=NOW,
@@ -199,6 +201,8 @@ def counted(**more: int) -> dict[str, Any]:
         (with_("identity", name="lab-c.example"), "hostile"),
         (with_("extension-definition", schema="everything"), "hostile"),
         (with_("user-account", id=f"user-account--{OTHER}"), "hostile"),
+        (with_("campaign", id=f"campaign--{OTHER}"), "hostile"),
+        (with_("campaign", created_by_ref=f"identity--{Lab.named('lab-b.example').lab_id}"), "hostile"),
         (with_("autonomous-system", number=64_501), "hostile"),
         (with_("campaign", modified="9999-12-31T23:59:59.999Z"), "hostile"),
     ],

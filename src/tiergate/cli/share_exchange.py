@@ -79,13 +79,13 @@ def withdraw(
       tiergate share withdraw case_9f86d081 --lab lab-a.example
     """
     from tiergate.cli import case_views
-    from tiergate.cli.share_case import finding_id
+    from tiergate.cli.share_case import id_of_case
     from tiergate.sharing.finding import Lab
 
     with opened(data) as sharing:
         with case_views.opened(data) as worklist:
             case_id = case_views.named(worklist, case)
-            told = finding_id(Lab.named(lab), case_id)
+            told = id_of_case(Lab.named(lab), case_id)
             sharing.store.withdraw(told, now())
             worklist.note(case_id, f"withdrawn at peers, campaign--{told}", author=who(author), now_us=now())
         rounds(sharing.peers.every(), sharing.exchange.push, as_json)
@@ -137,11 +137,10 @@ def received(data: Data = Path("data"), as_json: Json = False) -> None:
     """
     import msgspec
 
-    from tiergate.sharing.feedback import heard
-    from tiergate.sharing.reading import from_objects
+    from tiergate.sharing.feedback import heard, told_by
 
     with opened(data) as sharing:
-        told = [one for peer in sharing.peers.every() for one in from_objects(sharing.store.objects(peer.peer_id))]
+        told = [one for _, some in told_by(sharing.store, sharing.peers) for one in some]
         scored: dict[Told, Corroboration] = {
             one.finding: one.corroboration for one in heard(sharing.store, sharing.peers)
         }

@@ -102,6 +102,7 @@ class _Objects:
             **self._common(told),
             sighting_id=_uuid(told.id),
             about=_uuid(told.sighting_of_ref),
+            content=told.extensions.said.content,
             first_seen_us=us_of(first),
             last_seen_us=us_of(first if told.last_seen is UNSET else told.last_seen),
             accounts=bucket(1 if told.count is UNSET else told.count),
@@ -112,6 +113,7 @@ class _Objects:
             **self._common(told),
             opinion_id=_uuid(told.id),
             about=_uuid(told.object_refs[0]),
+            content=told.extensions.said.content,
             view=View(told.opinion),
         )
 
