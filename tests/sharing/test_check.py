@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tiergate.sharing import stix
 from tiergate.sharing.check import AHEAD_US, check
 from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Told, View, finding_id, keyed_token
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.objects import ENCODER
+from tiergate.sharing.objects import ENCODER, Campaign, Relationship
 from tiergate.sharing.reading import from_objects
 from tiergate.sharing.schema import json_schema
 
@@ -264,6 +265,30 @@ def test_nobody_adds_to_what_another_lab_says() -> None:
     ]
     (told,) = from_objects([*ours, *renamed])
     assert told == FINDING
+
+
+def test_a_part_is_of_one_finding_and_a_finding_of_few_parts() -> None:
+    # A few objects that thousands of campaigns name would unfold to more than memory holds.
+    told = stix.to_objects(msgspec.structs.replace(FINDING, networks=tuple(range(1, 100))))
+    (campaign,) = (one for one in told if isinstance(one, Campaign))
+    leaving = [one for one in told if isinstance(one, Relationship) and campaign.id in (one.source_ref, one.target_ref)]
+    many = [finding_id(LAB, f"case {number}") for number in range(2, 50)]
+    for other in many:
+        ends = {campaign.id: f"campaign--{other}"}
+        told.append(msgspec.structs.replace(campaign, id=ends[campaign.id]))
+        told += [
+            msgspec.structs.replace(
+                one,
+                id=f"relationship--{uuid.uuid4()}",
+                source_ref=ends.get(one.source_ref, one.source_ref),
+                target_ref=ends.get(one.target_ref, one.target_ref),
+            )
+            for one in leaving
+        ]
+    first, *others = (one for one in from_objects(told) if isinstance(one, Finding))
+    assert (len(first.networks), first.tokens) == (32, FINDING.tokens)
+    assert {(one.networks, one.tokens) for one in others} == {((), ())}
+    assert len(others) == len(many)
 
 
 values = st.one_of(

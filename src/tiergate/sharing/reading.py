@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Token, Told, View, bucket
+from tiergate.sharing.finding import (
+    MOST_NETWORKS,
+    MOST_TOKENS,
+    Finding,
+    Lab,
+    Opinion,
+    Sighting,
+    Technique,
+    Token,
+    Told,
+    View,
+    bucket,
+)
 from tiergate.sharing.marking import BY_ID, Tlp
 from tiergate.sharing.objects import (
     AnyObject,
@@ -28,6 +40,7 @@ from tiergate.sharing.objects import (
 from tiergate.sharing.stix import us_of
 
 Held = TypeVar("Held")
+Part = TypeVar("Part", bound=Versioned)
 
 
 def from_objects(objects: Iterable[AnyObject]) -> list[Told]:
@@ -50,6 +63,7 @@ class _Objects:
             held = self.by_id.get(one.id)
             if held is None or _version(one) > _version(held):
                 self.by_id[one.id] = one
+        self._used: set[str] = set()
         self._related: dict[tuple[str, str, str | UnsetType], list[str]] = {}
         for each in self.of(Relationship):
             # Taken back, unless with what it leaves from: then it still says what that was.
@@ -75,11 +89,17 @@ class _Objects:
             # Said by whoever told the finding: nobody adds to what another lab says.
             return self._of(kind, self._related.get((source, how, told.created_by_ref), ()))
 
-        inside = related(told.id, "uses", Infrastructure)
-        networks = [network.number for one in inside for network in related(one.id, "consists-of", AutonomousSystem)]
-        seen = [observed for one in inside for observed in related(one.id, "consists-of", ObservedData)]
-        accounts = [account.user_id for one in seen for account in self._of(UserAccount, one.object_refs)]
-        patterns = [one.pattern.split(" ") for one in related(told.id, "indicates by", Indicator)]
+        def parts(source: str, how: str, kind: type[Part]) -> list[Part]:
+            # Each is of the first finding that names it: a few that thousands share would unfold without an end.
+            new = {one.id: one for one in related(source, how, kind) if one.id not in self._used}
+            self._used |= new.keys()
+            return list(new.values())
+
+        inside = parts(told.id, "uses", Infrastructure)
+        networks = (network.number for one in inside for network in related(one.id, "consists-of", AutonomousSystem))
+        seen = [observed for one in inside for observed in parts(one.id, "consists-of", ObservedData)]
+        accounts = (account.user_id for one in seen for account in self._of(UserAccount, one.object_refs))
+        patterns = (one.pattern.split(" ") for one in parts(told.id, "indicates by", Indicator))
         known = {technique.value for technique in Technique}
         techniques = [one.external_references[0].external_id for one in related(told.id, "uses", AttackPattern)]
         return Finding(
@@ -92,8 +112,10 @@ class _Objects:
             exchanges=properties.exchanges_log2,
             capabilities=() if properties.capabilities is UNSET else tuple(properties.capabilities),
             techniques=tuple(Technique(one) for one in techniques if one in known),
-            networks=tuple(networks),
-            tokens=tuple(sorted(Token.parse(one) for one in chain(accounts, *patterns))),
+            networks=tuple(islice(networks, MOST_NETWORKS)),
+            tokens=tuple(
+                sorted(Token.parse(one) for one in islice(chain(accounts, chain.from_iterable(patterns)), MOST_TOKENS))
+            ),
         )
 
     def sighting(self, told: SightingObject) -> Sighting:
