@@ -136,6 +136,18 @@ def test_a_newer_version_takes_back_what_it_does_not_say(labs: tuple[Lab, Lab]) 
     assert theirs.exchange.pull(theirs.peer(), NOW).objects == 0
 
 
+def test_who_was_named_is_told_what_a_newer_version_adds(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    third, _ = ours.peers.add("lab-c.example", NOW)
+    red = msgspec.structs.replace(FOUND, tlp=Tlp.RED)
+    ours.store.tell(red, NOW, named=[ours.peer().peer_id])
+    more = msgspec.structs.replace(red, modified_us=NOW, networks=(64500, 64999))
+    # To another: whoever had it before must not be left with half of it.
+    ours.store.tell(more, NOW, named=[third.peer_id])
+    assert ours.exchange.push(ours.peer()).refused == []
+    assert theirs.heard() == {FOUND.finding_id: more}
+
+
 def test_a_peer_that_does_not_answer_as_it_should_is_said_so_and_asked_again(labs: tuple[Lab, Lab]) -> None:
     ours, theirs = labs
     ours.store.tell(FOUND, NOW)

@@ -112,11 +112,12 @@ class SharedStore:
         :param named: ids of the peers that may have it, where it is RED.
         Raises `InputError` when peers would refuse it, or it is RED and for nobody.
         """
-        audience = set(named)
+        # Whoever was named for it before is told what is new in it too.
+        audience = {*named, *self.audience(subject_of(told))} if told.tlp is Tlp.RED else set(named)
         verdict = check(ENCODER.encode(to_bundle([told])), now_us)
         if verdict.faults:
             raise InputError(f"peers would refuse it: {verdict.faults[0]}; is this machine's clock right?")
-        if told.tlp is Tlp.RED and not audience and not self.audience(subject_of(told)):
+        if told.tlp is Tlp.RED and not audience:
             raise InputError("what is TLP:RED goes to those that are named alone: name a peer")
         with self.engine.begin() as connection:
             held = self._main(connection, told)
