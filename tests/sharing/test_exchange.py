@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.api.conftest import NOW, Control, running
-from tests.sharing.test_taxii import FOUND, OURS, THEIRS, numbered
+from tests.gateway.conftest import GIVE_UP_S
+from tests.sharing.test_taxii import FOUND, OURS, THEIR_OWN, THEIRS, numbered
 from tiergate.api.taxii import ROOT
 from tiergate.clock import DAY
 from tiergate.errors import InputError
 from tiergate.gateway.connecting import DeliveryError
-from tiergate.sharing import receiving
-from tiergate.sharing.exchange import MOST_BYTES, Exchange
+from tiergate.sharing import client, receiving
+from tiergate.sharing.exchange import MOST_BYTES, Exchange, Round, with_each
 from tiergate.sharing.finding import Finding, Token
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.peers import Peer
@@ -184,3 +188,96 @@ def test_a_peer_brings_no_more_than_its_share_of_a_day(labs: tuple[Lab, Lab], mo
     theirs.control.clock.time_us = NOW + DAY
     assert ours.exchange.push(ours.peer()).objects > 0
     assert set(theirs.heard()) == {FOUND.finding_id, numbered(1).finding_id}
+
+
+@contextmanager
+def hostile(ours: Lab, answer: Callable[[str], bytes | None]) -> Iterator[Peer]:
+    """A peer that answers a path with what ``answer`` makes of it, and to None not at all."""
+    asked = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answer(self.path)
+            if body is None:
+                asked.wait(GIVE_UP_S)
+                return
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    (ours.data / "hostile").write_text("tgl_x")
+    url = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        yield ours.peers.add("lab-h.example", NOW, url=url, token_file="hostile", private=True)[0]
+    finally:
+        asked.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+FEW = b'{"collections":[{"id":"f","can_read":true}]}'
+
+
+def test_what_would_unfold_in_memory_is_not_read(labs: tuple[Lab, Lab]) -> None:
+    ours, _ = labs
+    for body, said in ((b"[" + b"1," * (1 << 20) + b"1]", "bytes"), (b'{"collections":[' + b"{}," * 400_000, "bytes")):
+        with hostile(ours, lambda _, body=body: body) as peer, pytest.raises(DeliveryError, match=said):
+            ours.exchange.pull(peer, NOW)
+        ours.peers.end(peer.name, NOW)
+    page = b'{"objects":[' + b"1," * 1_000_001 + b"1]}"
+    with (
+        hostile(ours, lambda path: page if "objects" in path else FEW) as peer,
+        pytest.raises(DeliveryError, match="values"),
+    ):
+        ours.exchange.pull(peer, NOW)
+
+
+def test_a_peer_without_an_end_holds_nobody_for_long(labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = labs
+    theirs.store.tell(msgspec.structs.replace(THEIR_OWN, networks=()), NOW)
+    monkeypatch.setattr(client, "MOST_S", 1.0)
+    endless = b'{"objects":[{}],"more":true,"next":"1"}'
+    with hostile(ours, lambda path: endless if "objects" in path else FEW) as peer:
+        with pytest.raises(DeliveryError, match="next round"):
+            ours.exchange.pull(peer, NOW)
+        # What is refused counts, so that it cannot fill the disk.
+        monkeypatch.setattr(receiving, "MOST_A_DAY", 0)
+        assert "enough" in ours.exchange.pull(peer, NOW).refused[0]
+        monkeypatch.undo()
+    ours.peers.end(peer.name, NOW)
+    done = threading.Event()
+
+    def silent(_: str) -> bytes | None:
+        return None if not done.wait(GIVE_UP_S) else b"{}"
+
+    def go(one: Peer) -> Round:
+        came = ours.exchange.pull(one, NOW)
+        if one.name == THEIRS.name:
+            done.set()
+        return came
+
+    # It answers when the other was read: one after the other, neither would end.
+    with hostile(ours, silent) as peer:
+        outcomes = with_each([peer, ours.peer()], go)
+    assert [came.objects > 0 for _, came in outcomes if isinstance(came, Round)] == [False, True]
+
+
+def test_what_is_refused_counts_and_is_not_kept_at_length(labs: tuple[Lab, Lab]) -> None:
+    theirs = labs[1]
+    receives = theirs.control.services.receiving
+    arrival = receives.receive(b'{"objects":[' + b"{}," * 4_999 + b"{}]}", theirs.peer(), NOW)
+    assert (arrival.taken, arrival.refused, len(arrival.faults)) == (0, 5_000, 5_000)
+    kept = receives.arrival(arrival.arrival_id, theirs.peer())
+    assert kept is not None
+    assert (kept.taken, kept.refused, kept.faults) == (0, 5_000, [])
+    assert receives._brought(theirs.peer(), NOW) == 5_000
+    assert receives.receive(b" " * (3 << 20), theirs.peer(), NOW).refused_whole is not None
+    assert receives._brought(theirs.peer(), NOW) == 5_000 + 3 * 1_024

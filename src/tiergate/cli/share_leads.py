@@ -17,6 +17,7 @@ from tiergate.ledger.log import is_log, read_log
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.exchange import with_each
 from tiergate.sharing.feedback import Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
@@ -110,14 +111,9 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
 
 def _pushed(sharing: Sharing) -> list[str]:
     """Send what was said. Who cannot be reached reads it, or is sent it the next time."""
-    faults = []
-    for peer in sharing.peers.every():
-        if peer.url is not None and peer.ended_at_us is None:
-            try:
-                sharing.exchange.push(peer)
-            except TiergateError as error:
-                faults.append(f"{peer.name}: {error}")
-    return faults
+    live = [one for one in sharing.peers.every() if one.ended_at_us is None]
+    done = with_each(live, sharing.exchange.push)
+    return [f"{peer.name}: {came}" for peer, came in done if isinstance(came, TiergateError)]
 
 
 def _appealed(sharing: Sharing, leads: Leads, known: list[Heard], lab: Lab, now_us: int) -> list[str]:
