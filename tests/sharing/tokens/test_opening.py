@@ -124,6 +124,15 @@ def test_a_false_share_is_found_and_does_not_hide_the_item() -> None:
     assert open_items(rows, 3, EPOCH).spoilt == [tag_of("card")]
 
 
+def test_few_false_shares_among_many_hide_nothing_whoever_hands_them_in() -> None:
+    rows = {lab: row("card", lab) for lab in range(1, 25)}
+    for liar in (1, 2, 3):
+        rows[liar] = rows[liar][:TAG_BYTES] + os.urandom(ROW_BYTES - TAG_BYTES)
+    found = open_items(rows, 3, EPOCH)
+    assert [set(one.said) for one in found.items] == [set(range(4, 25))]
+    assert found.unfit == {1: 1, 2: 1, 3: 1}
+
+
 def test_a_row_of_another_epoch_or_lab_opens_nothing() -> None:
     rows = {1: row("card", 1), 2: row("card", 2)}
     late = open_items(rows | {3: row("card", 3, epoch=EPOCH - 1)}, 3, EPOCH)
