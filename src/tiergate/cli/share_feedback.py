@@ -135,7 +135,7 @@ def match(
 ) -> None:
     """List own accounts that have something of what peers tell, and what.
 
-    An account is touched where it is itself told of, or agrees in a network and a client. With --apply after a review
+    An account is touched where it agrees in a network and a client. With --apply after a review
     of your own, those are asked to verify themselves; nothing stricter comes of it, and it ends by itself.
 
     \b
