@@ -20,10 +20,13 @@ from tests.api.conftest import NOW, Control, running
 from tiergate.api.taxii import ROOT
 from tiergate.api.taxii_resources import FINDINGS, INBOX, KIND
 from tiergate.clock import DAY
+from tiergate.sharing import selecting
 from tiergate.sharing.finding import Finding, Lab, Opinion, Token, View, finding_id
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.peers import Peer
+from tiergate.sharing.selecting import Reader, Wanted
 from tiergate.sharing.stix import to_bytes, to_objects
+from tiergate.sharing.store import OBJECTS
 
 OURS, THEIRS = Lab.named("lab-a.example"), Lab.named("lab-b.example")
 ACCOUNT = Token(scheme="hmac-sha256", epoch="2026-11", kind="account", value="ab" * 32)
@@ -106,6 +109,16 @@ def test_the_client_of_oasis_finds_its_way_and_reads_page_by_page(lab: Control) 
             assert asked["objects"] == [one]
         assert findings.get_objects(spec_version="2.0") == {}
         assert len(ids(findings.get_objects(spec_version="2.1,2.0"))) == len(paged)
+
+
+def test_few_ids_are_looked_up_however_many_objects_there_are(lab: Control) -> None:
+    engine, reader = lab.services.shared.engine, Reader(peer_id="p", clearance=Tlp.AMBER)
+    for wanted in (Wanted(ids=["campaign--1", "campaign--2"]), Wanted(ids=["campaign--1"], versions=["all"])):
+        query = selecting._query(reader, wanted, OBJECTS.c.raw).compile(engine, compile_kwargs={"literal_binds": True})
+        with engine.connect() as connection:
+            plan = [row.detail for row in connection.exec_driver_sql(f"explain query plan {query}")]
+        assert any("held" in step and "(origin=? AND stix_id=?)" in step for step in plan), plan
+        assert any("added_us=?" in step or "(rowid=?)" in step for step in plan), plan
 
 
 def test_versions_are_all_there_and_the_last_counts_if_not_asked(lab: Control) -> None:
