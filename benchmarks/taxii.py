@@ -43,7 +43,8 @@ from tiergate.sharing.peers import Peers
 from tiergate.sharing.reading import from_objects
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.stix import to_bundle
-from tiergate.sharing.store import DATABASE, OURS, SharedStore
+from tiergate.sharing.store import DATABASE, SharedStore
+from tiergate.sharing.versions import OURS
 
 PAGE: Final = 1_000
 POLLS: Final = 200

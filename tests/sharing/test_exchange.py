@@ -128,8 +128,6 @@ def test_a_newer_version_takes_back_what_it_does_not_say(labs: tuple[Lab, Lab]) 
     ours.store.tell(FOUND, NOW)
     less = msgspec.structs.replace(FOUND, modified_us=NOW, networks=(64501,), confidence=40)
     ours.store.tell(less, NOW)
-    with pytest.raises(InputError, match="newer version"):
-        ours.store.tell(FOUND, NOW)
     with pytest.raises(InputError, match="name a peer"):
         ours.store.tell(numbered(1, tlp=Tlp.RED), NOW)
     assert theirs.exchange.pull(theirs.peer(), NOW).refused == []
@@ -150,6 +148,25 @@ def test_who_was_named_is_told_what_a_newer_version_adds(labs: tuple[Lab, Lab]) 
     ours.store.tell(more, NOW, named=[third.peer_id])
     assert ours.exchange.push(ours.peer()).refused == []
     assert theirs.heard() == {FOUND.finding_id: more}
+
+
+def test_what_was_left_out_once_comes_back(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    token = Token(scheme="hmac-sha256", epoch="2026-11", kind="user_agent", value="cd" * 32)
+    whole = msgspec.structs.replace(FOUND, tokens=tuple(sorted((*FOUND.tokens, token))))
+    bare = msgspec.structs.replace(whole, tokens=(), networks=())
+    rekeyed = tuple(msgspec.structs.replace(one, epoch="2") for one in whole.tokens)
+    other = msgspec.structs.replace(whole, tokens=rekeyed)
+    # Without the epoch's key, by mistake; with it again; once more; under another key: all of them of one look.
+    for number, told in enumerate((whole, bare, whole, bare, whole, other)):
+        assert ours.store.tell(told, NOW + number * 10**6).faults == []
+        theirs.control.clock.time_us = NOW + number * 10**6
+        assert ours.exchange.push(ours.peer()).refused == []
+        (heard,) = theirs.heard().values()
+        assert msgspec.structs.replace(heard, modified_us=told.modified_us) == told
+        assert ours.store.tell(told, NOW + 10**9).new == 0
+    ours.store.withdraw(FOUND.finding_id, NOW + 10**9)
+    assert all(one.revoked for one in from_objects(ours.store.objects("")))
 
 
 def test_a_peer_that_does_not_answer_as_it_should_is_said_so_and_asked_again(labs: tuple[Lab, Lab]) -> None:

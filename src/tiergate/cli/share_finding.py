@@ -162,7 +162,8 @@ def _stands(data: Path, told: Finding) -> Corroboration | None:
     from tiergate.sharing.feedback import said_by_peers
     from tiergate.sharing.finding import Finding
     from tiergate.sharing.reading import from_objects
-    from tiergate.sharing.store import DATABASE, OURS
+    from tiergate.sharing.store import DATABASE
+    from tiergate.sharing.versions import OURS
 
     if not (data / DATABASE).is_file():
         return None

@@ -14,7 +14,8 @@ from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Told, View
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.peers import Peer, Peers
 from tiergate.sharing.reading import from_objects
-from tiergate.sharing.store import OURS, Added, SharedStore
+from tiergate.sharing.store import Added, SharedStore
+from tiergate.sharing.versions import OURS
 
 FRESH_US: Final = 30 * DAY
 """For how long after its newest version a finding is acted upon."""

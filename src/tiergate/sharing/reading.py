@@ -64,16 +64,11 @@ class _Objects:
             if held is None or _version(one) > _version(held):
                 self.by_id[one.id] = one
         self._used: set[str] = set()
-        self._related: dict[tuple[str, str, str | UnsetType], list[str]] = {}
+        self._related: dict[tuple[str, str, str | UnsetType], list[Relationship]] = {}
         for each in self.of(Relationship):
-            # Taken back, unless with what it leaves from: then it still says what that was.
-            if each.revoked is True and not _revoked(self.by_id.get(each.source_ref)):
-                continue
-            maker = each.created_by_ref
-            self._related.setdefault((each.source_ref, each.relationship_type, maker), []).append(each.target_ref)
-            self._related.setdefault((each.target_ref, f"{each.relationship_type} by", maker), []).append(
-                each.source_ref
-            )
+            how, maker = each.relationship_type, each.created_by_ref
+            self._related.setdefault((each.source_ref, how, maker), []).append(each)
+            self._related.setdefault((each.target_ref, f"{how} by", maker), []).append(each)
 
     def of(self, kind: type[Held]) -> list[Held]:
         return [one for one in self.by_id.values() if isinstance(one, kind)]
@@ -86,8 +81,11 @@ class _Objects:
         properties = told.extensions.finding
 
         def related(source: str, how: str, kind: type[Held]) -> list[Held]:
-            # Said by whoever told the finding: nobody adds to what another lab says.
-            return self._of(kind, self._related.get((source, how, told.created_by_ref), ()))
+            # Said by whoever told the finding: nobody adds to what another lab says. What was taken back counts no
+            # more, unless with the whole finding: then it still says what that was.
+            said = self._related.get((source, how, told.created_by_ref), ())
+            counts = (one for one in said if one.revoked is not True or told.revoked is True)
+            return self._of(kind, (one.source_ref if how.endswith(" by") else one.target_ref for one in counts))
 
         def parts(source: str, how: str, kind: type[Part]) -> list[Part]:
             # Each is of the first finding that names it: a few that thousands share would unfold without an end.
@@ -159,7 +157,3 @@ def _uuid(stix_id: str) -> str:
 
 def _version(one: AnyObject) -> int:
     return us_of(one.modified) if isinstance(one, Versioned) else 0
-
-
-def _revoked(one: AnyObject | None) -> bool:
-    return isinstance(one, Versioned) and one.revoked is True

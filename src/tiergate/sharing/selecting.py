@@ -9,7 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.store import AUDIENCE, OBJECTS, OURS
+from tiergate.sharing.store import AUDIENCE, OBJECTS
+from tiergate.sharing.versions import OURS
 
 MOST: Final = 1_000
 """Objects of a page."""
