@@ -199,6 +199,8 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
 
     verdict = VerdictStore(theirs.services.engine).in_force(theirs.now_us)["heir-1"]
     page = json.loads(notice(verdict, "us@lab-b.example", as_html=False)[0])
+    # Nor is it called so that one who has accounts at several labs can tell that they speak of the same.
+    assert len({verdict.case_id, lead_id(ours.data, finding.finding_id), lead_id(theirs.data, "x")}) == 3
     assert page["rests_on"] == "shared_finding: what another lab reported"
     assert all(one not in str(page) for one in (OURS.name, finding.finding_id, "heir-2"))
     appeals = appeals_of(theirs.services.engine, theirs.data)
@@ -220,7 +222,7 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     assert stands(ours, finding) == 0
     # Said once, and nothing comes back.
     assert (theirs.settles(2 * DAY + HOUR), theirs.verified(2 * DAY + HOUR)) == ([], {})
-    history = Leads(theirs.services.cases.desk).history(lead_id(finding.finding_id))
+    history = Leads(theirs.services.cases.desk).history(lead_id(theirs.data, finding.finding_id))
     assert [one.action for one in history] == ["raise", "raise", "appeal", "note", "lift"]
 
 

@@ -170,8 +170,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def content(self) -> str:
         """SHA-256, in hexadecimal, of all by which accounts are matched: networks, then tokens, in order, a line each.
-        Who agrees agrees with that: what is told later under the same id, or told to others, is not agreed with."""
-        lines = [*map(str, sorted(self.networks)), *sorted(map(str, self.tokens))]
+        Who agrees agrees with that: what is told later under the same id, or told to others, is not agreed with. Before
+        them comes when it was first told, to the millisecond: who has the finding knows it, and others can hardly guess
+        networks by the hash."""
+        lines = [str(self.created_us // 1_000), *map(str, sorted(self.networks)), *sorted(map(str, self.tokens))]
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
