@@ -23,8 +23,10 @@ from tiergate.sharing import client, receiving
 from tiergate.sharing.exchange import MOST_BYTES, Exchange, Round, with_each
 from tiergate.sharing.finding import Finding, Token
 from tiergate.sharing.marking import Tlp
+from tiergate.sharing.objects import ENCODER, Campaign, Infrastructure
 from tiergate.sharing.peers import Peer
 from tiergate.sharing.reading import from_objects
+from tiergate.sharing.stix import revoked, to_objects
 
 
 class Lab:
@@ -202,6 +204,14 @@ def test_a_peer_brings_no_more_than_its_share_of_a_day(labs: tuple[Lab, Lab], mo
         ours.exchange.push(ours.peer())
     assert "enough" in theirs.exchange.pull(theirs.peer(), NOW).refused[0]
     assert set(theirs.heard()) == {FOUND.finding_id}
+    # Whatever it brought, it may take back what it told.
+    gone = [revoked(one, NOW + 1_000) for one in to_objects(FOUND) if isinstance(one, Campaign | Infrastructure)]
+    body = b'{"objects":[' + b",".join(map(ENCODER.encode, gone)) + b"]}"
+    received = theirs.control.services.receiving.receive(body, theirs.peer(), NOW)
+    assert (received.faults, received.new) == ([], len(gone))
+    assert theirs.heard()[FOUND.finding_id].revoked
+    again = theirs.control.services.receiving.receive(body, theirs.peer(), NOW)
+    assert again.refused_whole is not None
     theirs.control.clock.time_us = NOW + DAY
     assert ours.exchange.push(ours.peer()).objects > 0
     assert set(theirs.heard()) == {FOUND.finding_id, numbered(1).finding_id}

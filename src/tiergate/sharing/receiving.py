@@ -71,11 +71,10 @@ class Receiving:
     def receive(self, body: bytes, peer: Peer, now_us: int) -> Arrival:
         """Keep what a peer says of its own. A peer speaks for itself alone: what another lab made is refused."""
         brought = self._brought(peer, now_us)
-        if brought >= MOST_A_DAY:
+        verdict = check(body, now_us)
+        if brought >= MOST_A_DAY and not self._withdraws(verdict, peer):
             reason = f"{brought:,} objects or KiB within a day are enough: send more tomorrow"
             verdict = Verdict(taken=[], faults=[Fault(code="quota", reason=reason)])
-        else:
-            verdict = check(body, now_us)
         speaker = f"identity--{peer.lab.lab_id}"
         taken, faults = [], list(verdict.faults)
         for index, one in enumerate(verdict.taken):
@@ -114,6 +113,12 @@ class Receiving:
         query = sa.select(_REFUSED).where(_REFUSED.c.peer_id == peer.peer_id).order_by(_REFUSED.c.code)
         with self._store.engine.connect() as connection:
             return {row.code: row.times for row in connection.execute(query)}
+
+    def _withdraws(self, verdict: Verdict, peer: Peer) -> bool:
+        """Whether it takes back what the peer told, and says nothing else: that is heard however much it told."""
+        said = [one.object for one in verdict.taken]
+        gone = {one.id for one in said if isinstance(one, Versioned) and one.revoked is True}
+        return not verdict.faults and len(gone) == len(said) == len(self._store.standing(peer.peer_id, gone))
 
     def _brought(self, peer: Peer, now_us: int) -> int:
         mine = (_ARRIVALS.c.peer_id == peer.peer_id, _ARRIVALS.c.at_us > now_us - DAY)

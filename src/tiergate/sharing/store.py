@@ -139,6 +139,16 @@ class SharedStore:
         with self.engine.begin() as connection:
             return self._add(connection, taken, origin, now_us, set(), None)
 
+    def standing(self, origin: str, ids: Iterable[str]) -> set[str]:
+        """Which of some ids ``origin`` told and did not withdraw."""
+        asked, found = sorted(ids), set[str]()
+        with self.engine.connect() as connection:
+            for start in range(0, len(asked), AT_ONCE):
+                some = OBJECTS.c.stix_id.in_(asked[start : start + AT_ONCE])
+                stands = (OBJECTS.c.origin == origin, some, OBJECTS.c.newest, ~OBJECTS.c.revoked)
+                found |= set(connection.execute(sa.select(OBJECTS.c.stix_id).where(*stands)).scalars())
+        return found
+
     def audience(self, subject: str) -> set[str]:
         """Ids of the peers that may have what is RED of a subject of ours."""
         mine = sa.select(OBJECTS.c.stix_id).where(OBJECTS.c.subject == subject)
