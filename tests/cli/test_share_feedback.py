@@ -30,11 +30,11 @@ from tiergate.response.case_files import Cleared
 from tiergate.response.contested import appeals_of
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import SharedSignals, load_policy
-from tiergate.response.leads import Leads
+from tiergate.response.leads import Leads, Signal
 from tiergate.sharing.corroboration import corroboration
 from tiergate.sharing.exchange import Exchange as Exchanging
 from tiergate.sharing.feedback import heard, said_by_peers
-from tiergate.sharing.finding import Finding, Opinion, View, keyed_token
+from tiergate.sharing.finding import Finding, Opinion, View, finding_id, keyed_token
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.stix import to_bytes
 
@@ -224,6 +224,24 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     assert (theirs.settles(2 * DAY + HOUR), theirs.verified(2 * DAY + HOUR)) == ([], {})
     history = Leads(theirs.services.cases.desk).history(lead_id(theirs.data, finding.finding_id))
     assert [one.action for one in history] == ["raise", "raise", "appeal", "note", "lift"]
+
+
+def test_who_was_cleared_is_not_asked_again_by_the_same_under_a_new_id(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    first = told(ours)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    leads = Leads(theirs.services.cases.desk)
+    cleared = lead_id(theirs.data, first.finding_id)
+    leads.clear(cleared, "heir-1", author="bea", now_us=theirs.now_us, reason="by invoice")
+    told(ours, finding_id=finding_id(OURS, "case 2"))
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    assert theirs.verified() == {"heir-2": "verify"}
+    other = Signal(
+        lead_id="shared_2", source="of lab-c.example", maker="lab-c.example", named=None, accounts={"heir-1": "x"}
+    )
+    assert leads.raised(other, author="bea", now_us=theirs.now_us) == 1
 
 
 def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothing(labs: tuple[Lab, Lab]) -> None:

@@ -34,6 +34,7 @@ def signals_of(path: Path, data: Path, registry: Registry) -> list[Signal]:
         Signal(
             lead_id=lead_id(data, f"joint_{one.cluster_id}"),
             source=f"joint_{one.cluster_id}, a joint cluster of {one.labs} labs",
+            maker="labs together",
             named=None,
             accounts={
                 account: " and ".join(one.causes)

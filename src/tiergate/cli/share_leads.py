@@ -46,6 +46,7 @@ class Met:
         return Signal(
             lead_id=self.lead_id,
             source=source_of(self.heard),
+            maker=peer.name,
             # Whoever is verified may tell anybody: a lab is named where anybody may know.
             named=peer.name if told.tlp is Tlp.CLEAR else None,
             accounts={one.account_id: " and ".join(one.by) for one in self.touched},
