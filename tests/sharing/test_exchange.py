@@ -217,6 +217,23 @@ def test_a_peer_brings_no_more_than_its_share_of_a_day(labs: tuple[Lab, Lab], mo
     assert set(theirs.heard()) == {FOUND.finding_id, numbered(1).finding_id}
 
 
+def test_what_is_held_of_a_peer_has_an_end_and_old_findings_make_room(
+    labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = labs
+    ours.store.tell(FOUND, NOW)
+    ours.exchange.push(ours.peer())
+    monkeypatch.setattr(receiving, "MOST_HELD", 10)
+    monkeypatch.setattr(receiving, "KEPT_HELD_US", DAY)
+    ours.store.tell(numbered(1), NOW)
+    with pytest.raises(DeliveryError, match="of one peer are enough"):
+        ours.exchange.push(ours.peer())
+    ours.store.withdraw(numbered(1).finding_id, NOW)
+    theirs.control.clock.time_us = NOW + 2 * DAY
+    assert ours.exchange.push(ours.peer()).refused == []
+    assert {name: one.revoked for name, one in theirs.heard().items()} == {numbered(1).finding_id: True}
+
+
 @contextmanager
 def hostile(ours: Lab, answer: Callable[[str], bytes | None]) -> Iterator[Peer]:
     """A peer that answers a path with what ``answer`` makes of it, and to None not at all."""

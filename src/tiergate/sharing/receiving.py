@@ -18,6 +18,10 @@ from tiergate.sharing.store import SharedStore
 MOST_A_DAY: Final = 200_000
 """What one peer may bring within a day: objects that are new or refused, or KiB, whichever is more; a request counts
 as one at least."""
+MOST_HELD: Final = 500_000
+"""Objects that are held of one peer: all of them are read at every look. Beyond that, those are let go that are older
+than `KEPT_HELD_US` and not withdrawn."""
+KEPT_HELD_US: Final = 90 * DAY
 MOST_DETAILS: Final = 100
 """Objects that are told one by one to whoever asks later what came of a request; of more the numbers alone are kept."""
 KEPT_US: Final = DAY
@@ -72,8 +76,11 @@ class Receiving:
         """Keep what a peer says of its own. A peer speaks for itself alone: what another lab made is refused."""
         brought = self._brought(peer, now_us)
         verdict = check(body, now_us)
-        if brought >= MOST_A_DAY and not self._withdraws(verdict, peer):
+        held = self._store.held(peer.peer_id, MOST_HELD, now_us - KEPT_HELD_US)
+        if (brought >= MOST_A_DAY or held >= MOST_HELD) and not self._withdraws(verdict, peer):
             reason = f"{brought:,} objects or KiB within a day are enough: send more tomorrow"
+            if held >= MOST_HELD:
+                reason = f"{held:,} objects of one peer are enough: they make room after {KEPT_HELD_US // DAY} days"
             verdict = Verdict(taken=[], faults=[Fault(code="quota", reason=reason)])
         speaker = f"identity--{peer.lab.lab_id}"
         taken, faults = [], list(verdict.faults)

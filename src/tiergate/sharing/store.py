@@ -149,6 +149,16 @@ class SharedStore:
                 found |= set(connection.execute(sa.select(OBJECTS.c.stix_id).where(*stands)).scalars())
         return found
 
+    def held(self, origin: str, most: int, before_us: int) -> int:
+        """How many objects of a peer's are held. From ``most`` on, those that are older and stand are let go."""
+        count = sa.select(sa.func.count()).select_from(OBJECTS).where(OBJECTS.c.origin == origin)
+        with self.engine.begin() as connection:
+            held = int(connection.execute(count).scalar_one())
+            if held >= most:
+                old = (OBJECTS.c.origin == origin, OBJECTS.c.added_us < before_us, ~OBJECTS.c.revoked)
+                held -= connection.execute(sa.delete(OBJECTS).where(*old)).rowcount
+        return held
+
     def audience(self, subject: str) -> set[str]:
         """Ids of the peers that may have what is RED of a subject of ours."""
         mine = sa.select(OBJECTS.c.stix_id).where(OBJECTS.c.subject == subject)
