@@ -21,7 +21,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -38,13 +37,14 @@ from tiergate.database import open_database
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.sharing.check import check
 from tiergate.sharing.exchange import Exchange
-from tiergate.sharing.finding import Finding, Lab, Token
+from tiergate.sharing.finding import Finding, Lab, Token, finding_id
 from tiergate.sharing.objects import ENCODER
 from tiergate.sharing.peers import Peers
 from tiergate.sharing.reading import from_objects
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.stix import to_bundle
-from tiergate.sharing.store import DATABASE, OURS, SharedStore
+from tiergate.sharing.store import DATABASE, SharedStore
+from tiergate.sharing.versions import OURS
 
 PAGE: Final = 1_000
 POLLS: Final = 200
@@ -73,7 +73,7 @@ def findings(seed: int) -> Iterator[Finding]:
             for _ in range(4)
         }
         yield Finding(
-            finding_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            finding_id=finding_id(LAB, f"{rng.getrandbits(64)}"),
             lab=LAB,
             created_us=now_us,
             modified_us=now_us,

@@ -40,3 +40,12 @@ def test_processes_that_open_a_new_database_together_all_find_it_whole(tmp_path:
             for table in ("registry_changes", "registry_pepper", "admission_epoch"):
                 assert connection.exec_driver_sql(f"select count(*) from {table}").scalar_one() == 1
         engine.dispose()
+
+
+def test_a_new_database_is_its_owner_s_alone(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "x.sqlite")
+    prepare(engine)
+    with engine.connect():
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    engine.dispose()
+    assert modes == dict.fromkeys(["x.sqlite", "x.sqlite-wal", "x.sqlite-shm"], 0o600)

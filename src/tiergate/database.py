@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,23 @@ from tiergate.errors import SettingsError
 
 
 def open_database(where: Path | str) -> sa.Engine:
-    """Engine for a file (SQLite in WAL mode) or a database URL. Raises `SettingsError` when it cannot be opened."""
+    """Engine for a file (SQLite in WAL mode; a new one only its owner can read) or a database URL.
+
+    Raises `SettingsError` when it cannot be opened.
+    """
     url = f"sqlite:///{where}" if isinstance(where, Path) else where
     try:
+        if isinstance(where, Path):
+            # SQLite would let everybody read it whom the umask lets, and its write-ahead log likewise. One that is
+            # there is not opened here: to close it would drop the locks of this process on it.
+            with suppress(FileExistsError):
+                os.close(os.open(where, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         engine = sa.create_engine(url)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare)
         with engine.connect():
             return engine
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
+    except (OSError, sa.exc.SQLAlchemyError, ImportError) as error:
         raise SettingsError(f"cannot open the control database `{where}`: {str(error).splitlines()[0]}") from error
 
 

@@ -30,12 +30,13 @@ from tiergate.response.case_files import Cleared
 from tiergate.response.contested import appeals_of
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import SharedSignals, load_policy
-from tiergate.response.leads import Leads
+from tiergate.response.leads import Leads, Signal
 from tiergate.sharing.corroboration import corroboration
 from tiergate.sharing.exchange import Exchange as Exchanging
-from tiergate.sharing.feedback import said_by_peers
-from tiergate.sharing.finding import Finding, keyed_token
+from tiergate.sharing.feedback import heard, said_by_peers
+from tiergate.sharing.finding import Finding, Opinion, View, finding_id, keyed_token
 from tiergate.sharing.marking import Tlp
+from tiergate.sharing.stix import to_bytes
 
 Run = Callable[..., CompletedProcess[str]]
 KEY, EPOCH = b"e" * 32, "2026-11"
@@ -198,6 +199,8 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
 
     verdict = VerdictStore(theirs.services.engine).in_force(theirs.now_us)["heir-1"]
     page = json.loads(notice(verdict, "us@lab-b.example", as_html=False)[0])
+    # Nor is it called so that one who has accounts at several labs can tell that they speak of the same.
+    assert len({verdict.case_id, lead_id(ours.data, finding.finding_id), lead_id(theirs.data, "x")}) == 3
     assert page["rests_on"] == "shared_finding: what another lab reported"
     assert all(one not in str(page) for one in (OURS.name, finding.finding_id, "heir-2"))
     appeals = appeals_of(theirs.services.engine, theirs.data)
@@ -219,8 +222,26 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     assert stands(ours, finding) == 0
     # Said once, and nothing comes back.
     assert (theirs.settles(2 * DAY + HOUR), theirs.verified(2 * DAY + HOUR)) == ([], {})
-    history = Leads(theirs.services.cases.desk).history(lead_id(finding.finding_id))
+    history = Leads(theirs.services.cases.desk).history(lead_id(theirs.data, finding.finding_id))
     assert [one.action for one in history] == ["raise", "raise", "appeal", "note", "lift"]
+
+
+def test_who_was_cleared_is_not_asked_again_by_the_same_under_a_new_id(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    first = told(ours)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    leads = Leads(theirs.services.cases.desk)
+    cleared = lead_id(theirs.data, first.finding_id)
+    leads.clear(cleared, "heir-1", author="bea", now_us=theirs.now_us, reason="by invoice")
+    told(ours, finding_id=finding_id(OURS, "case 2"))
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    assert theirs.verified() == {"heir-2": "verify"}
+    other = Signal(
+        lead_id="shared_2", source="of lab-c.example", maker="lab-c.example", named=None, accounts={"heir-1": "x"}
+    )
+    assert leads.raised(other, author="bea", now_us=theirs.now_us) == 1
 
 
 def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothing(labs: tuple[Lab, Lab]) -> None:
@@ -235,6 +256,42 @@ def test_a_lab_is_named_where_anybody_may_know_and_a_peer_that_left_moves_nothin
     theirs.services.peers.end(OURS.name, theirs.now_us)
     assert len(theirs.settles(HOUR, verify=False)) == 1
     assert theirs.verified(HOUR) == {}
+
+
+def test_a_lab_that_was_ended_and_added_anew_is_one_lab(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    finding = told(ours)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    theirs.settles()
+    theirs.services.peers.end(OURS.name, theirs.now_us)
+    assert (len(theirs.settles()), theirs.verified()) == (1, {})
+    theirs.knows(ours, OURS.name)
+    assert len(theirs.settles()) == 1
+    for _ in range(2):
+        assert set(theirs.verified()) == {"heir-1", "heir-2"}
+        assert theirs.settles() == []
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.finding, one.gone()) == (finding, None)
+
+
+def test_agreement_is_with_what_was_told_then(labs: tuple[Lab, Lab]) -> None:
+    ours, theirs = labs
+    third = theirs.services.peers.add("lab-c.example", theirs.now_us)[0]
+    agreed = told(ours, networks=(64999,))
+    opinion = Opinion(
+        opinion_id=agreed.finding_id, about=agreed.finding_id, content=agreed.content, lab=third.lab,
+        created_us=agreed.created_us, modified_us=agreed.modified_us, view=View.AGREE,
+    )  # fmt: skip
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    assert theirs.services.receiving.receive(to_bytes([opinion]), third, theirs.now_us).faults == []
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.corroboration.score, theirs.settles(labs=2), theirs.verified()) == (2, [], {})
+    # Now it names the network of others, by which nobody but its maker told of them.
+    other = told(ours, modified_us=agreed.modified_us + 1_000)
+    ours.sharing.exchange.push(ours.services.peers.every()[0])
+    (one,) = heard(theirs.services.shared, theirs.services.peers)
+    assert (one.finding, one.corroboration.score) == (other, 1)
+    assert (theirs.settles(labs=2), theirs.verified()) == ([], {})
 
 
 def test_disagreeing_and_what_was_cleared_in_a_case_here_take_it_back(labs: tuple[Lab, Lab], run_tiergate: Run) -> None:

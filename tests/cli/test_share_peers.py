@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from tests.gateway.conftest import GIVE_UP_S
 from tests.response.evidence.conftest import Deployment, deployment
 
 from tiergate.cli.demo.children import free_port, server
+from tiergate.cli.share_exchange import _follow
+from tiergate.cli.share_peers import opened
+from tiergate.sharing.exchange import Round
+from tiergate.sharing.peers import Peer
 
 __all__ = ["deployment"]
+
+NOW = 1_790_000_000_000_000
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -78,3 +86,29 @@ def test_a_case_is_pushed_received_and_withdrawn(
 def test_bad_usage_is_one_line(arguments: tuple[str, ...], said: str, run_tiergate: Run) -> None:
     done = run_tiergate("share", *arguments)
     assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
+def test_rounds_go_on_beside_a_slow_peer_and_with_those_who_are_peers_now(tmp_path: Path) -> None:
+    slow, asked = threading.Event(), []
+    with opened(tmp_path, create=True) as sharing:
+        for name in ("slow.example", "lab-b.example", "late.example"):
+            sharing.peers.add(name, NOW, url=f"https://{name}/", token_file="t")
+
+        def live() -> list[Peer]:
+            if asked.count("lab-b.example") == 3 and sharing.peers.named("lab-b.example"):
+                sharing.peers.end("lab-b.example", NOW)
+            if asked.count("late.example") == 6:
+                slow.set()
+                raise KeyboardInterrupt
+            some = [one for one in sharing.peers.every() if one.ended_at_us is None]
+            return some if len(asked) > 3 else some[:2]
+
+        def go(peer: Peer) -> Round:
+            asked.append(peer.name)
+            if peer.name == "slow.example":
+                assert slow.wait(GIVE_UP_S)
+            return Round()
+
+        with pytest.raises(KeyboardInterrupt):
+            _follow(live, go, 0.01, False)
+    assert {name: asked.count(name) for name in asked} == {"slow.example": 1, "lab-b.example": 3, "late.example": 6}

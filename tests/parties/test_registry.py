@@ -162,8 +162,8 @@ def test_a_second_process_sees_the_same(registry: Registry, tmp_path: Path) -> N
     other.dispose()
 
 
-@pytest.mark.parametrize("where", ["nonsense", "sqlite:////no/such/folder/x.sqlite", "nodialect://x/y"])
-def test_a_database_that_cannot_be_opened_is_a_sentence(where: str) -> None:
+@pytest.mark.parametrize("where", ["nonsense", "sqlite:////no/such/folder/x.sqlite", "nodialect://x/y", Path("/no/x")])
+def test_a_database_that_cannot_be_opened_is_a_sentence(where: str | Path) -> None:
     with pytest.raises(SettingsError, match="cannot open the control database"):
         open_database(where)
 

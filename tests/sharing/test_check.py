@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from tests.sharing.told import told
 from tiergate.sharing import check as checking
 from tiergate.sharing import stix
 from tiergate.sharing.check import AHEAD_US, check
-from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Told, View, keyed_token
+from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Told, View, finding_id, keyed_token
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.objects import ENCODER
+from tiergate.sharing.objects import ENCODER, Campaign, Relationship
 from tiergate.sharing.reading import from_objects
 from tiergate.sharing.schema import json_schema
 
@@ -28,7 +29,7 @@ NOW = 1_790_000_000_000_000
 KEY = bytes(32)
 LAB = Lab.named("lab-a.example")
 FINDING = Finding(
-    finding_id="5b4f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
+    finding_id=finding_id(LAB, "case 1"),
     lab=LAB,
     created_us=NOW - 5_000_000,
     modified_us=NOW - 1_000_000,
@@ -47,6 +48,7 @@ FINDING = Finding(
 SIGHTING = Sighting(
     sighting_id="8a1f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
     about=FINDING.finding_id,
+    content=FINDING.content,
     lab=Lab.named("lab-b.example"),
     created_us=NOW,
     modified_us=NOW,
@@ -57,6 +59,7 @@ SIGHTING = Sighting(
 OPINION = Opinion(
     opinion_id="9b1f0a6e-0f8e-4b3a-9c11-3f2a2f3d4c5b",
     about=FINDING.finding_id,
+    content=FINDING.content,
     lab=Lab.named("lab-b.example"),
     created_us=NOW,
     modified_us=NOW,
@@ -199,6 +202,8 @@ def counted(**more: int) -> dict[str, Any]:
         (with_("identity", name="lab-c.example"), "hostile"),
         (with_("extension-definition", schema="everything"), "hostile"),
         (with_("user-account", id=f"user-account--{OTHER}"), "hostile"),
+        (with_("campaign", id=f"campaign--{OTHER}"), "hostile"),
+        (with_("campaign", created_by_ref=f"identity--{Lab.named('lab-b.example').lab_id}"), "hostile"),
         (with_("autonomous-system", number=64_501), "hostile"),
         (with_("campaign", modified="9999-12-31T23:59:59.999Z"), "hostile"),
     ],
@@ -260,6 +265,30 @@ def test_nobody_adds_to_what_another_lab_says() -> None:
     ]
     (told,) = from_objects([*ours, *renamed])
     assert told == FINDING
+
+
+def test_a_part_is_of_one_finding_and_a_finding_of_few_parts() -> None:
+    # A few objects that thousands of campaigns name would unfold to more than memory holds.
+    told = stix.to_objects(msgspec.structs.replace(FINDING, networks=tuple(range(1, 100))))
+    (campaign,) = (one for one in told if isinstance(one, Campaign))
+    leaving = [one for one in told if isinstance(one, Relationship) and campaign.id in (one.source_ref, one.target_ref)]
+    many = [finding_id(LAB, f"case {number}") for number in range(2, 50)]
+    for other in many:
+        ends = {campaign.id: f"campaign--{other}"}
+        told.append(msgspec.structs.replace(campaign, id=ends[campaign.id]))
+        told += [
+            msgspec.structs.replace(
+                one,
+                id=f"relationship--{uuid.uuid4()}",
+                source_ref=ends.get(one.source_ref, one.source_ref),
+                target_ref=ends.get(one.target_ref, one.target_ref),
+            )
+            for one in leaving
+        ]
+    first, *others = (one for one in from_objects(told) if isinstance(one, Finding))
+    assert (len(first.networks), first.tokens) == (32, FINDING.tokens)
+    assert {(one.networks, one.tokens) for one in others} == {((), ())}
+    assert len(others) == len(many)
 
 
 values = st.one_of(

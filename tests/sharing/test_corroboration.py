@@ -25,7 +25,7 @@ SAID = st.lists(
 
 
 def about(finding: Finding, said: list[Opinion | Sighting]) -> list[Opinion | Sighting]:
-    return [msgspec.structs.replace(one, about=finding.finding_id) for one in said]
+    return [msgspec.structs.replace(one, about=finding.finding_id, content=finding.content) for one in said]
 
 
 @given(FINDING, SAID, st.randoms(use_true_random=False))
@@ -58,10 +58,10 @@ def test_what_was_withdrawn_or_is_about_another_counts_nothing(
 
 @given(FINDING, sightings(), opinions())
 def test_an_opinion_outweighs_having_met_it(finding: Finding, met: Sighting, opinion: Opinion) -> None:
-    met = msgspec.structs.replace(met, lab=LABS[1], about=finding.finding_id, revoked=False)
+    (met,) = about(finding, [msgspec.structs.replace(met, lab=LABS[1], revoked=False)])
     scores = {}
     for view in View:
-        said = msgspec.structs.replace(opinion, lab=LABS[1], about=finding.finding_id, view=view, revoked=False)
+        (said,) = about(finding, [msgspec.structs.replace(opinion, lab=LABS[1], view=view, revoked=False)])
         scores[view] = corroboration(finding, [said, met]).score
         newer = msgspec.structs.replace(said, modified_us=said.modified_us + 1, view=View.DISAGREE)
         assert corroboration(finding, [newer, said, met]).score == 0
@@ -72,3 +72,14 @@ def test_an_opinion_outweighs_having_met_it(finding: Finding, met: Sighting, opi
         View.AGREE: 2,
         View.STRONGLY_AGREE: 2,
     }
+
+
+@given(FINDING, SAID)
+def test_who_agreed_did_so_with_what_it_saw_and_who_disagrees_does_whatever_is_told(
+    finding: Finding, said: list[Opinion | Sighting]
+) -> None:
+    heard = about(finding, said)
+    later = corroboration(msgspec.structs.replace(finding, networks=(*finding.networks, 64_999)), heard)
+    assert (later.agree, later.disagree) == (0, corroboration(finding, heard).disagree)
+    same = msgspec.structs.replace(finding, confidence=1, accounts=3, networks=finding.networks[::-1])
+    assert corroboration(same, heard) == corroboration(finding, heard)

@@ -20,15 +20,18 @@ from tests.api.conftest import NOW, Control, running
 from tiergate.api.taxii import ROOT
 from tiergate.api.taxii_resources import FINDINGS, INBOX, KIND
 from tiergate.clock import DAY
-from tiergate.sharing.finding import Finding, Lab, Opinion, Token, View
+from tiergate.sharing import selecting
+from tiergate.sharing.finding import Finding, Lab, Opinion, Token, View, finding_id
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.peers import Peer
+from tiergate.sharing.selecting import Reader, Wanted
 from tiergate.sharing.stix import to_bytes, to_objects
+from tiergate.sharing.store import OBJECTS
 
 OURS, THEIRS = Lab.named("lab-a.example"), Lab.named("lab-b.example")
 ACCOUNT = Token(scheme="hmac-sha256", epoch="2026-11", kind="account", value="ab" * 32)
 FOUND = Finding(
-    finding_id="6f1c8c0e-3c1b-4c7e-9d1a-0d7a2f6b9c11",
+    finding_id=finding_id(OURS, "case 1"),
     lab=OURS,
     created_us=NOW - DAY,
     modified_us=NOW - DAY,
@@ -43,7 +46,10 @@ FOUND = Finding(
 
 
 def numbered(number: int, **more: Any) -> Finding:
-    return msgspec.structs.replace(FOUND, finding_id=f"6f1c8c0e-3c1b-4c7e-9d1a-{number:012x}", **more)
+    return msgspec.structs.replace(FOUND, finding_id=finding_id(OURS, f"numbered {number}"), **more)
+
+
+THEIR_OWN = msgspec.structs.replace(FOUND, lab=THEIRS, finding_id=finding_id(THEIRS, "case 1"))
 
 
 @pytest.fixture
@@ -105,6 +111,16 @@ def test_the_client_of_oasis_finds_its_way_and_reads_page_by_page(lab: Control) 
         assert len(ids(findings.get_objects(spec_version="2.1,2.0"))) == len(paged)
 
 
+def test_few_ids_are_looked_up_however_many_objects_there_are(lab: Control) -> None:
+    engine, reader = lab.services.shared.engine, Reader(peer_id="p", clearance=Tlp.AMBER)
+    for wanted in (Wanted(ids=["campaign--1", "campaign--2"]), Wanted(ids=["campaign--1"], versions=["all"])):
+        query = selecting._query(reader, wanted, OBJECTS.c.raw).compile(engine, compile_kwargs={"literal_binds": True})
+        with engine.connect() as connection:
+            plan = [row.detail for row in connection.exec_driver_sql(f"explain query plan {query}")]
+        assert any("held" in step and "(origin=? AND stix_id=?)" in step for step in plan), plan
+        assert any("added_us=?" in step or "(rowid=?)" in step for step in plan), plan
+
+
 def test_versions_are_all_there_and_the_last_counts_if_not_asked(lab: Control) -> None:
     shared = lab.services.shared
     versions = [msgspec.structs.replace(FOUND, modified_us=NOW - DAY + n * 1_000_000, confidence=n) for n in range(3)]
@@ -131,10 +147,11 @@ def test_versions_are_all_there_and_the_last_counts_if_not_asked(lab: Control) -
 
 def test_a_peer_writes_into_the_inbox_what_is_its_own(lab: Control) -> None:
     them, token = peer(lab)
-    own = msgspec.structs.replace(FOUND, lab=THEIRS)
+    own = THEIR_OWN
     opinion = Opinion(
         opinion_id=FOUND.finding_id,
         about=FOUND.finding_id,
+        content=FOUND.content,
         lab=OURS,
         created_us=NOW,
         modified_us=NOW,
@@ -175,10 +192,12 @@ def test_each_gets_what_its_markings_allow_and_withdrawals_of_it(lab: Control) -
         named = [wide[0].peer_id] if tlp is Tlp.RED else []
         shared.tell(numbered(number, tlp=tlp, networks=(), tokens=()), NOW, named=named)
 
+    known = [f"campaign--{numbered(number).finding_id}" for number in range(5)]
+
     def campaigns(token: str, **filters: Any) -> list[int]:
         with read(lab, token) as collection:
             found = collection.get_objects(type="campaign", **filters).get("objects", [])
-            return [int(one["id"][-12:], 16) for one in found if one.get("revoked", False) is False]
+            return [known.index(one["id"]) for one in found if one.get("revoked", False) is False]
 
     assert (campaigns(close[1]), campaigns(wide[1])) == ([0, 1, 2, 3], [0, 1, 4])
     red = numbered(4, tlp=Tlp.RED, networks=(), tokens=())
@@ -225,7 +244,7 @@ def test_what_real_clients_send_is_understood(lab: Control) -> None:
         assert asked(lab, token, accept=accept).status_code == 406
     with ApiRoot(f"{lab.address}{ROOT}", auth=TokenAuth(token)) as root:
         assert root.title
-    body = to_bytes([msgspec.structs.replace(FOUND, lab=THEIRS)])
+    body = to_bytes([THEIR_OWN])
     client = lab.with_token(token)
     where = f"{ROOT}collections/{INBOX.id}/objects/"
     for kind in ("application/stix+json;version=2.1", KIND, "application/json", "application/taxii+json"):
@@ -267,7 +286,7 @@ def test_what_is_wrong_is_refused_in_the_standards_words_and_nothing_is_half_sto
         assert answer.json()["http_status"] == str(status)
     client = lab.with_token(token)
     where, headers = f"{ROOT}collections/inbox/objects/", {"content-type": KIND}
-    good = to_bytes([msgspec.structs.replace(FOUND, lab=THEIRS)])
+    good = to_bytes([THEIR_OWN])
     for body, status, code in (
         (good[:-9], 422, "malformed"),
         (b"{}", 422, "malformed"),

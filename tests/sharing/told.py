@@ -19,6 +19,7 @@ from tiergate.sharing.finding import (
     Token,
     Told,
     View,
+    finding_id,
 )
 from tiergate.sharing.marking import Tlp
 
@@ -31,6 +32,7 @@ times = st.tuples(st.integers(0, NOW // MS), st.integers(0, NOW // MS)).map(
     lambda pair: (min(pair) * MS, max(pair) * MS)
 )
 hexadecimal = st.binary(min_size=16, max_size=64).map(bytes.hex)
+contents = st.binary(min_size=32, max_size=32).map(bytes.hex)
 tokens = st.one_of(
     st.builds(
         Token,
@@ -55,11 +57,12 @@ def _some(values: type[Capability] | type[Technique]) -> st.SearchStrategy[tuple
 
 @st.composite
 def findings(draw: st.DrawFn) -> Finding:
+    lab = draw(labs)
     created, modified = draw(times)
     first, last = draw(times)
     return Finding(
-        finding_id=draw(ids),
-        lab=draw(labs),
+        finding_id=finding_id(lab, draw(st.text("abc", max_size=4))),
+        lab=lab,
         created_us=created,
         modified_us=modified,
         first_seen_us=first,
@@ -83,6 +86,7 @@ def sightings(draw: st.DrawFn) -> Sighting:
     return Sighting(
         sighting_id=draw(ids),
         about=draw(ids),
+        content=draw(contents),
         lab=draw(labs),
         created_us=created,
         modified_us=modified,
@@ -100,6 +104,7 @@ def opinions(draw: st.DrawFn) -> Opinion:
     return Opinion(
         opinion_id=draw(ids),
         about=draw(ids),
+        content=draw(contents),
         lab=draw(labs),
         created_us=created,
         modified_us=modified,

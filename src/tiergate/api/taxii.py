@@ -239,10 +239,10 @@ def _told(arrival: Arrival) -> Status:
         id=arrival.arrival_id,
         status="complete",
         request_timestamp=time_of(arrival.at_us),
-        total_count=len(successes) + len(failures),
-        success_count=len(successes),
+        total_count=arrival.taken + arrival.refused,
+        success_count=arrival.taken,
         successes=successes,
-        failure_count=len(failures),
+        failure_count=arrival.refused,
         failures=failures,
         pending_count=0,
     )

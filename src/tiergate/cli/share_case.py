@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,18 @@ from tiergate.response.case_files import CaseFile, Outcome, Status
 from tiergate.response.kept import kept_look
 from tiergate.response.looks import Member
 from tiergate.response.worklist import Worklist
-from tiergate.sharing.finding import ACCOUNT, Capability, Finding, Lab, Technique, Token, bucket, keyed_token, least
+from tiergate.sharing.finding import (
+    ACCOUNT,
+    Capability,
+    Finding,
+    Lab,
+    Technique,
+    Token,
+    bucket,
+    finding_id,
+    keyed_token,
+    least,
+)
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.telling import COLUMNS, telling
 
@@ -52,9 +62,9 @@ class FromCase:
     lacking: tuple[str, ...]
 
 
-def finding_id(lab: Lab, case_id: str) -> str:
+def id_of_case(lab: Lab, case_id: str) -> str:
     """What a lab calls a case towards peers."""
-    return str(uuid.uuid5(uuid.UUID(lab.lab_id), f"case {case_id}"))
+    return finding_id(lab, f"case {case_id}")
 
 
 def finding_of(
@@ -92,7 +102,7 @@ def finding_of(
     since_us = _told_since(worklist.history(case_id), file)
     found = file.found
     finding = Finding(
-        finding_id=finding_id(lab, file.case_id),
+        finding_id=id_of_case(lab, file.case_id),
         lab=lab,
         created_us=file.opened_at_us // _MS * _MS,
         modified_us=max(since_us, file.opened_at_us) // _MS * _MS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from tiergate.errors import InputError, TiergateError
 
 if TYPE_CHECKING:
     from tiergate.sharing.corroboration import Corroboration
-    from tiergate.sharing.exchange import Round
+    from tiergate.sharing.exchange import Outcome, Round
     from tiergate.sharing.finding import Told
     from tiergate.sharing.peers import Peer
 
@@ -79,13 +79,13 @@ def withdraw(
       tiergate share withdraw case_9f86d081 --lab lab-a.example
     """
     from tiergate.cli import case_views
-    from tiergate.cli.share_case import finding_id
+    from tiergate.cli.share_case import id_of_case
     from tiergate.sharing.finding import Lab
 
     with opened(data) as sharing:
         with case_views.opened(data) as worklist:
             case_id = case_views.named(worklist, case)
-            told = finding_id(Lab.named(lab), case_id)
+            told = id_of_case(Lab.named(lab), case_id)
             sharing.store.withdraw(told, now())
             worklist.note(case_id, f"withdrawn at peers, campaign--{told}", author=who(author), now_us=now())
         rounds(sharing.peers.every(), sharing.exchange.push, as_json)
@@ -100,7 +100,7 @@ def pull(
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """Read what peers tell since the last time.
+    """Read what peers tell since the last time. With --every peers are added and ended while it goes on.
 
     Nothing follows from it by itself. Exit code 1 if a peer could not be read.
 
@@ -108,23 +108,43 @@ def pull(
     Example:
       tiergate share pull --every 1
     """
-    import time
-
+    named = {one.lower() for one in peer or ()}
     with opened(data) as sharing:
-        live = [one for one in sharing.peers.every() if one.ended_at_us is None]
-        unknown = sorted({one.lower() for one in peer or ()} - {one.name for one in live})
-        if unknown:
+
+        def asked() -> list[Peer]:
+            live = [one for one in sharing.peers.every() if one.ended_at_us is None]
+            return [one for one in live if not named or one.name in named]
+
+        if unknown := sorted(named - {one.name for one in asked()}):
             raise InputError(f"no peer is called `{unknown[0]}`: see `tiergate share peers list`")
-        asked = [one for one in live if not peer or one.name in {each.lower() for each in peer}]
+
+        def go(one: Peer) -> Round:
+            return sharing.exchange.pull(one, now(), again=again)
+
+        if every is None:
+            rounds(asked(), go, as_json)
+        else:
+            _follow(asked, go, every, as_json)
+
+
+def _follow(asked: Callable[[], list[Peer]], go: Callable[[Peer], Round], every: float, as_json: bool) -> None:
+    """Rounds until Ctrl-C, with each peer in its own time: one that is slow keeps no other waiting."""
+    import time
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from tiergate.sharing.exchange import MOST_AT_ONCE, outcome
+
+    under_way: dict[str, Future[Outcome]] = {}
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         while True:
-            try:
-                rounds(asked, lambda one: sharing.exchange.pull(one, now(), again=again), as_json, quiet=bool(every))
-            except typer.Exit:
-                # It is said what was wrong; the next round asks again.
-                if every is None:
-                    raise
-            if every is None:
-                return
+            for peer in asked():
+                if peer.url is None:
+                    continue
+                last = under_way.get(peer.peer_id)
+                if last is None or last.done():
+                    if last is not None:
+                        _show([(peer, last.result())], as_json, quiet=True)
+                    under_way[peer.peer_id] = pool.submit(outcome, go, peer)
             time.sleep(every)
 
 
@@ -137,11 +157,10 @@ def received(data: Data = Path("data"), as_json: Json = False) -> None:
     """
     import msgspec
 
-    from tiergate.sharing.feedback import heard
-    from tiergate.sharing.reading import from_objects
+    from tiergate.sharing.feedback import heard, told_by
 
     with opened(data) as sharing:
-        told = [one for peer in sharing.peers.every() for one in from_objects(sharing.store.objects(peer.peer_id))]
+        told = [one for _, some in told_by(sharing.store, sharing.peers) for one in some]
         scored: dict[Told, Corroboration] = {
             one.finding: one.corroboration for one in heard(sharing.store, sharing.peers)
         }
@@ -191,26 +210,28 @@ def _peer_id(sharing: Sharing, name: str) -> str:
     return peer.peer_id
 
 
-def rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *, quiet: bool = False) -> None:
-    """A round with each of ``peers`` whose address is known; ``quiet``: what came to nothing is not worth a line."""
+def rounds(peers: Sequence[Peer], go: Callable[[Peer], Round], as_json: bool) -> None:
+    """A round with each of ``peers`` whose address is known. Exit code 1 where one could not be reached."""
+    from tiergate.sharing.exchange import with_each
+
+    if _show(with_each(peers, go), as_json):
+        raise typer.Exit(1)
+
+
+def _show(outcomes: Iterable[tuple[Peer, Outcome]], as_json: bool, *, quiet: bool = False) -> bool:
+    """Say what came of rounds; whether a peer could not be reached. ``quiet``: what came to nothing needs no line."""
     done: dict[str, Round] = {}
     faults: dict[str, str] = {}
-    for peer in peers:
-        if peer.url is None:
-            continue
-        try:
-            round_ = go(peer)
-        except TiergateError as error:
-            if peer.ended_at_us is not None:
-                note(f"{peer.name}, which was ended, cannot be told what is withdrawn: {error}")
-                continue
-            # Whatever is wrong with one, the others are told.
-            faults[peer.name] = str(error)
-            continue
-        if peer.ended_at_us is None or round_.objects:
-            done[peer.name] = round_
+    for peer, came in outcomes:
+        if not isinstance(came, TiergateError):
+            if peer.ended_at_us is None or came.objects:
+                done[peer.name] = came
+        elif peer.ended_at_us is not None:
+            note(f"{peer.name}, which was ended, cannot be told what is withdrawn: {came}")
+        else:
+            faults[peer.name] = str(came)
     if quiet and not faults and not any(one.objects for one in done.values()):
-        return
+        return False
     if as_json:
         import msgspec
 
@@ -224,5 +245,4 @@ def rounds(peers: Iterable[Peer], go: Callable[[Peer], Round], as_json: bool, *,
             say(f"{name}: {said}")
         if not done and not faults:
             note("no peer has an address: see `tiergate share peers add --url`")
-    if faults:
-        raise typer.Exit(1)
+    return bool(faults)

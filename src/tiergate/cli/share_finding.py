@@ -160,12 +160,17 @@ def _stands(data: Path, told: Finding) -> Corroboration | None:
     from tiergate.cli.share_peers import opened as opened_sharing
     from tiergate.sharing.corroboration import corroboration
     from tiergate.sharing.feedback import said_by_peers
+    from tiergate.sharing.finding import Finding
+    from tiergate.sharing.reading import from_objects
     from tiergate.sharing.store import DATABASE
+    from tiergate.sharing.versions import OURS
 
     if not (data / DATABASE).is_file():
         return None
     with opened_sharing(data) as sharing:
-        return corroboration(told, said_by_peers(sharing.store, sharing.peers))
+        ours = {one.finding_id: one for one in from_objects(sharing.store.objects(OURS)) if isinstance(one, Finding)}
+        # As it was told: without the epoch's key it is shown here with fewer tokens.
+        return corroboration(ours.get(told.finding_id, told), said_by_peers(sharing.store, sharing.peers))
 
 
 def _volume(held: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from tiergate.cli.share_leads import lead_id
 from tiergate.errors import InputError
 from tiergate.parties.registry import Registry
 from tiergate.response.leads import Signal
@@ -16,7 +17,7 @@ class _Read(msgspec.Struct):
     clusters: list[JointCluster]
 
 
-def signals_of(path: Path, registry: Registry) -> list[Signal]:
+def signals_of(path: Path, data: Path, registry: Registry) -> list[Signal]:
     """Clusters in a file of `tiergate share lab read --json`. A customer is an organisation of ``registry``, with all
     its accounts, else an account itself. Raises `InputError` for a file that is none."""
     try:
@@ -31,8 +32,9 @@ def signals_of(path: Path, registry: Registry) -> list[Signal]:
         owned.setdefault(row["organization_id"] or row["account_id"], set()).add(row["account_id"])
     return [
         Signal(
-            lead_id=f"joint_{one.cluster_id}",
+            lead_id=lead_id(data, f"joint_{one.cluster_id}"),
             source=f"joint_{one.cluster_id}, a joint cluster of {one.labs} labs",
+            maker="labs together",
             named=None,
             accounts={
                 account: " and ".join(one.causes)

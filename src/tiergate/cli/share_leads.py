@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING
 from tiergate.cli.share_case import Epoch
 from tiergate.errors import InputError, TiergateError
 from tiergate.ledger.log import is_log, read_log
+from tiergate.parties.tokens import keyed_hash, load_or_create_pepper
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.exchange import with_each
 from tiergate.sharing.feedback import Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
@@ -32,6 +33,7 @@ class Met:
 
     heard: Heard
     matches: list[Match]
+    lead_id: str
 
     @property
     def touched(self) -> list[Match]:
@@ -42,17 +44,24 @@ class Met:
         """As response takes it."""
         told, peer = self.heard.finding, self.heard.peer
         return Signal(
-            lead_id=lead_id(told.finding_id),
+            lead_id=self.lead_id,
             source=source_of(self.heard),
+            maker=peer.name,
             # Whoever is verified may tell anybody: a lab is named where anybody may know.
             named=peer.name if told.tlp is Tlp.CLEAR else None,
             accounts={one.account_id: " and ".join(one.by) for one in self.touched},
         )
 
 
-def lead_id(finding_id: str) -> str:
-    """What a finding is called in verdicts. Customers read it, and peers' ids are none of theirs."""
-    return f"shared_{hashlib.sha256(finding_id.encode()).hexdigest()[:16]}"
+def lead_id(data: Path, told_as: str) -> str:
+    """What a finding, or a joint cluster, is called in verdicts. Customers read it: it is keyed, so that one who has
+    accounts at several labs cannot tell by it what they told each other."""
+    return f"shared_{keyed_hash(load_or_create_pepper(data / 'pepper'), told_as)[:16]}"
+
+
+def lead_of(data: Path, one: Heard) -> str:
+    """What that finding is called in verdicts here."""
+    return lead_id(data, one.finding.finding_id)
 
 
 def source_of(one: Heard) -> str:
@@ -71,7 +80,7 @@ def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab)
     if not is_log(data / "log"):
         raise InputError(f"`{data}` has no exchange log to match with")
     own = Own(read_log(data / "log", columns=["account_id", *COLUMNS], sketches_suffice=True))
-    return [Met(one, own.matches(one.finding, keys, lab)) for one in findings]
+    return [Met(one, own.matches(one.finding, keys, lab), lead_of(data, one)) for one in findings]
 
 
 def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[str]:
@@ -84,13 +93,13 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
         return said
     known = heard(sharing.store, sharing.peers)
     if policy.lab is not None:
-        said += _appealed(sharing, leads, known, Lab.named(policy.lab), now_us)
+        said += _appealed(data, sharing, leads, known, Lab.named(policy.lab), now_us)
         if said:
             known = heard(sharing.store, sharing.peers)
             said += _pushed(sharing)
     for one in known:
         gone = one.gone()
-        if gone and leads.lift(lead_id(one.finding.finding_id), author=WATCH, now_us=now_us, reason=gone):
+        if gone and leads.lift(lead_of(data, one), author=WATCH, now_us=now_us, reason=gone):
             said.append(f"{source_of(one)}: taken back, {gone}")
     if leads.recheck(now_us, author=WATCH):
         said.append("accounts that were cleared are touched by no shared finding any more")
@@ -110,23 +119,18 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
 
 def _pushed(sharing: Sharing) -> list[str]:
     """Send what was said. Who cannot be reached reads it, or is sent it the next time."""
-    faults = []
-    for peer in sharing.peers.every():
-        if peer.url is not None and peer.ended_at_us is None:
-            try:
-                sharing.exchange.push(peer)
-            except TiergateError as error:
-                faults.append(f"{peer.name}: {error}")
-    return faults
+    live = [one for one in sharing.peers.every() if one.ended_at_us is None]
+    done = with_each(live, sharing.exchange.push)
+    return [f"{peer.name}: {came}" for peer, came in done if isinstance(came, TiergateError)]
 
 
-def _appealed(sharing: Sharing, leads: Leads, known: list[Heard], lab: Lab, now_us: int) -> list[str]:
+def _appealed(data: Path, sharing: Sharing, leads: Leads, known: list[Heard], lab: Lab, now_us: int) -> list[str]:
     """Tell peers that we disagree with a finding against which an appeal succeeded here, unless people said since what
     we think of it."""
     said = []
     held = {one.lead_id: one for one in leads.every()}
     for one in known:
-        lead = held.get(lead_id(one.finding.finding_id))
+        lead = held.get(lead_of(data, one))
         if lead is None or one.finding.revoked or not any(each.appeal_id for each in lead.cleared):
             continue
         at_us = max(change.at_us for change in leads.history(lead.lead_id) if change.action == "appeal")

@@ -64,8 +64,8 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 @contextmanager
-def ended(connection: Callable[[], socket.socket | None]) -> Iterator[None]:
-    """Cut ``connection()`` off after `MOST_S`, and say faults of the network as `DeliveryError`."""
+def ended(connection: Callable[[], socket.socket | None], most_s: float = MOST_S) -> Iterator[None]:
+    """Cut ``connection()`` off after ``most_s``, and say faults of the network as `DeliveryError`."""
     late = threading.Event()
 
     def cut() -> None:
@@ -74,13 +74,13 @@ def ended(connection: Callable[[], socket.socket | None]) -> Iterator[None]:
             with suppress(OSError):
                 socket.socket.shutdown(now, socket.SHUT_RDWR)
 
-    timer = threading.Timer(MOST_S, cut)
+    timer = threading.Timer(most_s, cut)
     timer.daemon = True
     timer.start()
     try:
         yield
         if late.is_set():
-            raise DeliveryError(f"it did not answer within {MOST_S:.0f} s")
+            raise DeliveryError(f"it did not answer within {most_s:.0f} s")
     except ssl.SSLError as error:
         raise DeliveryError(f"its certificate or TLS is not accepted: {error.reason or 'cut off'}") from error
     except (OSError, http.client.HTTPException) as error:

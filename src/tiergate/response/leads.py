@@ -26,12 +26,13 @@ CODE: Final = "shared_finding"
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True, tag="lead", forbid_unknown_fields=True):
-    """``lead_id``: what its verdicts have as case; ``source``: what was told, and by whom, for people here;
-    ``accounts``: those it was raised for, and what of each matched; ``cleared``: those that it touches no more;
-    ``lifted``: it was taken back."""
+    """``lead_id``: what its verdicts have as case; ``source``: what was told, and by whom, for people here; ``maker``:
+    who told it; ``accounts``: those it was raised for, and what of each matched; ``cleared``: those that it touches no
+    more; ``lifted``: it was taken back."""
 
     lead_id: str
     source: str
+    maker: str = ""
     accounts: dict[str, str] = {}
     cleared: tuple[Cleared, ...] = ()
     lifted: bool = False
@@ -39,11 +40,12 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, tag="lead", forbid_unknown
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal as it stands now. ``named``: who told it, where its customers may know; ``accounts``: those of ours that
-    it touches, and what of each matches."""
+    """A signal as it stands now. ``maker``: who told it; ``named``: the same where customers may know it; ``accounts``:
+    those of ours that it touches, and what of each matches."""
 
     lead_id: str
     source: str
+    maker: str
     named: str | None
     accounts: Mapping[str, str]
 
@@ -69,6 +71,7 @@ class Leads:
         others = desk.verdicts.every_in_force(now_us)
         with desk.changes.writing(author, now_us) as writing:
             before = writing.current(Lead, signal.lead_id) or Lead(lead_id=signal.lead_id, source=signal.source)
+            before = msgspec.structs.replace(before, maker=signal.maker)
             free = _free(writing, before, now_us)
             due = {one: by for one, by in signal.accounts.items() if one not in free}
             standing = desk.verdicts.of_case(signal.lead_id, now_us, writing.connection)
@@ -148,8 +151,11 @@ def put_cleared(writing: Writing, lead: Lead, cleared: Cleared) -> None:
 
 
 def _free(reading: Reading, lead: Lead, now_us: int) -> set[str]:
-    """Accounts that people or an appeal cleared of `verify`, of this lead or in any case."""
+    """Accounts that people or an appeal cleared of `verify`, of this lead, of another by its maker, or in any case.
+    Else whoever tells the same under a new id would have them verify, or appeal, again and again."""
     free = {one.account_id for one in lead.cleared}
+    for other in reading.every(Lead):
+        free |= {one.account_id for one in other.cleared if other.maker == lead.maker}
     for file in reading.every(CaseFile):
         free |= file.cleared_at(now_us, STEP)
     return free

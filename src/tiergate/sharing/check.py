@@ -24,13 +24,14 @@ from tiergate.clock import MINUTE
 from tiergate.errors import InputError
 from tiergate.sharing import stix
 from tiergate.sharing.atlas import attack_pattern
-from tiergate.sharing.finding import ACCOUNT, MOST_TOKENS, Lab, Technique, Token
+from tiergate.sharing.finding import ACCOUNT, MOST_TOKENS, Lab, Technique, Token, is_finding_of
 from tiergate.sharing.marking import BY_ID, Tlp
 from tiergate.sharing.objects import (
     ENCODER,
     AnyObject,
     AttackPattern,
     AutonomousSystem,
+    Campaign,
     ExtensionDefinition,
     Identity,
     Indicator,
@@ -163,6 +164,8 @@ def _take(raw: bytes, now_us: int) -> Taken:
     version_us, made_by = _times(one, now_us), _maker(one)
     if isinstance(one, Versioned) and made_by is None:
         raise _Refused("not_shared", "it does not say who made it: give it `created_by_ref`")
+    if isinstance(one, Campaign) and not is_finding_of(*(part.partition("--")[2] for part in (made_by or "", one.id))):
+        raise _Refused("hostile", "its id is none that the lab which made it gives: docs/sharing-schema.md")
     _tokens(one)
     return Taken(object=one, raw=written, version_us=version_us, made_by=made_by, tlp=_marked(one))
 

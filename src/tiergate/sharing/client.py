@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -11,13 +12,18 @@ import msgspec
 
 from tiergate.errors import InputError
 from tiergate.gateway.connecting import Answer, DeliveryError, ask
-from tiergate.sharing.check import MOST_BYTES
+from tiergate.sharing.check import MOST_BYTES, MOST_COMMAS
 from tiergate.sharing.peers import Peer
 
 KIND: Final = "application/taxii+json;version=2.1"
 PAGE: Final = 1_000
-MOST_PAGES: Final = 10_000
+MOST_PAGES: Final = 1_000
+MOST_COLLECTIONS: Final = 16
+MOST_S: Final = 60.0
+"""For a round: what is left is asked for in the next, so that no peer holds one for long."""
 MOST_TOKEN_BYTES: Final = 4_096
+MOST_TOLD: Final = 1 << 20
+"""Bytes of an answer that has no page of objects: 500 refusals of 2 KiB each."""
 T = TypeVar("T")
 
 
@@ -68,14 +74,15 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class TaxiiClient:
-    """A peer's API root. Raises `DeliveryError` for one that does not answer as it should, everywhere."""
+    """A peer's API root, for one round. Raises `DeliveryError` for one that does not answer as it should, and when the
+    round takes longer than `MOST_S`, everywhere."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         """``folder``: what the name of the token's file is relative to. Raises `InputError` for a peer without an
         address or a file that holds no token."""
         if peer.url is None or peer.token_file is None:
             raise InputError(f"`{peer.name}` has no address: give it with `tiergate share peers add {peer.name} --url`")
-        self._peer, self._url = peer, peer.url
+        self._peer, self._url, self._until_s = peer, peer.url, time.monotonic() + MOST_S
         self._headers = {"Accept": KIND, "Authorization": f"Bearer {_token(folder / peer.token_file)}"}
 
     def most_bytes(self) -> int:
@@ -84,13 +91,13 @@ class TaxiiClient:
 
     def collections(self) -> list[RemoteCollection]:
         """What it has for us."""
-        return _decoded(self._ask("GET", f"{self._url}collections/"), _Collections).collections
+        return _decoded(self._ask("GET", f"{self._url}collections/"), _Collections).collections[:MOST_COLLECTIONS]
 
     def added_after(self, collection: str, after: str | None) -> Iterator[Page]:
         """Pages of what was added to a collection since ``after``, all of it where that is None."""
         query = {"limit": str(PAGE)} | ({} if after is None else {"added_after": after})
         for _ in range(MOST_PAGES):
-            answer = self._ask("GET", f"{self._objects(collection)}?{urlencode(query)}")
+            answer = self._ask("GET", f"{self._objects(collection)}?{urlencode(query)}", most=MOST_BYTES)
             page = _decoded(answer, _Envelope)
             if page.objects:
                 last = answer.headers.get("x-taxii-date-added-last")
@@ -109,14 +116,16 @@ class TaxiiClient:
     def _objects(self, collection: str) -> str:
         return f"{self._url}collections/{quote(collection, safe='')}/objects/"
 
-    def _ask(self, method: str, url: str, body: bytes | None = None) -> Answer:
+    def _ask(self, method: str, url: str, body: bytes | None = None, *, most: int = MOST_TOLD) -> Answer:
+        if time.monotonic() > self._until_s:
+            raise DeliveryError(f"it takes more than {MOST_S:.0f} s: the rest is for the next round")
         headers = self._headers if body is None else self._headers | {"Content-Type": KIND}
         private, ca_file = self._peer.private, self._peer.ca_file
-        answer = ask(method, url, body, headers, private=private, ca_file=ca_file, most_read=MOST_BYTES + 1)
+        answer = ask(method, url, body, headers, private=private, ca_file=ca_file, most_read=most + 1)
         if not 200 <= answer.status < 300:
             raise answer.fault()
-        if len(answer.body) > MOST_BYTES:
-            raise DeliveryError(f"it answered with more than {MOST_BYTES:,} bytes")
+        if len(answer.body) > most or answer.body.count(b",") > MOST_COMMAS:
+            raise DeliveryError(f"it answered with more than {most:,} bytes, or {MOST_COMMAS:,} values")
         return answer
 
 

@@ -2,9 +2,10 @@
 
     score = 1 + (labs that met it or agree) - (labs that disagree)
 
-A lab counts once, whatever it says how often: by its newest opinion, and where that is neutral or missing, by whether
-it met the finding. The word of whoever tells it is the 1, and no more. What was withdrawn counts nothing, and a finding
-that was withdrawn scores 0.
+Who agrees or met it counts for the content that it saw (`Finding.content`) and for none that was told later, or to
+others; who disagrees counts whatever is told under that id. A lab counts once, whatever it says how often: by its
+newest opinion, and where that is neutral or missing, by whether it met the finding. The word of whoever tells it is the
+1, and no more. What was withdrawn counts nothing, and a finding that was withdrawn scores 0.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Corroboration(msgspec.Struct, frozen=True, kw_only=True):
 
 def corroboration(finding: Finding, said: Iterable[Sighting | Opinion]) -> Corroboration:
     """What labs make of a finding. ``said``: in any order, also about others, and the same more than once."""
+    content = finding.content
     opinions: dict[str, Opinion] = {}
     met: set[str] = set()
     for one in said:
@@ -44,10 +46,13 @@ def corroboration(finding: Finding, said: Iterable[Sighting | Opinion]) -> Corro
         if one.about != finding.finding_id or one.revoked or lab == finding.lab.lab_id:
             continue
         if isinstance(one, Sighting):
-            met.add(lab)
+            met |= {lab} if one.content == content else set()
         elif lab not in opinions or _order(one) > _order(opinions[lab]):
             opinions[lab] = one
-    stances = {lab: _STANCE[one.view] for lab, one in opinions.items()}
+    stances = {
+        lab: stance if (stance := _STANCE[one.view]) < 0 or one.content == content else 0
+        for lab, one in opinions.items()
+    }
     for lab in met:
         stances[lab] = stances.get(lab, 0) or 1
     agree, disagree = (sum(one == way for one in stances.values()) for way in (1, -1))

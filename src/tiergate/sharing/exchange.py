@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from tiergate.errors import TiergateError
 from tiergate.gateway.connecting import DeliveryError
 from tiergate.sharing.client import TaxiiClient
 from tiergate.sharing.peers import Peer, Peers
@@ -19,6 +21,8 @@ from tiergate.sharing.store import SharedStore
 MOST_PUSHED: Final = 500
 """Objects of one request."""
 MOST_BYTES: Final = 512 << 10
+MOST_AT_ONCE: Final = 16
+"""Peers that rounds are made with at one time."""
 _FRAME: Final = (b'{"objects":[', b"]}")
 
 
@@ -86,6 +90,24 @@ class Exchange:
             rows, more = pages(self._store.engine, reader, wanted)
             yield from rows
             after_us = rows[-1][0] if rows else after_us
+
+
+Outcome = Round | TiergateError
+
+
+def outcome(go: Callable[[Peer], Round], peer: Peer) -> Outcome:
+    """What comes of a round with a peer, also where that is a fault: whatever is wrong with one, others are told."""
+    try:
+        return go(peer)
+    except TiergateError as error:
+        return error
+
+
+def with_each(peers: Sequence[Peer], go: Callable[[Peer], Round]) -> list[tuple[Peer, Outcome]]:
+    """A round with each of ``peers`` that has an address, at the same time: one that is slow keeps no other waiting."""
+    asked = [one for one in peers if one.url is not None]
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        return list(zip(asked, pool.map(lambda one: outcome(go, one), asked), strict=True))
 
 
 def _requests(due: Iterable[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:

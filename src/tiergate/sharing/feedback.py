@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError
 from tiergate.sharing.corroboration import Corroboration, corroboration
-from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, View, bucket
+from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Told, View, bucket
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.peers import Peer, Peers
 from tiergate.sharing.reading import from_objects
-from tiergate.sharing.store import OURS, Added, SharedStore
+from tiergate.sharing.store import Added, SharedStore
+from tiergate.sharing.versions import OURS
 
 FRESH_US: Final = 30 * DAY
 """For how long after its newest version a finding is acted upon."""
@@ -48,33 +50,47 @@ class Heard:
 
 def heard(store: SharedStore, peers: Peers) -> list[Heard]:
     """Findings of peers, in the order in which they came."""
-    told = {peer.peer_id: (peer, from_objects(store.objects(peer.peer_id))) for peer in peers.every()}
-    ours = said_of(store)
-    said = [*ours, *said_by_peers(store, peers)]
+    told, ours = told_by(store, peers), said_of(store)
+    said = [*ours, *_said(told)]
     opinions = {one.about: one for one in ours if isinstance(one, Opinion)}
     sightings = {one.about: one for one in ours if isinstance(one, Sighting)}
     return [
         Heard(one, peer, corroboration(one, said), opinions.get(one.finding_id), sightings.get(one.finding_id))
-        for peer, some in told.values()
+        for peer, some in told
         for one in some
         if isinstance(one, Finding)
     ]
 
 
-def said_of(store: SharedStore, origin: str = OURS) -> list[Sighting | Opinion]:
-    """What we, or a peer, said of findings."""
-    return [one for one in from_objects(store.objects(origin)) if not isinstance(one, Finding)]
+def told_by(store: SharedStore, peers: Peers) -> list[tuple[Peer, list[Told]]]:
+    """What each lab told, with the peer that it is now: one that was ended and added anew is one lab, and what it
+    withdrew since is withdrawn."""
+    labs: dict[str, list[Peer]] = {}
+    for peer in peers.every():
+        labs.setdefault(peer.name, []).append(peer)
+    return [
+        (some[-1], from_objects(one for peer in some for one in store.objects(peer.peer_id))) for some in labs.values()
+    ]
+
+
+def said_of(store: SharedStore) -> list[Sighting | Opinion]:
+    """What we said of findings."""
+    return [one for one in from_objects(store.objects(OURS)) if not isinstance(one, Finding)]
 
 
 def said_by_peers(store: SharedStore, peers: Peers) -> list[Sighting | Opinion]:
     """What peers said of findings, ours among those too. Who is no peer any more does not count."""
-    live = [one for one in peers.every() if one.ended_at_us is None]
-    return [one for peer in live for one in said_of(store, peer.peer_id)]
+    return _said(told_by(store, peers))
+
+
+def _said(told: Iterable[tuple[Peer, list[Told]]]) -> list[Sighting | Opinion]:
+    live = [some for peer, some in told if peer.ended_at_us is None]
+    return [one for some in live for one in some if not isinstance(one, Finding)]
 
 
 def tell_opinion(store: SharedStore, one: Heard, lab: Lab, view: View, now_us: int) -> Added:
-    """Say whether we agree; the newest counts. It says nothing of the finding but its id, goes as far as that goes, and
-    to its maker alone where that is nobody else. Raises `InputError` for our own lab as maker."""
+    """Say whether we agree; the newest counts. It says nothing of the finding but its id and a hash, goes as
+    far as that goes, and to its maker alone where that is nobody else. Raises `InputError` for our own lab as maker."""
     fields, named = _common(one, one.opinion, lab, now_us)
     opinion_id = _id(lab, one, "opinion")
     told = Opinion(opinion_id=opinion_id, view=view, **fields)
@@ -109,6 +125,7 @@ def _common(one: Heard, before: Opinion | Sighting | None, lab: Lab, now_us: int
         created_us, modified_us = before.created_us, max(at_us, before.modified_us + _MS)
     fields = {
         "about": one.finding.finding_id,
+        "content": one.finding.content,
         "lab": lab,
         "created_us": created_us,
         "modified_us": modified_us,

@@ -126,13 +126,29 @@ def keyed_token(key: bytes, epoch: str, kind: str, value: str, *, lab: Lab | Non
     return Token(scheme=HMAC, epoch=epoch, kind=kind, value=digest)
 
 
+def finding_id(lab: Lab, name: str) -> str:
+    """Id of what a lab calls ``name``: a UUID of version 5, its last 12 digits a hash of the lab and of the rest. So no
+    lab can tell a finding under an id of another's."""
+    return _owned(lab.lab_id, str(uuid.uuid5(uuid.UUID(lab.lab_id), name)))
+
+
+def is_finding_of(lab_id: str, finding_id: str) -> bool:
+    """Whether an id is one that this lab gives."""
+    return finding_id == _owned(lab_id, finding_id)
+
+
+def _owned(lab_id: str, finding_id: str) -> str:
+    start = finding_id[:-_OWNER_DIGITS]
+    return start + hashlib.sha256(f"{lab_id} {start}".encode()).hexdigest()[:_OWNER_DIGITS]
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A distillation case, told to peers. Times are microseconds, UTC, in whole milliseconds.
 
-    ``finding_id``: a UUID; ``created_us``: when it was first told; ``modified_us``: when this version was;
-    ``confidence``: in percent; ``networks``: numbers of autonomous systems that the campaign came through and that
-    hardly anybody else uses; ``tokens``: of its accounts and of what its clients are, in order; ``revoked``: it was a
-    mistake.
+    ``finding_id``: as the function of that name makes it; ``created_us``: when it was first told; ``modified_us``: when
+    this version was; ``confidence``: in percent; ``networks``: numbers of autonomous systems that the campaign came
+    through and that hardly anybody else uses; ``tokens``: of its accounts and of what its clients are, in order;
+    ``revoked``: it was a mistake.
     """
 
     finding_id: str
@@ -151,6 +167,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     revoked: bool = False
     tlp: Tlp = Tlp.AMBER_STRICT
 
+    @property
+    def content(self) -> str:
+        """SHA-256, in hexadecimal, of all by which accounts are matched: networks, then tokens, in order, a line each.
+        Who agrees agrees with that: what is told later under the same id, or told to others, is not agreed with. Before
+        them comes when it was first told, to the millisecond: who has the finding knows it, and others can hardly guess
+        networks by the hash."""
+        lines = [str(self.created_us // 1_000), *map(str, sorted(self.networks)), *sorted(map(str, self.tokens))]
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
 
 class View(enum.StrEnum):
     """How far a lab agrees with a finding (opinion-enum of STIX 2.1)."""
@@ -163,10 +188,11 @@ class View(enum.StrEnum):
 
 
 class Opinion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a lab thinks of a finding, ``about``, after its own review."""
+    """What a lab thinks of a finding, ``about``, after its own review of its ``content``."""
 
     opinion_id: str
     about: str
+    content: str
     lab: Lab
     created_us: int
     modified_us: int
@@ -176,10 +202,11 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A lab met a finding, ``about``, in its own traffic: ``accounts`` of its own, as a bucket."""
+    """A lab met a finding, ``about``, by its ``content``, in its own traffic: ``accounts`` of its own, as a bucket."""
 
     sighting_id: str
     about: str
+    content: str
     lab: Lab
     created_us: int
     modified_us: int
@@ -193,6 +220,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 Told = Finding | Sighting | Opinion
 """What labs tell each other."""
 
+_OWNER_DIGITS: Final = 12
 _DOMAIN: Final = re.compile(
     r"(?=.*\.)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+", re.ASCII
 )

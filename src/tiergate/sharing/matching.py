@@ -2,7 +2,8 @@
 
 Tokens are compared under the epochs whose keys we hold; networks by their number. What more than `COMMON` accounts and
 a hundredth of all have is common infrastructure and matches nobody: a popular library tells of no campaign. An account
-is **touched** where it is itself told of, or agrees in a place and a tool; either alone is shown, and no more.
+is **touched** where it agrees in a place and a tool; either alone is shown, and no more. So is one that is itself told
+of: whoever has the epoch's key can make that token of any account of ours whose id it knows or guesses.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Own:
 
 
 def _touches(by: set[str]) -> bool:
-    return ACCOUNT in by or (PLACE in by and not by.isdisjoint(TOOLS))
+    return PLACE in by and not by.isdisjoint(TOOLS)
 
 
 def _uncommon(pairs: pa.Table | None, most: int) -> dict[str | int, set[str]]:

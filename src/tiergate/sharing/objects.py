@@ -15,7 +15,7 @@ from tiergate.sharing.finding import Bucket, Capability
 from tiergate.sharing.marking import EXTENSION_ID as TLP_EXTENSION_ID
 
 EXTENSION_ID: Final = "extension-definition--0064caef-a483-4b02-b6ac-e6e2d5962bea"
-"""Of our own extension: buckets and capabilities of a campaign."""
+"""Of our own extension: buckets and capabilities of a campaign, and what of it a lab speaks of."""
 PATTERN_TYPE: Final = "tiergate-token"
 """Language of our indicators: tokens, with a space between them."""
 MOST_REFS: Final = 1_024
@@ -222,6 +222,19 @@ class Relationship(Versioned, frozen=True, kw_only=True, tag="relationship"):
     target_ref: RelatedId
 
 
+class SaidProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Our extension of what labs say of a campaign. ``content``: SHA-256 of its networks and tokens as they were."""
+
+    extension_type: Literal["property-extension"] = "property-extension"
+    content: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class SaidExtensions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"said": EXTENSION_ID}):
+    """The one extension of a sighting or an opinion."""
+
+    said: SaidProperties
+
+
 class SightingObject(Versioned, frozen=True, kw_only=True, tag="sighting"):
     """A campaign was met elsewhere. ``count``: accounts there, the least of their bucket."""
 
@@ -231,6 +244,7 @@ class SightingObject(Versioned, frozen=True, kw_only=True, tag="sighting"):
     count: Annotated[int, Meta(ge=1, le=999_999_999)] | UnsetType = UNSET
     sighting_of_ref: SubjectId
     where_sighted_refs: Annotated[list[IdentityId], Meta(min_length=1, max_length=1)]
+    extensions: SaidExtensions
 
 
 class OpinionObject(Versioned, frozen=True, kw_only=True, tag="opinion"):
@@ -239,6 +253,7 @@ class OpinionObject(Versioned, frozen=True, kw_only=True, tag="opinion"):
     id: Annotated[str, _id("opinion")]
     opinion: Literal["strongly-disagree", "disagree", "neutral", "agree", "strongly-agree"]
     object_refs: Annotated[list[SubjectId], Meta(min_length=1, max_length=16)]
+    extensions: SaidExtensions
 
 
 AnyObject = (

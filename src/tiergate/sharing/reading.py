@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from tiergate.sharing.finding import Finding, Lab, Opinion, Sighting, Technique, Token, Told, View, bucket
+from tiergate.sharing.finding import (
+    MOST_NETWORKS,
+    MOST_TOKENS,
+    Finding,
+    Lab,
+    Opinion,
+    Sighting,
+    Technique,
+    Token,
+    Told,
+    View,
+    bucket,
+)
 from tiergate.sharing.marking import BY_ID, Tlp
 from tiergate.sharing.objects import (
     AnyObject,
@@ -28,6 +40,7 @@ from tiergate.sharing.objects import (
 from tiergate.sharing.stix import us_of
 
 Held = TypeVar("Held")
+Part = TypeVar("Part", bound=Versioned)
 
 
 def from_objects(objects: Iterable[AnyObject]) -> list[Told]:
@@ -50,16 +63,12 @@ class _Objects:
             held = self.by_id.get(one.id)
             if held is None or _version(one) > _version(held):
                 self.by_id[one.id] = one
-        self._related: dict[tuple[str, str, str | UnsetType], list[str]] = {}
+        self._used: set[str] = set()
+        self._related: dict[tuple[str, str, str | UnsetType], list[Relationship]] = {}
         for each in self.of(Relationship):
-            # Taken back, unless with what it leaves from: then it still says what that was.
-            if each.revoked is True and not _revoked(self.by_id.get(each.source_ref)):
-                continue
-            maker = each.created_by_ref
-            self._related.setdefault((each.source_ref, each.relationship_type, maker), []).append(each.target_ref)
-            self._related.setdefault((each.target_ref, f"{each.relationship_type} by", maker), []).append(
-                each.source_ref
-            )
+            how, maker = each.relationship_type, each.created_by_ref
+            self._related.setdefault((each.source_ref, how, maker), []).append(each)
+            self._related.setdefault((each.target_ref, f"{how} by", maker), []).append(each)
 
     def of(self, kind: type[Held]) -> list[Held]:
         return [one for one in self.by_id.values() if isinstance(one, kind)]
@@ -72,14 +81,23 @@ class _Objects:
         properties = told.extensions.finding
 
         def related(source: str, how: str, kind: type[Held]) -> list[Held]:
-            # Said by whoever told the finding: nobody adds to what another lab says.
-            return self._of(kind, self._related.get((source, how, told.created_by_ref), ()))
+            # Said by whoever told the finding: nobody adds to what another lab says. What was taken back counts no
+            # more, unless with the whole finding: then it still says what that was.
+            said = self._related.get((source, how, told.created_by_ref), ())
+            counts = (one for one in said if one.revoked is not True or told.revoked is True)
+            return self._of(kind, (one.source_ref if how.endswith(" by") else one.target_ref for one in counts))
 
-        inside = related(told.id, "uses", Infrastructure)
-        networks = [network.number for one in inside for network in related(one.id, "consists-of", AutonomousSystem)]
-        seen = [observed for one in inside for observed in related(one.id, "consists-of", ObservedData)]
-        accounts = [account.user_id for one in seen for account in self._of(UserAccount, one.object_refs)]
-        patterns = [one.pattern.split(" ") for one in related(told.id, "indicates by", Indicator)]
+        def parts(source: str, how: str, kind: type[Part]) -> list[Part]:
+            # Each is of the first finding that names it: a few that thousands share would unfold without an end.
+            new = {one.id: one for one in related(source, how, kind) if one.id not in self._used}
+            self._used |= new.keys()
+            return list(new.values())
+
+        inside = parts(told.id, "uses", Infrastructure)
+        networks = (network.number for one in inside for network in related(one.id, "consists-of", AutonomousSystem))
+        seen = [observed for one in inside for observed in parts(one.id, "consists-of", ObservedData)]
+        accounts = (account.user_id for one in seen for account in self._of(UserAccount, one.object_refs))
+        patterns = (one.pattern.split(" ") for one in parts(told.id, "indicates by", Indicator))
         known = {technique.value for technique in Technique}
         techniques = [one.external_references[0].external_id for one in related(told.id, "uses", AttackPattern)]
         return Finding(
@@ -92,8 +110,10 @@ class _Objects:
             exchanges=properties.exchanges_log2,
             capabilities=() if properties.capabilities is UNSET else tuple(properties.capabilities),
             techniques=tuple(Technique(one) for one in techniques if one in known),
-            networks=tuple(networks),
-            tokens=tuple(sorted(Token.parse(one) for one in chain(accounts, *patterns))),
+            networks=tuple(islice(networks, MOST_NETWORKS)),
+            tokens=tuple(
+                sorted(Token.parse(one) for one in islice(chain(accounts, chain.from_iterable(patterns)), MOST_TOKENS))
+            ),
         )
 
     def sighting(self, told: SightingObject) -> Sighting:
@@ -102,6 +122,7 @@ class _Objects:
             **self._common(told),
             sighting_id=_uuid(told.id),
             about=_uuid(told.sighting_of_ref),
+            content=told.extensions.said.content,
             first_seen_us=us_of(first),
             last_seen_us=us_of(first if told.last_seen is UNSET else told.last_seen),
             accounts=bucket(1 if told.count is UNSET else told.count),
@@ -112,6 +133,7 @@ class _Objects:
             **self._common(told),
             opinion_id=_uuid(told.id),
             about=_uuid(told.object_refs[0]),
+            content=told.extensions.said.content,
             view=View(told.opinion),
         )
 
@@ -135,7 +157,3 @@ def _uuid(stix_id: str) -> str:
 
 def _version(one: AnyObject) -> int:
     return us_of(one.modified) if isinstance(one, Versioned) else 0
-
-
-def _revoked(one: AnyObject | None) -> bool:
-    return isinstance(one, Versioned) and one.revoked is True

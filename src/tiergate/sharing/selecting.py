@@ -9,7 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.store import AUDIENCE, OBJECTS, OURS
+from tiergate.sharing.store import AUDIENCE, OBJECTS
+from tiergate.sharing.versions import OURS
 
 MOST: Final = 1_000
 """Objects of a page."""
@@ -63,8 +64,14 @@ def manifest(engine: sa.Engine, reader: Reader, wanted: Wanted) -> tuple[list[Ro
 def _query(reader: Reader, wanted: Wanted, *columns: sa.Column[Any]) -> sa.Select[Any]:
     named = sa.exists().where(AUDIENCE.c.stix_id == OBJECTS.c.stix_id, AUDIENCE.c.peer_id == reader.peer_id)
     free = OBJECTS.c.tlp <= min(reader.clearance.strictness, Tlp.AMBER_STRICT.strictness)
+    ours = OBJECTS.c.origin == OURS
+    if wanted.ids:
+        # By their keys alone: SQLite would look for few ids among all objects in their order.
+        held = OBJECTS.alias("held")
+        keys = sa.select(held.c.added_us).where(held.c.origin == OURS, held.c.stix_id.in_(wanted.ids))
+        ours = OBJECTS.c.added_us.in_(keys)
     where: list[sa.ColumnElement[bool]] = [
-        OBJECTS.c.origin == OURS,
+        ours,
         OBJECTS.c.added_us > wanted.after_us,
         free | ((OBJECTS.c.tlp == Tlp.RED.strictness) & named),
     ]
@@ -72,8 +79,6 @@ def _query(reader: Reader, wanted: Wanted, *columns: sa.Column[Any]) -> sa.Selec
         told = OBJECTS.alias("told")
         before = (told.c.origin == OURS, told.c.stix_id == OBJECTS.c.stix_id)
         where += [OBJECTS.c.revoked, sa.exists().where(*before, told.c.added_us <= wanted.withdrawn_of_us)]
-    if wanted.ids:
-        where.append(OBJECTS.c.stix_id.in_(wanted.ids))
     if wanted.kinds:
         where.append(OBJECTS.c.kind.in_(wanted.kinds))
     if ALL not in wanted.versions:

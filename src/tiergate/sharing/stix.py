@@ -49,6 +49,8 @@ from tiergate.sharing.objects import (
     ObservedData,
     OpinionObject,
     Relationship,
+    SaidExtensions,
+    SaidProperties,
     SightingObject,
     TlpProperties,
     UserAccount,
@@ -80,9 +82,11 @@ EXTENSION: Final = ExtensionDefinition(
     created=PUBLISHED,
     modified=PUBLISHED,
     name="Distillation finding",
-    description="Volumes of a distillation campaign as powers of two, and the capabilities that it is after.",
+    description="Volumes of a distillation campaign as powers of two, the capabilities that it is after, and what of a "
+    "campaign a sighting or an opinion speaks of.",
     schema="accounts_log2, exchanges_log2: 0 to 40; b stands for 2**(b-1) and more, less than 2**b; 0: none. "
-    f"capabilities: of {', '.join(Capability)}. Full text: docs/sharing-schema.md of Tiergate.",
+    f"capabilities: of {', '.join(Capability)}. content: SHA-256 of networks and tokens. "
+    "Full text: docs/sharing-schema.md of Tiergate.",
     version="1.0.0",
     extension_types=["property-extension"],
 )
@@ -129,7 +133,6 @@ def to_bytes(told: Iterable[Told]) -> bytes:
 
 def to_objects(told: Told) -> list[AnyObject]:
     """One of them as objects: those of everybody first, then the lab, then what it says."""
-    shared: list[AnyObject] = [AUTHOR, EXTENSION] if isinstance(told, Finding) else []
     said = (
         _finding(told)
         if isinstance(told, Finding)
@@ -137,7 +140,7 @@ def to_objects(told: Told) -> list[AnyObject]:
         if isinstance(told, Sighting)
         else _opinion(told)
     )
-    return [*shared, marking(told.tlp), identity(told.lab), *said]
+    return [AUTHOR, EXTENSION, marking(told.tlp), identity(told.lab), *said]
 
 
 def revoked(one: V, now_us: int) -> V:
@@ -250,6 +253,7 @@ def _sighting(told: Sighting) -> Iterator[AnyObject]:
         count=least(told.accounts),
         sighting_of_ref=f"campaign--{told.about}",
         where_sighted_refs=[f"identity--{told.lab.lab_id}"],
+        extensions=SaidExtensions(SaidProperties(content=told.content)),
     )
 
 
@@ -259,6 +263,7 @@ def _opinion(told: Opinion) -> Iterator[AnyObject]:
         id=f"opinion--{told.opinion_id}",
         opinion=told.view.value,
         object_refs=[f"campaign--{told.about}"],
+        extensions=SaidExtensions(SaidProperties(content=told.content)),
     )
 
 

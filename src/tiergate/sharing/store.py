@@ -21,12 +21,12 @@ from tiergate.errors import InputError
 from tiergate.sharing.check import Fault, Taken, check
 from tiergate.sharing.finding import Finding, Opinion, Told
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.objects import ENCODER, AnyObject, ExtensionDefinition, MarkingDefinition, Versioned
-from tiergate.sharing.stix import revoked, to_bundle, us_of
+from tiergate.sharing.objects import ENCODER, AnyObject, Versioned
+from tiergate.sharing.renewing import renewed
+from tiergate.sharing.stix import revoked, to_objects, us_of
+from tiergate.sharing.versions import OURS, Row, is_own, placed
 
 DATABASE: Final = "sharing.sqlite"
-OURS: Final = ""
-"""Origin of what we tell; that of what a peer told is the peer's id."""
 AT_ONCE: Final = 400
 _MS: Final = 1_000
 
@@ -76,24 +76,6 @@ class Added(msgspec.Struct, kw_only=True):
     faults: list[Fault] = msgspec.field(default_factory=list)
 
 
-class _Held(msgspec.Struct, kw_only=True):
-    """A row, as it should be. ``was``: its key in the database, None where it is not there yet."""
-
-    added_us: int
-    origin: str
-    stix_id: str
-    kind: str
-    version_us: int
-    oldest: bool
-    newest: bool
-    revoked: bool
-    tlp: int
-    subject: str | None
-    raw: bytes
-    was: int | None = None
-    touched: bool = False
-
-
 class SharedStore:
     """The objects of a deployment. Every method is one transaction; writers wait for each other."""
 
@@ -112,25 +94,29 @@ class SharedStore:
         :param named: ids of the peers that may have it, where it is RED.
         Raises `InputError` when peers would refuse it, or it is RED and for nobody.
         """
-        audience = set(named)
-        verdict = check(ENCODER.encode(to_bundle([told])), now_us)
-        if verdict.faults:
-            raise InputError(f"peers would refuse it: {verdict.faults[0]}; is this machine's clock right?")
-        if told.tlp is Tlp.RED and not audience and not self.audience(subject_of(told)):
+        # Whoever was named for it before is told what is new in it too.
+        audience = {*named, *self.audience(subject_of(told))} if told.tlp is Tlp.RED else set(named)
+        if told.tlp is Tlp.RED and not audience:
             raise InputError("what is TLP:RED goes to those that are named alone: name a peer")
         with self.engine.begin() as connection:
             held = self._main(connection, told)
             if held is not None and held.revoked and told.revoked:
-                return Added(known=len(verdict.taken))
+                return Added(known=1)
             if held is not None and held.revoked:
                 raise InputError("it was withdrawn, and that is for good")
-            if held is not None and held.version_us > told.modified_us:
-                raise InputError("a newer version of it was told already")
-            added = self._add(connection, verdict.taken, OURS, now_us, audience, subject_of(told))
+            again = held is not None and held.version_us >= told.modified_us
+            if held is not None and again:
+                told = msgspec.structs.replace(told, modified_us=held.version_us)
+            taken = self._checked(connection, told, now_us)
+            if again and self._differs(connection, told, taken):
+                # What is told last counts, such as the same look under another key: it is a version of its own.
+                later_us = max(now_us, told.modified_us + _MS) // _MS * _MS
+                taken = self._checked(connection, msgspec.structs.replace(told, modified_us=later_us), now_us)
+            added = self._add(connection, taken, OURS, now_us, audience, subject_of(told))
             narrowed = next((one for one in added.faults if one.code == "narrowed"), None)
             if narrowed is not None:
                 raise InputError(narrowed.reason)
-            said = {one.object.id for one in verdict.taken}
+            said = {one.object.id for one in taken}
             gone = [one for one in self._standing(connection, subject_of(told)) if one.id not in said]
             self._withdraw(connection, gone, now_us, subject_of(told), added)
         return added
@@ -153,6 +139,26 @@ class SharedStore:
         with self.engine.begin() as connection:
             return self._add(connection, taken, origin, now_us, set(), None)
 
+    def standing(self, origin: str, ids: Iterable[str]) -> set[str]:
+        """Which of some ids ``origin`` told and did not withdraw."""
+        asked, found = sorted(ids), set[str]()
+        with self.engine.connect() as connection:
+            for start in range(0, len(asked), AT_ONCE):
+                some = OBJECTS.c.stix_id.in_(asked[start : start + AT_ONCE])
+                stands = (OBJECTS.c.origin == origin, some, OBJECTS.c.newest, ~OBJECTS.c.revoked)
+                found |= set(connection.execute(sa.select(OBJECTS.c.stix_id).where(*stands)).scalars())
+        return found
+
+    def held(self, origin: str, most: int, before_us: int) -> int:
+        """How many objects of a peer's are held. From ``most`` on, those that are older and stand are let go."""
+        count = sa.select(sa.func.count()).select_from(OBJECTS).where(OBJECTS.c.origin == origin)
+        with self.engine.begin() as connection:
+            held = int(connection.execute(count).scalar_one())
+            if held >= most:
+                old = (OBJECTS.c.origin == origin, OBJECTS.c.added_us < before_us, ~OBJECTS.c.revoked)
+                held -= connection.execute(sa.delete(OBJECTS).where(*old)).rowcount
+        return held
+
     def audience(self, subject: str) -> set[str]:
         """Ids of the peers that may have what is RED of a subject of ours."""
         mine = sa.select(OBJECTS.c.stix_id).where(OBJECTS.c.subject == subject)
@@ -165,6 +171,24 @@ class SharedStore:
         query = sa.select(OBJECTS.c.raw).where(OBJECTS.c.origin == origin, OBJECTS.c.newest)
         with self.engine.connect() as connection:
             return [_DECODER.decode(raw) for raw in connection.execute(query.order_by(OBJECTS.c.added_us)).scalars()]
+
+    def _checked(self, connection: sa.Connection, told: Told, now_us: int) -> list[Taken]:
+        """Its objects as peers take them. Raises `InputError` when they would not."""
+
+        def withdrawn(ids: set[str]) -> set[str]:
+            mine = (OBJECTS.c.origin == OURS, OBJECTS.c.stix_id.in_(ids), OBJECTS.c.newest, OBJECTS.c.revoked)
+            return set(connection.execute(sa.select(OBJECTS.c.stix_id).where(*mine)).scalars())
+
+        objects = to_objects(told) if told.revoked else renewed(to_objects(told), withdrawn)
+        verdict = check(b'{"objects":[' + b",".join(map(ENCODER.encode, objects)) + b"]}", now_us)
+        if verdict.faults:
+            raise InputError(f"peers would refuse it: {verdict.faults[0]}; is this machine's clock right?")
+        return verdict.taken
+
+    def _differs(self, connection: sa.Connection, told: Told, taken: Sequence[Taken]) -> bool:
+        """Whether it says anything else than what stands."""
+        standing = {ENCODER.encode(one) for one in self._standing(connection, subject_of(told))}
+        return standing != {one.raw for one in taken if is_own(one)}
 
     def _main(self, connection: sa.Connection, told: Told) -> sa.Row[int, bool] | None:
         """The newest version of a finding's campaign, of a sighting or of an opinion."""
@@ -210,7 +234,7 @@ class SharedStore:
             heard = self._heard(connection, held, named)
             rows = {one.object.id: held.get(one.object.id, []) for one in some}
             for index, one in enumerate(some, start):
-                fault = _place(rows[one.object.id], one, origin, subject, heard.get(one.object.id, False))
+                fault = placed(rows[one.object.id], one, origin, subject, heard.get(one.object.id, False))
                 if fault is not None:
                     code, reason = fault
                     added.faults.append(Fault(code=code, reason=reason, index=index, stix_id=one.object.id))
@@ -220,14 +244,14 @@ class SharedStore:
         connection.execute(sa.update(_PLACE).values(added_us=place))
         return added
 
-    def _held(self, connection: sa.Connection, origin: str, ids: set[str]) -> dict[str, list[_Held]]:
-        rows: dict[str, list[_Held]] = {}
+    def _held(self, connection: sa.Connection, origin: str, ids: set[str]) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = {}
         query = sa.select(OBJECTS).where(OBJECTS.c.origin == origin, OBJECTS.c.stix_id.in_(ids))
         for row in connection.execute(query).mappings():
-            rows.setdefault(row["stix_id"], []).append(_Held(**row, was=row["added_us"]))
+            rows.setdefault(row["stix_id"], []).append(Row(**row, was=row["added_us"]))
         return rows
 
-    def _heard(self, connection: sa.Connection, rows: dict[str, list[_Held]], named: set[str]) -> dict[str, bool]:
+    def _heard(self, connection: sa.Connection, rows: dict[str, list[Row]], named: set[str]) -> dict[str, bool]:
         """Which of the ids that are there must be told anew, since somebody named may have had them never."""
         if not named or not rows:
             return {}
@@ -237,7 +261,7 @@ class SharedStore:
             known.setdefault(row.stix_id, set()).add(row.peer_id)
         return {stix_id: bool(named - known.get(stix_id, set())) for stix_id in rows}
 
-    def _write(self, connection: sa.Connection, rows: list[_Held], place: int, added: Added) -> int:
+    def _write(self, connection: sa.Connection, rows: list[Row], place: int, added: Added) -> int:
         new: list[dict[str, Any]] = []
         for row in rows:
             if row.added_us == 0:
@@ -267,48 +291,3 @@ def subject_of(told: Told) -> str:
     if isinstance(told, Finding):
         return told.finding_id
     return told.opinion_id if isinstance(told, Opinion) else told.sighting_id
-
-
-def _place(versions: list[_Held], one: Taken, origin: str, subject: str | None, anew: bool) -> tuple[str, str] | None:
-    """Put an object among the versions of it that are held. Returns why not, as code and reason."""
-    version_us = us_of(one.object.created) if isinstance(one.object, MarkingDefinition) else one.version_us
-    newest = next((row for row in versions if row.newest), None)
-    same = next((row for row in versions if row.version_us == version_us), None)
-    if same is not None:
-        wider = version_us == 0 and one.tlp.strictness < same.tlp
-        if same.raw != one.raw and version_us:
-            return "conflict", "another object has the same id and time, and says something else"
-        if wider:
-            same.raw, same.tlp = one.raw, one.tlp.strictness
-        if wider or (anew and same.tlp == Tlp.RED.strictness):
-            # Told as if it were new: whoever may have it now can be past the time at which it was.
-            same.added_us, same.touched = 0, True
-        return None
-    if newest is not None and version_us > newest.version_us:
-        if newest.revoked:
-            return "withdrawn", "it was withdrawn, and that is for good: tell it anew under another id"
-        if origin == OURS and one.tlp.strictness > newest.tlp:
-            wide = tuple(Tlp)[newest.tlp].label
-            return "narrowed", f"peers have it as {wide}, and no newer version goes less far: withdraw it first"
-    ahead = newest is None or version_us > newest.version_us
-    behind = all(version_us < row.version_us for row in versions)
-    for row in versions:
-        if (ahead and row.newest) or (behind and row.oldest):
-            row.newest, row.oldest, row.touched = row.newest and not ahead, row.oldest and not behind, True
-    own = one.made_by is not None and not isinstance(one.object, ExtensionDefinition)
-    versions.append(
-        _Held(
-            added_us=0,
-            origin=origin,
-            stix_id=one.object.id,
-            kind=one.object.id.partition("--")[0],
-            version_us=version_us,
-            oldest=behind,
-            newest=ahead,
-            revoked=isinstance(one.object, Versioned) and one.object.revoked is True,
-            tlp=one.tlp.strictness,
-            subject=subject if own else None,
-            raw=one.raw,
-        )
-    )
-    return None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from tests.sharing.tokens.conftest import NOW, Serving, group
 from tiergate.clock import DAY
-from tiergate.errors import InputError, StateError, TiergateError
+from tiergate.errors import InputError, ProofError, StateError, TiergateError
 from tiergate.sharing.tokens import peer
 from tiergate.sharing.tokens.blinding import Blinded
 from tiergate.sharing.tokens.items import Item, Kind, Nomination
@@ -167,6 +171,60 @@ def test_a_key_server_that_parts_the_labs_is_seen(serving: Serving, tmp_path: Pa
     prepared = two.prepare(campaign(2), two.epoch())
     two.hand_in(Prepared(prepared.sent, "0" * 64, prepared.rows))
     assert two.read(prepared.sent)[0].keys_agree is False
+
+
+def test_a_key_server_with_one_key_for_two_epochs_is_not_used(serving: Serving) -> None:
+    served = serving()
+    folder = served.key_servers[0]._folder
+    now, before = served.group.kept(NOW)
+    (folder / f"{now}.key").write_bytes(b"k" * 32)
+    (folder / f"{before}.key").write_bytes(b"k" * 32)
+    for path in folder.glob("*.key"):
+        path.chmod(0o600)
+    with pytest.raises(ProofError, match="one key for two epochs"):
+        served.lab(1).epoch()
+
+
+def test_a_hub_that_lies_names_nobody_whose_own_items_do_not_bear_it_out(serving: Serving) -> None:
+    served = serving()
+    labs = {n: served.lab(n) for n in (1, 2, 3)}
+    sent = {n: send(lab, campaign(n)).sent for n, lab in labs.items()}
+    told, found = labs[1].read(sent[1])
+    assert found[0].customers == ["c1-0", "c1-1"]
+    (honest,) = (handle for handle, customer in sent[1].customers.items() if customer == "honest-1")
+    for lie in ({"handles": [honest]}, {"handles": [honest], "tags": told.clusters[0].tags * 3}, {"tags": []}):
+        said = msgspec.structs.replace(told.clusters[0], **lie)
+        served.hub.told = lambda *_, said=said: msgspec.structs.replace(told, clusters=[said])  # type: ignore[method-assign]
+        assert [one.customers for one in labs[1].read(sent[1])[1]] == [[]]
+    escape = msgspec.structs.replace(told.clusters[0], cluster_id="joint-\x9b31m")
+    served.hub.told = lambda *_: msgspec.structs.replace(told, clusters=[escape])  # type: ignore[method-assign]
+    with pytest.raises(TiergateError, match="no hub"):
+        labs[1].read(sent[1])
+
+
+def test_an_answer_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "MOST_S", 0.5)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n")
+                while not ended.wait(0.05):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with (
+                peer.Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", "tgj_x") as hub,
+                pytest.raises(TiergateError, match="did not answer within"),
+            ):
+                hub.opened(1)
+        finally:
+            ended.set()
+            thread.join()
 
 
 @pytest.mark.parametrize(

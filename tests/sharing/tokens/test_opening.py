@@ -20,7 +20,7 @@ EPOCH = 7
 
 def row(item: str, lab: int, *, threshold: int = 3, handle: int = 1, epoch: int = EPOCH) -> bytes:
     """A row as the lab makes it, with a hash in the place of the key servers' function."""
-    tag, coefficients = derive([hashlib.sha512(item.encode()).digest()], threshold)
+    tag, coefficients = derive([hashlib.sha512(item.encode()).digest()], threshold, epoch)
     described = Described(Kind.PAYMENT, 0, 3, (handle,))
     context = Context(epoch, lab, threshold).encoded()
     return tag + share(coefficients, lab) + seal(coefficients[0], tag, described, context, os.urandom(NONCE_BYTES))
@@ -32,7 +32,7 @@ def opened(held: dict[int, set[str]], threshold: int = 3) -> Opening:
 
 
 def tag_of(item: str, threshold: int = 3) -> bytes:
-    return derive([hashlib.sha512(item.encode()).digest()], threshold)[0]
+    return derive([hashlib.sha512(item.encode()).digest()], threshold, EPOCH)[0]
 
 
 @given(st.lists(st.integers(0, PRIME - 1), min_size=2, max_size=6), st.data())
@@ -99,7 +99,7 @@ def test_the_hub_and_too_few_labs_recover_nothing_that_none_of_them_holds() -> N
     ours = {lab: {f"card-{n}" for n in range(50)} for lab in (1, 2)}
     theirs = {lab: {f"other-{n}" for n in range(50)} for lab in (4, 5)}
     rows = {lab: [row(item, lab) for item in sorted(items)] for lab, items in (ours | theirs).items()}
-    secrets = [derive([hashlib.sha512(item.encode()).digest()], 3)[1] for item in sorted(theirs[4])]
+    secrets = [derive([hashlib.sha512(item.encode()).digest()], 3, EPOCH)[1] for item in sorted(theirs[4])]
     # What they can add: shares of their own under the tags of others, of any polynomial that they know.
     forged = {
         lab: b"".join(
@@ -124,11 +124,22 @@ def test_a_false_share_is_found_and_does_not_hide_the_item() -> None:
     assert open_items(rows, 3, EPOCH).spoilt == [tag_of("card")]
 
 
+def test_few_false_shares_among_many_hide_nothing_whoever_hands_them_in() -> None:
+    rows = {lab: row("card", lab) for lab in range(1, 25)}
+    for liar in (1, 2, 3):
+        rows[liar] = rows[liar][:TAG_BYTES] + os.urandom(ROW_BYTES - TAG_BYTES)
+    found = open_items(rows, 3, EPOCH)
+    assert [set(one.said) for one in found.items] == [set(range(4, 25))]
+    assert found.unfit == {1: 1, 2: 1, 3: 1}
+
+
 def test_a_row_of_another_epoch_or_lab_opens_nothing() -> None:
     rows = {1: row("card", 1), 2: row("card", 2)}
     late = open_items(rows | {3: row("card", 3, epoch=EPOCH - 1)}, 3, EPOCH)
     copied = open_items(rows | {3: row("card", 2)}, 3, EPOCH)
     assert (late.items, copied.items) == ([], [])
+    # Nor do tags tell that it is the same item, even of a key server that used one key for both.
+    assert late.waiting == 2
 
 
 def test_a_lab_counts_once_however_often_it_hands_an_item_in() -> None:

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import defaultdict
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from tiergate.errors import InputError, StateError
 from tiergate.sharing.tokens.clusters import Cluster, clusters
 from tiergate.sharing.tokens.group import Group, Member
 from tiergate.sharing.tokens.http import answer, number_of, route
+from tiergate.sharing.tokens.items import Cause
 from tiergate.sharing.tokens.opening import Opening, open_items
 from tiergate.sharing.tokens.rows import ROW_BYTES
 from tiergate.sharing.tokens.shares import TAG_BYTES
@@ -48,8 +49,8 @@ class SharedItem(msgspec.Struct, frozen=True):
     """An item that enough labs hold. ``tag``: in hexadecimal; ``kind``: its name; ``labs``: how many hold it;
     ``customers_log2``, ``exchanges_log2``: the largest bucket that one of them has."""
 
-    tag: str
-    kind: str
+    tag: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    kind: Annotated[str, msgspec.Meta(pattern="^[a-z]{1,16}$")]
     labs: int
     customers_log2: int
     exchanges_log2: int
@@ -59,10 +60,10 @@ class SharedCluster(msgspec.Struct, frozen=True):
     """A joint cluster as one lab sees it. ``labs``, ``customers``: how many there are, of whichever lab; ``handles``:
     its own; ``tags``: those of the cluster's items that the lab holds."""
 
-    cluster_id: str
+    cluster_id: Annotated[str, msgspec.Meta(pattern="^joint-[0-9a-f]{12}$")]
     labs: int
     customers: int
-    causes: list[str]
+    causes: list[Cause]
     handles: list[int]
     tags: list[str]
 

@@ -14,9 +14,9 @@ import msgspec
 
 from tiergate.errors import InputError, StateError
 from tiergate.sharing.tokens.blinding import Blinded
-from tiergate.sharing.tokens.clusters import CORE
+from tiergate.sharing.tokens.clusters import CORE, LEAST_CAUSES
 from tiergate.sharing.tokens.hub import MOST_ROWS, Told
-from tiergate.sharing.tokens.items import MOST_ITEMS, Item, Nomination
+from tiergate.sharing.tokens.items import MOST_ITEMS, Cause, Item, Nomination
 from tiergate.sharing.tokens.peer import Hub, KeyServer
 from tiergate.sharing.tokens.rows import HANDLES, NONCE_BYTES, ROW_BYTES, Context, Described, bucket, seal
 from tiergate.sharing.tokens.shares import derive, share
@@ -49,7 +49,7 @@ class JointCluster(msgspec.Struct, frozen=True):
     cluster_id: str
     labs: int
     customers_of_all: int
-    causes: list[str]
+    causes: list[Cause]
     customers: list[str]
 
 
@@ -87,7 +87,7 @@ class Lab:
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             for item, outputs in zip(batch, self._outputs(batch, epoch, keys), strict=True):
-                tag, coefficients = derive(outputs, self.threshold)
+                tag, coefficients = derive(outputs, self.threshold, epoch)
                 who = holders[item]
                 described = Described(
                     item.kind,
@@ -132,16 +132,18 @@ class Lab:
 
     def read(self, sent: Sent) -> tuple[Told, list[JointCluster]]:
         """What the hub tells of an epoch, and the clusters with this lab's customers in them: those that the handles
-        name, and those who hold half of what the cluster does where a row had no room for their handle."""
+        name, and those who hold half of what the cluster does where a row had no room for their handle. Whatever a hub
+        says, nobody comes into a cluster with fewer than two of its items."""
         told = self.hub.opened(sent.epoch)
         found = []
         for one in told.clusters:
-            customers = {sent.customers[handle] for handle in one.handles if handle in sent.customers}
-            holds = Counter(customer for tag in one.tags for customer in sent.holders.get(tag, ()))
-            full = [who for tag in one.tags if len(who := sent.holders.get(tag, [])) > HANDLES]
-            unnamed = {customer for who in full for customer in who[HANDLES:]}
-            customers |= {customer for customer in unnamed if holds[customer] >= CORE * len(one.tags)}
-            found.append(JointCluster(one.cluster_id, one.labs, one.customers, one.causes, sorted(customers)))
+            named = {sent.customers[handle] for handle in one.handles if handle in sent.customers}
+            holders = [sent.holders.get(tag, []) for tag in set(one.tags)]
+            holds = Counter(customer for who in holders for customer in who)
+            unnamed = {customer for who in holders for customer in who[HANDLES:]}
+            named |= {customer for customer in unnamed if holds[customer] >= CORE * len(holders)}
+            customers = sorted(customer for customer in named if holds[customer] >= LEAST_CAUSES)
+            found.append(JointCluster(one.cluster_id, one.labs, one.customers, one.causes, customers))
         return told, found
 
 

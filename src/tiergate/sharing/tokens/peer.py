@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from types import TracebackType
 from typing import Any, Final
@@ -10,10 +11,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tiergate.errors import InputError, StateError, TiergateError
+from tiergate.errors import InputError, ProofError, StateError, TiergateError
+from tiergate.gateway.connecting import DeliveryError, ended
 from tiergate.sharing.tokens.hub import KEYS_HEADER, Told
 
 TIMEOUT_S: Final = 60.0
+"""For a connection and any silence."""
+MOST_S: Final = 600.0
+"""For a whole answer, however slowly it drips."""
 MOST_READ: Final = 64 << 20
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -71,11 +76,16 @@ class Peer:
         """The body of the answer. Raises `StateError` with the peer's code for what it refuses, `TiergateError` where
         it cannot be reached or answers at too great length."""
         sent = {"authorization": f"Bearer {self._token}"} | {name.replace("_", "-"): v for name, v in headers.items()}
+        held: socket.socket | None = None
         try:
-            self._connection.request(method, self._path + path, body, sent)
-            answer = self._connection.getresponse()
-            read = answer.read(MOST_READ + 1)
-        except (OSError, http.client.HTTPException) as error:
+            with ended(lambda: held or self._connection.sock, MOST_S):
+                self._connection.connect()
+                # It lets go of its socket before the answer is read.
+                held = self._connection.sock
+                self._connection.request(method, self._path + path, body, sent)
+                answer = self._connection.getresponse()
+                read = answer.read(MOST_READ + 1)
+        except DeliveryError as error:
             raise TiergateError(f"cannot reach `{self.url}`: {error}") from error
         finally:
             self._connection.close()
@@ -94,12 +104,16 @@ class KeyServer(Peer):
     """A key server."""
 
     def epochs(self) -> dict[int, bytes]:
-        """Public keys by epoch. Raises as `ask`, and `TiergateError` for an answer that is none."""
+        """Public keys by epoch. Raises as `ask`, `TiergateError` for an answer that is none, and `ProofError` where two
+        epochs have one key: rows of both could then be put together."""
         try:
             told = msgspec.json.decode(self.ask("GET", "/v1/epochs"), type=_Epochs)
-            return {one.epoch: bytes.fromhex(one.public_key) for one in told.epochs}
+            keys = {one.epoch: bytes.fromhex(one.public_key) for one in told.epochs}
         except (msgspec.DecodeError, ValueError) as error:
             raise TiergateError(f"`{self.url}` is no key server: {error}") from error
+        if len(set(keys.values())) < len(keys):
+            raise ProofError(f"`{self.url}` has one key for two epochs: do not use it")
+        return keys
 
     def evaluate(self, epoch: int, elements: bytes) -> bytes:
         """Elements evaluated, with their proof."""

@@ -8,6 +8,7 @@ customers hold the item. The field is the integers modulo 2**255 - 19.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -19,13 +20,15 @@ _DRAWN: Final = 48
 """Bytes that a number of the field is drawn from: 129 bits more than it has, so that none is likelier than another."""
 
 
-def derive(outputs: Sequence[bytes], threshold: int) -> tuple[bytes, tuple[int, ...]]:
+def derive(outputs: Sequence[bytes], threshold: int, epoch: int) -> tuple[bytes, tuple[int, ...]]:
     """The tag of an item (16 bytes) and its polynomial (``threshold`` coefficients, the secret first).
 
     :param outputs: VOPRF outputs of the item (64 bytes each), one of every key server: as long as one of them keeps its
         key, nobody can try out values.
+    :param epoch: so that rows of two epochs have nothing in common, whatever key a key server used for them.
     """
-    drawn = hashlib.shake_256(b"tiergate threshold token 1" + bytes([threshold]) + b"".join(outputs))
+    bound = b"tiergate threshold token 2" + struct.pack(">BQ", threshold, epoch)
+    drawn = hashlib.shake_256(bound + b"".join(outputs))
     raw = drawn.digest(TAG_BYTES + threshold * _DRAWN)
     starts = range(TAG_BYTES, len(raw), _DRAWN)
     return raw[:TAG_BYTES], tuple(int.from_bytes(raw[at : at + _DRAWN]) % PRIME for at in starts)
