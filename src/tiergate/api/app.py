@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from tiergate.api import account, appeals, cases, decisions, grants, members, packs, scim, taxii
+from tiergate.api import account, appeals, cases, decisions, grants, market, members, packs, scim, sharing, taxii
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
@@ -25,6 +25,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *decisions.OPERATIONS,
     *appeals.OPERATIONS,
     *cases.OPERATIONS,
+    *market.OPERATIONS,
+    *sharing.OPERATIONS,
     *scim.OPERATIONS,
     *taxii.OPERATIONS,
 )

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiergate.api.shared_leads import lead_id, source_of
 from tiergate.cli.share_case import Epoch
 from tiergate.errors import InputError, TiergateError
 from tiergate.ledger.log import is_log, read_log
@@ -48,16 +48,6 @@ class Met:
             named=peer.name if told.tlp is Tlp.CLEAR else None,
             accounts={one.account_id: " and ".join(one.by) for one in self.touched},
         )
-
-
-def lead_id(finding_id: str) -> str:
-    """What a finding is called in verdicts. Customers read it, and peers' ids are none of theirs."""
-    return f"shared_{hashlib.sha256(finding_id.encode()).hexdigest()[:16]}"
-
-
-def source_of(one: Heard) -> str:
-    """A finding in words, for people here."""
-    return f"campaign--{one.finding.finding_id} of {one.peer.name}, {one.finding.tlp.label}"
 
 
 def epoch_keys(folder: Path) -> dict[str, bytes]:

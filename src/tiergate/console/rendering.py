@@ -15,6 +15,7 @@ from tiergate.api.operators import Permission
 from tiergate.api.problems import ProblemError
 from tiergate.clock import SECOND
 from tiergate.console.assets import Assets
+from tiergate.console.origins import cited
 from tiergate.console.tables import NUMBERS, Link
 from tiergate.console.words import Words, load_words
 
@@ -55,7 +56,7 @@ class Renderer:
         self._environment.globals |= {"t": self.words, "asset": assets.url, "Permission": Permission}
         self._environment.filters |= {
             "count": count, "usd": usd, "share": share, "moment": moment, "day": day, "cell": cell, "number": number,
-            "seconds": seconds,
+            "seconds": seconds, "citation": citation,
         }  # fmt: skip
 
     def load_all(self) -> None:
@@ -139,6 +140,16 @@ def day(value: int | None) -> str:
     return UNKNOWN if value is None else datetime.fromtimestamp(value / SECOND, UTC).strftime("%Y-%m-%d")
 
 
+def citation(text: str) -> Markup:
+    """A citation, with each address in it a link that shows its host alone."""
+    return Markup("").join(
+        escape(part.title)
+        if part.href is None
+        else Markup('<a href="{}" rel="noreferrer">{}</a>').format(part.href, part.title)
+        for part in cited(text)
+    )
+
+
 _WRITTEN: Final = {"count": count, "number": number, "usd": usd, "share": share, "seconds": seconds, "time": moment}
 
 
@@ -151,6 +162,8 @@ def cell(value: object, kind: str) -> Markup:
         text = Markup("{}").format(_WRITTEN[kind](link.value))  # type: ignore[arg-type]
     elif kind == "code":
         text = Markup("<code>{}</code>").format(link.value)
+    elif kind == "source":
+        return citation(str(link.value))
     elif kind == "badge":
         text = Markup('<span class="badge {}">{}</span>').format(link.tone, link.value)
     else:
