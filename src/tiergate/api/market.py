@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from tiergate.admission.changes import Change
 from tiergate.api.members import Given
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
@@ -90,10 +89,20 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
     override: Here | None
 
 
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a claim's override; ``value`` is null where it was withdrawn."""
+
+    action: str
+    value: str | None
+    author: str
+    at_us: int
+    reason: str
+
+
 class ClaimDetail(ClaimView, frozen=True, kw_only=True):
     """The same, with every override that it had, and the figures that rest on it, as they are here."""
 
-    history: list[Change]
+    history: list[Past]
     figures: list[Figure]
 
 
@@ -287,7 +296,10 @@ def _detail(call: Call, name: str) -> ClaimDetail:
         claim=load_claims().find(name),
         here=ledger.find(name),
         override=_here(overrides.standing().get(name)),
-        history=overrides.history(name),
+        history=[
+            Past(action=one.action, value=then.value, author=one.author, at_us=one.at_us, reason=one.reason)
+            for one, then in overrides.history(name)
+        ],
         figures=[one for one in figures(ledger) if name in one.of],
     )
 

@@ -10,7 +10,7 @@ from tiergate.api.members import Given, Text
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
 from tiergate.api.paging import Page, PageQuery, page
-from tiergate.api.problems import ProblemError, not_found
+from tiergate.api.problems import not_found
 from tiergate.api.shared_leads import lead_id, source_of
 from tiergate.errors import StateError, TiergateError
 from tiergate.response.leads import Lead, Leads
@@ -65,10 +65,24 @@ class ToldQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
+class ToldView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that we told; see `sharing.listing.ToldRow`."""
+
+    subject: str
+    added_us: int
+    tlp: Tlp
+    revoked: bool
+    sent: tuple[str, ...]
+    may_read: tuple[str, ...]
+    finding: Finding | None = None
+    sighting: Sighting | None = None
+    opinion: Opinion | None = None
+
+
 class ToldPage(msgspec.Struct, frozen=True, kw_only=True):
     """What we told, the newest first."""
 
-    items: list[ToldRow]
+    items: list[ToldView]
 
 
 class NewOpinion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,7 +162,7 @@ def give_sighting(call: Call) -> HeardView:
 def list_told(call: Call) -> ToldPage:
     services, asked = call.services, call.query
     rows = told(services.shared.engine, services.peers.every(), before_us=asked.before_us, limit=asked.limit)
-    return ToldPage(items=rows)
+    return ToldPage(items=[_told(one) for one in rows])
 
 
 def withdraw_told(call: Call) -> None:
@@ -198,6 +212,12 @@ def _view(one: Heard) -> HeardView:
         finding=one.finding, peer=one.peer.name, corroboration=one.corroboration, opinion=one.opinion,
         sighting=one.sighting, gone=one.gone(),
     )  # fmt: skip
+
+
+def _told(one: ToldRow) -> ToldView:
+    fields = {name: getattr(one, name) for name in ("subject", "added_us", "tlp", "revoked", "sent", "may_read")}
+    what = type(one.told).__name__.lower()
+    return ToldView(**fields, **{what: one.told})
 
 
 def _peer(call: Call, one: Peer, newest: dict[str, int]) -> PeerView:

@@ -26,8 +26,8 @@ class Readings:
     def get(
         self, name: Hashable, version: Hashable, make: Callable[[], T], *, wait_s: float = WAIT_S
     ) -> tuple[T | None, bool]:
-        """What ``make`` gives for a ``version`` of what it reads, and whether it is of that version: until it is made, the
-        one before, None where there is none. Raises what ``make`` raises."""
+        """What ``make`` gives for a ``version`` of what it reads, and whether it is of that version: until it is made,
+        the one before, None where there is none. Raises what ``make`` raises."""
         with self._lock:
             held = self._held.get(name)
             if held is None or held[0] != version:
@@ -50,5 +50,5 @@ class Readings:
         with self._turn:
             try:
                 future.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - whoever asked is told
+            except BaseException as error:
                 future.set_exception(error)

@@ -16,6 +16,7 @@ from tiergate.api.problems import ProblemError
 from tiergate.clock import SECOND
 from tiergate.console.assets import Assets
 from tiergate.console.origins import cited
+from tiergate.console.readings import Readings
 from tiergate.console.tables import NUMBERS, Link
 from tiergate.console.words import Words, load_words
 
@@ -40,12 +41,13 @@ UNKNOWN: Final = "\u2013"
 
 class Renderer:
     """Makes answers of views. ``navigation`` is the first page of each section, in order; ``deeds`` what each
-    operation that changes something does."""
+    operation that changes something does; ``readings`` what pages show that takes long to compute."""
 
     def __init__(self, assets: Assets) -> None:
         self.words: Words = load_words()
         self.navigation: list[Page] = []
         self.deeds: dict[str, str] = {}
+        self.readings = Readings()
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("tiergate.console"),
             autoescape=True,

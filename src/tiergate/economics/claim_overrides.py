@@ -51,7 +51,7 @@ class ClaimOverrides:
         found = {}
         for one in self._changes.every(ClaimOverride):
             if one.value is not None and one.claim in known:
-                last = self._changes.history(ClaimOverride, one.claim)[-1]
+                last, _ = self.history(one.claim)[-1]
                 found[one.claim] = Override(one.claim, one.value, last.author, last.at_us, last.reason)
         return found
 
@@ -59,9 +59,10 @@ class ClaimOverrides:
         """The claims as this deployment has them."""
         return _with(self.standing())
 
-    def history(self, claim: str) -> list[Change]:
-        """Every change of a claim's override, oldest first."""
-        return self._changes.history(ClaimOverride, claim)
+    def history(self, claim: str) -> list[tuple[Change, ClaimOverride]]:
+        """Every change of a claim's override, oldest first, each with what it was then."""
+        changes = self._changes.history(ClaimOverride, claim)
+        return [(one, msgspec.json.decode(one.state, type=ClaimOverride)) for one in changes]
 
     def preview(self, claim: str, value: str | None) -> Ledger:
         """The claims as they would be with an override, or with None without it. Raises `InputError` for an unknown
