@@ -215,9 +215,11 @@ def _view(one: Heard) -> HeardView:
 
 
 def _told(one: ToldRow) -> ToldView:
-    fields = {name: getattr(one, name) for name in ("subject", "added_us", "tlp", "revoked", "sent", "may_read")}
-    what = type(one.told).__name__.lower()
-    return ToldView(**fields, **{what: one.told})
+    fields: dict[str, Any] = {
+        name: getattr(one, name) for name in ("subject", "added_us", "tlp", "revoked", "sent", "may_read")
+    }
+    fields[type(one.told).__name__.lower()] = one.told
+    return ToldView(**fields)
 
 
 def _peer(call: Call, one: Peer, newest: dict[str, int]) -> PeerView:

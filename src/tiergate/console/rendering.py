@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -58,7 +58,7 @@ class Renderer:
         self._environment.globals |= {"t": self.words, "asset": assets.url, "Permission": Permission}
         self._environment.filters |= {
             "count": count, "usd": usd, "share": share, "moment": moment, "day": day, "cell": cell, "number": number,
-            "seconds": seconds, "citation": citation,
+            "seconds": seconds, "citation": citation, "coded": coded,
         }  # fmt: skip
 
     def load_all(self) -> None:
@@ -142,6 +142,16 @@ def day(value: int | None) -> str:
     return UNKNOWN if value is None else datetime.fromtimestamp(value / SECOND, UTC).strftime("%Y-%m-%d")
 
 
+def coded(text: str) -> Markup:
+    """A text in which what stands between backticks is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
 def citation(text: str) -> Markup:
     """A citation, with each address in it a link that shows its host alone."""
     return Markup("").join(
@@ -164,6 +174,10 @@ def cell(value: object, kind: str) -> Markup:
         text = Markup("{}").format(_WRITTEN[kind](link.value))  # type: ignore[arg-type]
     elif kind == "code":
         text = Markup("<code>{}</code>").format(link.value)
+    elif kind == "prose":
+        text = coded(str(link.value))
+    elif isinstance(link.value, date):
+        text = Markup('<time datetime="{0}">{0}</time>').format(link.value)
     elif kind == "source":
         return citation(str(link.value))
     elif kind == "badge":

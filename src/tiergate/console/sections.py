@@ -9,8 +9,9 @@ from tiergate.console.acting import Foretold
 from tiergate.console.audit import pages as audit
 from tiergate.console.market import pages as market
 from tiergate.console.overview import pages as overview
+from tiergate.console.sharing import pages as sharing
 from tiergate.console.visits import Page
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *market.PAGES, *audit.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *sharing.PAGES, *market.PAGES, *audit.PAGES)
 """The first page of each section is where its name in the navigation leads."""
-FORETOLD: Final[Mapping[str, Foretold]] = {**market.FORETOLD}
+FORETOLD: Final[Mapping[str, Foretold]] = {**sharing.FORETOLD, **market.FORETOLD}

@@ -78,7 +78,7 @@ class Visit:
     def reading(self, name: Hashable, version: Hashable, make: Callable[[], T]) -> tuple[T | None, bool]:
         """What takes longer than a page may; see `readings.Readings.get`. A CSV file waits for it."""
         wait_s = WAIT_S if self.csv is None else CSV_WAIT_S
-        return self.renderer.readings.get((self.page.name, name), version, make, wait_s=wait_s)
+        return self.renderer.readings.get((self.page.section, name), version, make, wait_s=wait_s)
 
     def here(self, **changes: object) -> str:
         """This page with other values in the query; None leaves one out."""

@@ -35,11 +35,21 @@ class ToldRow(msgspec.Struct, frozen=True, kw_only=True):
     may_read: tuple[str, ...]
 
 
-def told(engine: sa.Engine, peers: Sequence[Peer], *, before_us: int | None = None, limit: int = 50) -> list[ToldRow]:
-    """What we told, a finding without its networks and tokens. ``before_us``: only what was told earlier."""
+def told(
+    engine: sa.Engine,
+    peers: Sequence[Peer],
+    *,
+    before_us: int | None = None,
+    subject: str | None = None,
+    limit: int = 50,
+) -> list[ToldRow]:
+    """What we told, a finding without its networks and tokens. ``before_us``: only what was told earlier; ``subject``:
+    only that one."""
     query = sa.select(OBJECTS).where(OBJECTS.c.origin == OURS, OBJECTS.c.newest, OBJECTS.c.kind.in_(KINDS))
     if before_us is not None:
         query = query.where(OBJECTS.c.added_us < before_us)
+    if subject is not None:
+        query = query.where(OBJECTS.c.subject == subject)
     with engine.connect() as connection:
         rows = connection.execute(query.order_by(OBJECTS.c.added_us.desc()).limit(limit)).all()
         named: dict[str, set[str]] = {}
@@ -63,6 +73,13 @@ def told(engine: sa.Engine, peers: Sequence[Peer], *, before_us: int | None = No
             )
         )  # fmt: skip
     return found
+
+
+def objects_of(engine: sa.Engine, subject: str) -> list[bytes]:
+    """What peers have of something of ours: its objects of STIX 2.1, each as it is served."""
+    mine = (OBJECTS.c.subject == subject, OBJECTS.c.origin == OURS, OBJECTS.c.newest)
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(OBJECTS.c.raw).where(*mine).order_by(OBJECTS.c.added_us)).scalars())
 
 
 def last_heard(engine: sa.Engine, origins: Iterable[str]) -> dict[str, int]:

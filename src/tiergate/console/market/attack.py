@@ -152,7 +152,7 @@ def _tornado(words: Words, swung: Sequence[Swing]) -> Chart:
     shown = swung[:8]
     return Chart(
         name="tornado", title=words.charts.tornado, x_title=words.columns.input_name, y_title=words.units.dollars,
-        log=True, x=list(range(len(shown))), labels=[one.name for one in shown],
+        x=list(range(len(shown))), labels=[one.name for one in shown],
         series=[
             Series(name="at_low", title=words.columns.at_low, values=[one.at_low * 1e6 for one in shown], kind="usd",
                    style="line"),
@@ -172,7 +172,7 @@ def _inputs(words: Words, priors: Mapping[str, Amount], used: Sequence[str]) -> 
         Column("source", words.columns.source, "source"),
         Column("as_of", words.columns.as_of),
         Column("licence", words.columns.licence),
-        Column("note", words.columns.note),
+        Column("note", words.columns.note, "prose"),
     ]
     return Table(
         name="inputs",

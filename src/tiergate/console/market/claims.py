@@ -33,7 +33,7 @@ def ledger(visit: Visit) -> View:
     ]
     columns = [
         Column("claim", words.columns.claim),
-        Column("says", words.columns.says),
+        Column("says", words.columns.says, "prose"),
         Column("status", words.columns.status, "badge"),
         Column("claimed", words.columns.claimed),
         Column("evidence", words.columns.evidence),
@@ -87,7 +87,7 @@ def one_claim(visit: Visit) -> View:
             Column("author", words.columns.author),
             Column("action", words.columns.action),
             Column("value", words.columns.value),
-            Column("reason", words.columns.reason),
+            Column("reason", words.columns.reason, "prose"),
         ],
         rows=[
             {"at_us": one.at_us, "author": one.author, "action": words.actions[one.action], "reason": one.reason,

@@ -40,9 +40,8 @@ def _questions(words: Words, found: list[Resolution]) -> Table:
         Column("by", words.columns.by_day),
         Column("chance", words.columns.chance, "share"),
         Column("median", words.columns.expected),
-        Column("low", words.columns.low80),
-        Column("high", words.columns.high80),
-        Column("because", words.columns.because),
+        Column("interval", words.columns.interval80),
+        Column("because", words.columns.because, "prose"),
         Column("source", words.columns.source, "source"),
         Column("as_of", words.columns.as_of),
         Column("licence", words.columns.licence),
@@ -54,8 +53,9 @@ def _questions(words: Words, found: list[Resolution]) -> Table:
             {
                 "text": one.question.text, "outcome": Link(words.outcomes[one.outcome], tone=TONES[one.outcome]),
                 "on": one.on, "by": one.question.by, "chance": one.chance,
-                "median": one.outlook and one.outlook.median, "low": one.outlook and one.outlook.low,
-                "high": one.outlook and one.outlook.high, "because": one.because, "source": "; ".join(cites),
+                "median": one.outlook and one.outlook.median,
+                "interval": one.outlook and f"{one.outlook.low} \u2013 {one.outlook.high}",
+                "because": one.because, "source": "; ".join(cites),
                 "as_of": one.question.as_of, "licence": one.question.licence,
             }
         )  # fmt: skip

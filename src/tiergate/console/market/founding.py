@@ -72,7 +72,7 @@ def _layered(words: Words, shipped: FoundingChart, here: FoundingChart, overridd
             "bar": named[claim], "layer": words.layers[layer], "value": str(bars[claim].value),
             "unit": bars[claim].unit, "by": _by(words, layer, bars[claim].alleged_by, bars[claim].source),
             "claim": Link(claim, f"/market/claims/{claim}"),
-            "source": None if layer == "ours" else bars[claim].source,
+            "source": {"claimed": words.by.essay, "evidence": bars[claim].source}.get(layer),
         }
         for claim in order
         for layer, bars in layers

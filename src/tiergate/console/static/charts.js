@@ -13,6 +13,13 @@
     return Math.abs(value) >= 10000 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(4));
   }
 
+  // Along an axis there is room for a few signs.
+  const short = (kind, value) => {
+    const figure = kind === "usd" ? value / 1e6 : value;
+    if (Math.abs(figure) < 10000 || kind === "share" || kind === "seconds") return written(kind, value);
+    return (kind === "usd" ? "$" : "") + figure.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
+  };
+
   // Bars from the series before to this one, so many pixels wide; a single value is a stroke.
   const ranges = (width) => (plot, place) => {
     const path = new Path2D();
@@ -55,7 +62,7 @@
       scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : {} },
       axes: [
         { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : undefined, splits: labelled ? () => held.x : undefined },
-        { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : written(kind, tick)) },
+        { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : short(kind, tick)) },
       ],
       legend: { live: true }, cursor: { drag: { x: true, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC"),
     };
