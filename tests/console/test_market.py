@@ -123,7 +123,7 @@ def test_what_takes_long_appears_by_itself(console: Console, open_page: Open) ->
 
 def test_without_scripts_the_forms_say_the_same(client: httpx2.Client) -> None:
     plain = client.get("/market/attack")
-    moved = client.get("/market/attack", params={"limit": "100", "recall": "0.9", "delay": "1", "set": "labour_time=0"})
+    moved = client.get("/market/attack", params={"limit": "100", "recall": ".9", "delay": "1", "set": "labour_time=0"})
     assert "--limit 100" in moved.text
     assert "--set labour_time=0" in moved.text
     assert plain.text != moved.text

@@ -84,10 +84,17 @@ def attack(visit: Visit) -> View:
 
 
 def _plain(given: Mapping[str, str]) -> dict[str, object]:
-    kept: dict[str, object] = {name: value.replace(",", "") for name, value in given.items()}
+    kept: dict[str, object] = {name: _number(value) for name, value in given.items()}
     if "identity_check" in kept:
         kept["identity_check"] = kept["identity_check"] in ("on", "true", "1")
     return kept
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return text
 
 
 def _priors(own: tuple[str, ...]) -> dict[str, Amount]:
