@@ -172,6 +172,38 @@ def test_without_a_name_nothing_is_said_and_the_page_tells_how_to_get_one(consol
             assert client.get(path).status_code == 404
 
 
+def test_the_api_tells_what_it_told(labs: tuple[Control, Console]) -> None:
+    ours, theirs = labs
+    ours.services.shared.tell(FOUND, NOW)
+    operator_id = theirs.person("bo@example.com", Role.ANALYST)
+    _, token = theirs.services.operators.issue_token(operator_id, NOW)
+    given = {"authorization": f"Bearer {token}"}
+    with httpx2.Client(base_url=theirs.address, headers=given, trust_env=False) as api:
+        assert api.post("/v1/sharing/exchange", json={"peer": "lab-z.example"}).status_code == 404
+        rounds = api.post("/v1/sharing/exchange", json={"peer": OURS.name}).json()
+        assert (rounds["faults"], rounds["pulled"][OURS.name]["refused"]) == ({}, [])
+        path = f"/v1/sharing/findings/{FOUND.finding_id}"
+        met = api.post(f"{path}/sighting", json={"accounts": 12})
+        assert met.json()["sighting"]["accounts"] == 4  # 8 to 15
+        assert met.json()["corroboration"]["score"] == 2
+        (peer,) = api.get("/v1/sharing/peers").json()["peers"]
+        assert (peer["name"], peer["heard_us"] is None, "token_hash" in peer) == (OURS.name, False, False)
+        (told,) = api.get("/v1/sharing/told").json()["items"]
+        assert (told["sent"], told["may_read"], told["sighting"]["accounts"]) == ([], [OURS.name], 4)
+        before = api.get("/v1/sharing/told", params={"before_us": told["added_us"]}).json()
+        assert before["items"] == []
+        api.post("/v1/sharing/exchange", json={})
+        (told,) = api.get("/v1/sharing/told").json()["items"]
+        assert told["sent"] == [OURS.name]
+        gone = [api.post(f"/v1/sharing/told/{told['subject']}/withdrawal", json={"reason": "r"}) for _ in range(2)]
+        assert [one.status_code for one in gone] == [204, 422]
+        # Who cannot be reached is said, and keeps nobody else waiting.
+        theirs.services.peers.add("lab-d.example", NOW, url="http://127.0.0.1:9/", token_file="a.token", private=True)
+        rounds = api.post("/v1/sharing/exchange", json={}).json()
+        assert list(rounds["faults"]) == ["lab-d.example"]
+        assert rounds["pushed"][OURS.name]["objects"] > 0
+
+
 def signed_in(console: Console, *roles: Role) -> httpx2.Client:
     operator_id = console.person(f"{roles[0]}@example.com", *roles)
     cookies = {console.services.session_cookie: console.session(operator_id)}
