@@ -15,16 +15,18 @@ from playwright.sync_api import Page, expect
 from tests.api.conftest import NOW, Control
 from tests.api.conftest import running as other_lab
 from tests.console.conftest import Console, picture, running
+from tests.response.test_watch import record
 from tests.sharing.test_taxii import FOUND, OURS, THEIRS, numbered
 from tiergate.api.operators import Role
 from tiergate.api.shared_leads import lead_id
 from tiergate.api.taxii import ROOT
 from tiergate.clock import DAY, FixedClock
 from tiergate.console.sharing import received
+from tiergate.records.schema import Exchange
 from tiergate.response.ladder import FILE
 from tiergate.response.leads import Lead, Leads, Signal
 from tiergate.sharing.feedback import said_by_peers
-from tiergate.sharing.finding import Opinion, View
+from tiergate.sharing.finding import Opinion, View, keyed_token
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.stix import to_bytes
 from tiergate.sharing.tokens.files import Answer, keep, keep_answer
@@ -105,6 +107,32 @@ def test_a_finding_comes_an_opinion_goes_and_is_withdrawn(labs: tuple[Control, C
     assert outcomes == {"exchange": "done", "give_opinion": "done", "withdraw_told": "done"}
 
 
+def test_accounts_of_ours_are_compared_when_somebody_asks(labs: tuple[Control, Console], open_page: Open) -> None:
+    _, theirs = labs
+    peer, key = theirs.services.peers.named(OURS.name), b"e" * 32
+    assert peer is not None
+    (theirs.data / "epochs").mkdir()
+    (theirs.data / "epochs" / "2026-11.key").write_bytes(key)
+    (theirs.data / "key").write_bytes(b"k" * 32)
+    clients = {"heir": (64500, "puller/1"), "neighbour": (64500, "curl/8"), "stranger": (64999, "curl/8")}
+    asked = [
+        Exchange(exchange_id=f"ex-{account}", started_at=NOW - DAY, account_id=account, operation="chat", status=200,
+                 request_model="m", prompt_text="hello", client_asn=asn, user_agent=agent)
+        for account, (asn, agent) in clients.items()
+    ]  # fmt: skip
+    record(theirs.data, asked)
+    tokens = (keyed_token(key, "2026-11", "user_agent", "puller/1"),)
+    theirs.services.receiving.receive(to_bytes([msgspec.structs.replace(FOUND, tokens=tokens)]), peer, NOW)
+    page = open_page(theirs, theirs.person("ana@example.com", Role.ANALYST))
+    page.goto(f"{theirs.address}/sharing/received/{FOUND.finding_id}")
+    page.get_by_role("link", name="Compare with all of them").click()
+    matches = page.locator("#table-matches")
+    expect(matches.get_by_role("row", name="heir")).to_contain_text("client_asn, user_agenttouched")
+    expect(matches.get_by_role("row", name="neighbour")).to_contain_text("too little to act upon")
+    expect(matches.get_by_role("row")).to_have_count(3)
+    picture(page, "sharing-matches")
+
+
 def test_pages_of_findings_go_on_where_they_stopped(
     labs: tuple[Control, Console], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,14 +145,14 @@ def test_pages_of_findings_go_on_where_they_stopped(
         csrf = client.get("/sharing").text.partition('name="csrf" value="')[2].partition('"')[0]
         done = client.post("/act/exchange", data={"csrf": csrf, "next": "/sharing"})
         assert done.status_code == 303
+        # A CSV file waits for what pages show when it is ready.
+        assert client.get("/sharing/received", params={"csv": "received"}).text.count(OURS.name) == len(told)
         seen, path = [], "/sharing/received"
         while path:
             text = client.get(path).text
             seen += [one for one in told if f'/sharing/received/{one.finding_id}"' in text]
             path = text.partition('class="next" href="')[2].partition('"')[0].replace("&amp;", "&")
         assert seen == told
-        sheet = client.get("/sharing/received", params={"csv": "received"})
-        assert sheet.text.count(OURS.name) == len(told)
 
 
 def test_what_is_refused_is_counted_with_its_reason(labs: tuple[Control, Console]) -> None:
@@ -161,6 +189,7 @@ def test_without_a_name_nothing_is_said_and_the_page_tells_how_to_get_one(consol
     peer, _ = services.peers.add(OURS.name, NOW)
     services.receiving.receive(to_bytes([FOUND]), peer, NOW)
     with signed_in(console, Role.ANALYST) as client:
+        assert client.get(f"/sharing/received/{FOUND.finding_id}", params={"csv": "said"}).status_code == 200
         page = client.get(f"/sharing/received/{FOUND.finding_id}").text
         assert "response.toml" in page
         csrf = page.partition('name="csrf" value="')[2].partition('"')[0]

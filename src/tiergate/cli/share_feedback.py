@@ -240,8 +240,9 @@ def _named(sharing: Sharing, name: str) -> Heard:
 
 
 def _met(data: Path, finding: str | None, lab: str, keys: Path | None) -> list[Met]:
-    from tiergate.cli.share_leads import epoch_keys, met
+    from tiergate.cli.share_leads import met
     from tiergate.response.ladder import FILE, load_policy
+    from tiergate.sharing.epochs import epoch_keys
     from tiergate.sharing.feedback import heard
     from tiergate.sharing.finding import Lab
 

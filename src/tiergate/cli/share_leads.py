@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiergate.api.shared_leads import lead_id, source_of
-from tiergate.cli.share_case import Epoch
 from tiergate.errors import InputError, TiergateError
 from tiergate.ledger.log import is_log, read_log
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.epochs import epoch_keys
 from tiergate.sharing.feedback import Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
@@ -48,12 +48,6 @@ class Met:
             named=peer.name if told.tlp is Tlp.CLEAR else None,
             accounts={one.account_id: " and ".join(one.by) for one in self.touched},
         )
-
-
-def epoch_keys(folder: Path) -> dict[str, bytes]:
-    """Keys of epochs by name, from a folder of `NAME.key`. Raises `InputError` for one that is none."""
-    found = [Epoch.read(path) for path in sorted(folder.glob("*.key"))] if folder.is_dir() else []
-    return {one.name: one.key for one in found}
 
 
 def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab) -> list[Met]:

@@ -12,12 +12,17 @@ from tiergate.console.sharing.known import known
 from tiergate.console.tables import Column, Link, Table
 from tiergate.console.visits import View, Visit
 from tiergate.console.words import Words
+from tiergate.ledger.log import is_log, read_log
 from tiergate.response.leads import Lead
+from tiergate.sharing.epochs import epoch_keys
 from tiergate.sharing.feedback import AGAINST, Heard
-from tiergate.sharing.finding import Opinion, Sighting, least
+from tiergate.sharing.finding import Lab, Opinion, Sighting, least
 from tiergate.sharing.finding import View as Agreement
+from tiergate.sharing.matching import COLUMNS, Match, Own
 
 SIZE: Final = 50
+MOST_MATCHES: Final = 500
+"""Accounts that a page shows, those that are touched first; the CSV file has all."""
 
 
 def received(visit: Visit) -> View:
@@ -113,8 +118,11 @@ def one_finding(visit: Visit) -> View:
     )
     name, data = f"campaign--{told.finding_id}", services.settings.data.name
     lab = services.cases.desk.policy.sharing.lab
+    wanted = visit.asked("match") is not None and lab is not None
+    matches = _matches(visit, one, Lab.named(lab)) if wanted and lab is not None else None
     return {
-        "tables": [said, touched, history], "one": one, "finding": told, "lead": lead, "said": said, "stale": not now,
+        "tables": [said, touched, history, *([matches] if matches else [])], "matches": matches, "wanted": wanted,
+        "one": one, "finding": told, "lead": lead, "said": said, "stale": not now,
         "touched": touched, "history": history, "state": _state(words, one, visit.now_us), "lab": lab,
         "accounts": at_least(words, told.accounts), "exchanges": at_least(words, told.exchanges),
         "views": [(view.value, words.views[view.value]) for view in Agreement], "against": AGAINST,
@@ -127,6 +135,35 @@ def one_finding(visit: Visit) -> View:
             note=words.match_note,
         ),
     }  # fmt: skip
+
+
+def _matches(visit: Visit, one: Heard, lab: Lab) -> Table | None:
+    """Own accounts that have something of a finding; None while the log is read."""
+    words, services = visit.renderer.words.sharing, visit.services
+    log, folder = services.settings.data / "log", services.settings.data / services.cases.desk.policy.sharing.epoch_keys
+    found: list[Match] | None = []
+    if is_log(log):
+
+        def compare() -> list[Match]:
+            own = Own(read_log(log, columns=["account_id", *COLUMNS], sketches_suffice=True))
+            return own.matches(one.finding, epoch_keys(folder), lab)
+
+        # What was recorded since counts at the next visit after a segment was sealed.
+        version = (one.finding.modified_us, (log / "manifest").stat().st_mtime_ns)
+        found, _ = visit.reading(("matches", one.finding.finding_id), version, compare)
+    if found is None:
+        return None
+    columns = [
+        Column("account", words.columns.account, "code"),
+        Column("by", words.columns.matched),
+        Column("touches", words.columns.touches, "badge"),
+    ]
+    rows = [
+        {"account": each.account_id, "by": ", ".join(each.by),
+         "touches": Link(words.touches.yes, tone="warn") if each.touches else Link(words.touches.no)}
+        for each in sorted(found, key=lambda each: not each.touches)[: None if visit.csv else MOST_MATCHES]
+    ]  # fmt: skip
+    return Table(name="matches", columns=columns, rows=rows, empty=words.no_matches)
 
 
 def at_least(words: Words, held: int) -> str:
