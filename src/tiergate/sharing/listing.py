@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from tiergate.sharing.finding import Told
+from tiergate.sharing.finding import Finding, Opinion, Sighting, Told
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.objects import AnyObject
 from tiergate.sharing.peers import Peer
@@ -72,6 +72,19 @@ def told(
                 sent=sent, may_read=tuple(one.name for one in allowed if one.name not in sent),
             )
         )  # fmt: skip
+    return found
+
+
+def said(engine: sa.Engine, peers: Iterable[Peer]) -> list[Sighting | Opinion]:
+    """What we and labs that are peers now said of findings, read without the findings themselves."""
+    origins = [OURS, *(one.peer_id for one in peers if one.ended_at_us is None)]
+    query = sa.select(OBJECTS.c.raw).where(OBJECTS.c.newest, OBJECTS.c.kind.in_(("identity", "opinion", "sighting")))
+    found: list[Sighting | Opinion] = []
+    with engine.connect() as connection:
+        for origin in origins:
+            rows = connection.execute(query.where(OBJECTS.c.origin == origin).order_by(OBJECTS.c.added_us)).scalars()
+            told = from_objects([_DECODER.decode(raw) for raw in rows])
+            found += [one for one in told if not isinstance(one, Finding)]
     return found
 
 

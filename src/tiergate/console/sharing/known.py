@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tiergate.console.visits import Visit
-from tiergate.sharing.feedback import Heard, heard, said_by_peers, said_of
+from tiergate.sharing.feedback import Heard, heard
 from tiergate.sharing.finding import Opinion, Sighting
-from tiergate.sharing.listing import last_added
+from tiergate.sharing.listing import last_added, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ def known(visit: Visit) -> tuple[Known | None, bool]:
 
     def read() -> Known:
         found = sorted(heard(shared, peers), key=lambda one: (-one.finding.modified_us, one.finding.finding_id))
-        said: dict[str, list[Sighting | Opinion]] = {}
-        for one in (*said_of(shared), *said_by_peers(shared, peers)):
-            said.setdefault(one.about, []).append(one)
-        return Known({one.finding.finding_id: one for one in found}, said)
+        about: dict[str, list[Sighting | Opinion]] = {}
+        for one in said(shared.engine, peers.every()):
+            about.setdefault(one.about, []).append(one)
+        return Known({one.finding.finding_id: one for one in found}, about)
 
     labs = tuple((one.peer_id, one.clearance, one.ended_at_us) for one in peers.every())
     return visit.reading("known", (last_added(shared.engine), labs), read)

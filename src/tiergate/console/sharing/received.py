@@ -186,7 +186,13 @@ def _said(words: Words, one: Sighting | Opinion) -> dict[str, object]:
         kind, says = words.kinds.sighting, Link(words("met", count=at_least(words, one.accounts)), tone="good")
     if one.revoked:
         says = Link(words.states.withdrawn, tone="warn")
-    return {"lab": one.lab.name, "kind": kind, "says": says, "tlp": one.tlp.label, "modified_us": one.modified_us}
+    return {
+        "lab": one.lab.name or one.lab.lab_id,
+        "kind": kind,
+        "says": says,
+        "tlp": one.tlp.label,
+        "modified_us": one.modified_us,
+    }
 
 
 def _change(one: Change) -> dict[str, object]:
