@@ -46,6 +46,7 @@ def ids(control: Control) -> dict[str, str]:
         "user_id": directory.post("/scim/v2/Users", json={"userName": "bo"}).json()["id"],
         "pack": "ofac_50",
         "collection": "findings",
+        "claim_id": "extraction_cost",
     }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import RunCommand
 
+from tiergate.database import open_database
+
 
 def test_tiers_as_table_json_csv_and_chart(run_tiergate: RunCommand, tmp_path: Path) -> None:
     on = ("catalog", "tiers", "--as-of", "2026-06-20", "--tier", "unavailable")
@@ -100,3 +102,24 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     done = run_tiergate("catalog", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_an_override_counts_where_its_deployment_is_named(run_tiergate: RunCommand, tmp_path: Path) -> None:
+    refused = run_tiergate("catalog", "claims", "--data", "data")
+    assert (refused.returncode, "is no deployment" in refused.stderr) == (2, True)
+    (tmp_path / "data").mkdir()
+    open_database(tmp_path / "data" / "control.sqlite").dispose()
+    given = ("--data", "data", "--author", "ann")
+    put = run_tiergate("catalog", "override", "extraction_cost", "2e6", "--reason", "quoted", *given)
+    assert put.returncode == 0, put.stderr
+    bars = json.loads(run_tiergate("economics", "charts", "extraction", "--data", "data", "--json").stdout)["bars"]
+    (ours,) = [one for one in bars if (one["claim"], one["layer"]) == ("extraction_cost", "evidence")]
+    assert ours["mode"] == 2e6
+    shown = run_tiergate("catalog", "claims", "extraction_cost", "--data", "data")
+    assert "by ann" in shown.stderr
+    assert "as claimed    48,000 USD" in shown.stdout
+    for wrong in (("2e6", "--withdraw"), ("likely", "--reason", "r"), ("2e6",)):
+        assert run_tiergate("catalog", "override", "extraction_cost", *wrong, *given).returncode == 2
+    gone = run_tiergate("catalog", "override", "extraction_cost", "--withdraw", "--reason", "not so", *given)
+    assert gone.returncode == 0, gone.stderr
+    assert "by ann" not in run_tiergate("catalog", "claims", "extraction_cost", "--data", "data").stderr

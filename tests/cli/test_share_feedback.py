@@ -17,9 +17,10 @@ from tests.response.test_watch import record
 from tests.sharing.test_taxii import FOUND, OURS, THEIRS
 
 from tiergate.admission.appeals import Against, Outcome
+from tiergate.api.shared_leads import lead_id
 from tiergate.api.taxii import ROOT
 from tiergate.cli.options import now
-from tiergate.cli.share_leads import lead_id, settle
+from tiergate.cli.share_leads import settle
 from tiergate.cli.share_peers import Sharing
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import StateError

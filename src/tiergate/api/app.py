@@ -19,11 +19,13 @@ from tiergate.api import (
     credit_lines,
     decisions,
     grants,
+    market,
     members,
     ownership,
     packs,
     programmes,
     scim,
+    sharing,
     taxii,
 )
 from tiergate.api.openapi import PATH, document
@@ -43,6 +45,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *appeals.OPERATIONS,
     *cases.OPERATIONS,
     *case_exports.OPERATIONS,
+    *market.OPERATIONS,
+    *sharing.OPERATIONS,
     *scim.OPERATIONS,
     *taxii.OPERATIONS,
 )

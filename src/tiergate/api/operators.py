@@ -69,6 +69,7 @@ class Permission(enum.StrEnum):
     SEE_SHARING = "see_sharing"
     SHARE = "share"
     SEE_MARKET = "see_market"
+    OVERRIDE_CLAIM = "override_claim"
     SEE_AUDIT = "see_audit"
 
 
@@ -99,6 +100,7 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.SEE_GATEWAY,
             Permission.SEE_SHARING,
             Permission.SEE_MARKET,
+            Permission.OVERRIDE_CLAIM,
             Permission.SEE_AUDIT,
         }
     ),
@@ -123,12 +125,13 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.SEE_SHARING,
             Permission.SHARE,
             Permission.SEE_MARKET,
+            Permission.OVERRIDE_CLAIM,
         }
     ),
     Role.APPROVER: frozenset({Permission.SEE_CASES, Permission.APPROVE_STEP, Permission.SEE_MARKET}),
     Role.ENGINEER: frozenset({Permission.SEE_GATEWAY, Permission.MANAGE_KEYS, Permission.SEE_MARKET}),
     # Sums and facts of the market; no account, no case by name.
-    Role.EXECUTIVE: frozenset({Permission.SEE_GATEWAY, Permission.SEE_MARKET}),
+    Role.EXECUTIVE: frozenset({Permission.SEE_GATEWAY, Permission.SEE_MARKET, Permission.OVERRIDE_CLAIM}),
     # What a directory needs to say that somebody left, and no more: its token lies on a machine of the customer's.
     Role.PROVISIONER: frozenset({Permission.PROVISION}),
 }

@@ -31,6 +31,7 @@ from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
 from tiergate.clock import Clock
 from tiergate.database import open_database
+from tiergate.economics.claim_overrides import ClaimOverrides
 from tiergate.errors import SettingsError
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
@@ -78,6 +79,7 @@ class Services:
     peers: Peers
     shared: SharedStore
     receiving: Receiving
+    claim_overrides: ClaimOverrides
 
     @property
     def session_cookie(self) -> str:
@@ -146,6 +148,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             peers=Peers(sharing, pepper),
             shared=shared,
             receiving=Receiving(shared),
+            claim_overrides=ClaimOverrides(engine),
         )
     finally:
         if sheets is not None:

@@ -9,6 +9,7 @@ from tiergate.cli import (
     catalog_check,
     catalog_claims,
     catalog_models,
+    catalog_overrides,
     catalog_prices,
     catalog_providers,
 )
@@ -21,4 +22,5 @@ catalog_allegations.register(app)
 catalog_providers.register(app)
 catalog_prices.register(app)
 catalog_claims.register(app)
+catalog_overrides.register(app)
 catalog_check.register(app)

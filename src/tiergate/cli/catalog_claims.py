@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tiergate.cli.catalog_overrides import Of, ledger_of
 from tiergate.cli.charts import Chart, chart_file
 from tiergate.cli.options import Json
 from tiergate.cli.rows import Csv, csv_file, print_rows, write_csv
@@ -44,6 +45,7 @@ def claims(
         bool, typer.Option("--figures", help="The figures that follow from claims, in place of the claims.")
     ] = False,
     override: Set = None,
+    data: Of = None,
     as_json: Json = False,
     csv: Csv = None,
     chart: Chart = None,
@@ -59,12 +61,12 @@ def claims(
     """
     from tiergate.catalog.claim_figures import figures as computed
     from tiergate.catalog.claim_figures import moved
-    from tiergate.catalog.claims import Status, load_claims
+    from tiergate.catalog.claims import Status
     from tiergate.economics.founding_charts import moved_bars
 
     csv_file(csv)
     chart_file(chart)
-    shipped = load_claims()
+    shipped = ledger_of(data)
     ledger = shipped.with_overrides(override or ())
     _check(topic, "topic", sorted({one.topic for one in ledger.claims.values()}))
     _check(status, "status", list(Status))

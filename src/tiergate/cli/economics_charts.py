@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tiergate.cli.catalog_claims import Set
+from tiergate.cli.catalog_overrides import Of, ledger_of
 from tiergate.cli.charts import Chart, chart_file
 from tiergate.cli.options import Json
 from tiergate.cli.rows import Csv, csv_file, print_rows, write_csv
@@ -41,6 +42,7 @@ def charts(
         Which | None, typer.Argument(metavar="[CHART]", help="extraction or tiers; both if not given.")
     ] = None,
     override: Set = None,
+    data: Of = None,
     as_json: Json = False,
     csv: Csv = None,
     chart: Chart = None,
@@ -54,14 +56,13 @@ def charts(
     Example:
       tiergate economics charts extraction --chart extraction.svg
     """
-    from tiergate.catalog.claims import load_claims
     from tiergate.economics.founding_charts import extraction_against_training, swe_bench_by_tier
 
     if chart and which is None:
         raise InputError("`--chart` draws one of them: name extraction or tiers")
     csv_file(csv)
     chart_file(chart)
-    ledger = load_claims().with_overrides(override or ())
+    ledger = ledger_of(data).with_overrides(override or ())
     made = [extraction_against_training(ledger), swe_bench_by_tier(ledger)]
     wanted = [one for one in made if which in (None, one.name)]
     rows = [_row(one, bar) for one in wanted for bar in one.bars]

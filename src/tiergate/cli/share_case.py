@@ -16,6 +16,7 @@ from tiergate.response.case_files import CaseFile, Outcome, Status
 from tiergate.response.kept import kept_look
 from tiergate.response.looks import Member
 from tiergate.response.worklist import Worklist
+from tiergate.sharing.epochs import Epoch
 from tiergate.sharing.finding import (
     ACCOUNT,
     Capability,
@@ -33,25 +34,6 @@ from tiergate.sharing.telling import COLUMNS, telling
 
 MOST_ACCOUNTS: Final = 512
 _MS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The key that peers share for a time, and what they call that time."""
-
-    name: str
-    key: bytes
-
-    @classmethod
-    def read(cls, path: Path) -> Epoch:
-        """The epoch that a file is called after. Raises `InputError` when it holds no key of 32 bytes."""
-        try:
-            key = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read the epoch key `{path}`: {error.strerror}") from error
-        if len(key) != 32:
-            raise InputError(f"`{path}` is no epoch key: expected 32 bytes, found {len(key)}")
-        return cls(path.stem, key)
 
 
 @dataclass(frozen=True, slots=True)

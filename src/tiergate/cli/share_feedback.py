@@ -66,8 +66,8 @@ def opinion(
     Example:
       tiergate share opinion campaign--9f86 disagree --lab lab-b.example --why "a class of students"
     """
+    from tiergate.api.shared_leads import lead_of, source_of
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_of, source_of
     from tiergate.response.leads import Leads
     from tiergate.sharing.feedback import AGAINST, tell_opinion
     from tiergate.sharing.finding import Lab, View
@@ -99,8 +99,8 @@ def sighting(
     Example:
       tiergate share sighting campaign--9f86 --count 12 --lab lab-b.example
     """
+    from tiergate.api.shared_leads import lead_of, source_of
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_of, source_of
     from tiergate.response.leads import Leads
     from tiergate.sharing.feedback import tell_sighting
     from tiergate.sharing.finding import Lab
@@ -218,7 +218,7 @@ def history(finding: FindingOrJoint, data: Data = Path("data"), as_json: Json = 
 
 def _lead(data: Path, name: str) -> str:
     """What verdicts call a finding, or a joint cluster, `joint_...`."""
-    from tiergate.cli.share_leads import lead_id, lead_of
+    from tiergate.api.shared_leads import lead_id, lead_of
 
     if name.startswith("joint_"):
         return lead_id(data, name)
@@ -240,8 +240,9 @@ def _named(sharing: Sharing, name: str) -> Heard:
 
 
 def _met(data: Path, finding: str | None, lab: str, keys: Path | None) -> list[Met]:
-    from tiergate.cli.share_leads import epoch_keys, met
+    from tiergate.cli.share_leads import met
     from tiergate.response.ladder import FILE, load_policy
+    from tiergate.sharing.epochs import epoch_keys
     from tiergate.sharing.feedback import heard
     from tiergate.sharing.finding import Lab
 

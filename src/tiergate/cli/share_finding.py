@@ -143,7 +143,8 @@ def made_of(
     techniques: list[str] | None,
 ) -> FromCase:
     """The finding of a case by what is typed. Raises `InputError`."""
-    from tiergate.cli.share_case import Epoch, finding_of
+    from tiergate.cli.share_case import finding_of
+    from tiergate.sharing.epochs import Epoch
     from tiergate.sharing.finding import Lab, Technique
     from tiergate.sharing.marking import Tlp
 

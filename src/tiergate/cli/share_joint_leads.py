@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tiergate.cli.share_leads import lead_id
+from tiergate.api.shared_leads import lead_id
 from tiergate.errors import InputError
 from tiergate.parties.registry import Registry
 from tiergate.response.leads import Signal

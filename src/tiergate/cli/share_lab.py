@@ -103,7 +103,7 @@ def read(lab: LabFile = Path("lab.toml"), state: State = Path("joint"), as_json:
     """
     import msgspec
 
-    from tiergate.sharing.tokens.files import kept, kept_epochs, open_lab
+    from tiergate.sharing.tokens.files import Answer, keep_answer, kept, kept_epochs, open_lab
 
     epochs = kept_epochs(state)
     prepared = kept(state, epochs[0]) if epochs else None
@@ -111,6 +111,7 @@ def read(lab: LabFile = Path("lab.toml"), state: State = Path("joint"), as_json:
         raise InputError(f"nothing was handed in from `{state}`: run `tiergate share lab send` first")
     with open_lab(lab) as ours:
         told, found = ours.read(prepared.sent)
+    keep_answer(state, Answer(epochs[0], told, found))
     if as_json:
         say_json({"told": msgspec.to_builtins(told), "clusters": msgspec.to_builtins(found)})
         return

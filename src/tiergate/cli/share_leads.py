@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiergate.cli.share_case import Epoch
+from tiergate.api.shared_leads import lead_of, source_of
 from tiergate.errors import InputError, TiergateError
 from tiergate.ledger.log import is_log, read_log
-from tiergate.parties.tokens import keyed_hash, load_or_create_pepper
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.epochs import epoch_keys
 from tiergate.sharing.exchange import with_each
 from tiergate.sharing.feedback import Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
@@ -51,28 +51,6 @@ class Met:
             named=peer.name if told.tlp is Tlp.CLEAR else None,
             accounts={one.account_id: " and ".join(one.by) for one in self.touched},
         )
-
-
-def lead_id(data: Path, told_as: str) -> str:
-    """What a finding, or a joint cluster, is called in verdicts. Customers read it: it is keyed, so that one who has
-    accounts at several labs cannot tell by it what they told each other."""
-    return f"shared_{keyed_hash(load_or_create_pepper(data / 'pepper'), told_as)[:16]}"
-
-
-def lead_of(data: Path, one: Heard) -> str:
-    """What that finding is called in verdicts here."""
-    return lead_id(data, one.finding.finding_id)
-
-
-def source_of(one: Heard) -> str:
-    """A finding in words, for people here."""
-    return f"campaign--{one.finding.finding_id} of {one.peer.name}, {one.finding.tlp.label}"
-
-
-def epoch_keys(folder: Path) -> dict[str, bytes]:
-    """Keys of epochs by name, from a folder of `NAME.key`. Raises `InputError` for one that is none."""
-    found = [Epoch.read(path) for path in sorted(folder.glob("*.key"))] if folder.is_dir() else []
-    return {one.name: one.key for one in found}
 
 
 def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab) -> list[Met]:

@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from tiergate.console.tables import Column, Kind, Table
 
-Style = Literal["line", "bars", "points", "step", "dashed", "band"]
+Style = Literal["line", "bars", "points", "step", "dashed", "band", "range"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
     """One line, set of bars or points: a value for each ``x`` of the chart, None where there is none. A `band` is
-    filled between itself and the series before it."""
+    filled between itself and the series before it; a `range` is a bar between them, each narrower than the last."""
 
     name: str
     title: str

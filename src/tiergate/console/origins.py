@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,21 @@ class Origin:
 def command(*words: object) -> str:
     """A command line that a shell reads as these words."""
     return shlex.join(str(word) for word in ("tiergate", *words))
+
+
+_ADDRESS: Final = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?:/[^\s;,]*[^\s;,.:)])?", re.ASCII)
+_SUFFIXES: Final = (".toml", ".csv", ".json", ".md", ".py")
+
+
+def cited(text: str) -> list[Source]:
+    """A citation in parts: an address as its host with a link, also one that is written without a scheme and has a
+    path; what stands between as it is."""
+    parts, end = [], 0
+    for found in _ADDRESS.finditer(text):
+        address, host = found[0], found[1]
+        if not address.startswith("http") and ("/" not in address or host.endswith(_SUFFIXES)):
+            continue
+        parts.append(Source(text[end : found.start()]))
+        parts.append(Source(host, address if address.startswith("http") else f"https://{address}"))
+        end = found.end()
+    return [one for one in [*parts, Source(text[end:])] if one.title]

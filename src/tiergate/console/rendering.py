@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -15,6 +15,8 @@ from tiergate.api.operators import Permission
 from tiergate.api.problems import ProblemError
 from tiergate.clock import SECOND
 from tiergate.console.assets import Assets
+from tiergate.console.origins import cited
+from tiergate.console.readings import Readings
 from tiergate.console.tables import NUMBERS, Link
 from tiergate.console.words import Words, load_words
 
@@ -39,12 +41,13 @@ UNKNOWN: Final = "\u2013"
 
 class Renderer:
     """Makes answers of views. ``navigation`` is the first page of each section, in order; ``deeds`` what each
-    operation that changes something does."""
+    operation that changes something does; ``readings`` what pages show that takes long to compute."""
 
     def __init__(self, assets: Assets) -> None:
         self.words: Words = load_words()
         self.navigation: list[Page] = []
         self.deeds: dict[str, str] = {}
+        self.readings = Readings()
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("tiergate.console"),
             autoescape=True,
@@ -55,7 +58,7 @@ class Renderer:
         self._environment.globals |= {"t": self.words, "asset": assets.url, "Permission": Permission}
         self._environment.filters |= {
             "count": count, "usd": usd, "share": share, "moment": moment, "day": day, "cell": cell, "number": number,
-            "seconds": seconds,
+            "seconds": seconds, "citation": citation, "coded": coded,
         }  # fmt: skip
 
     def load_all(self) -> None:
@@ -139,6 +142,26 @@ def day(value: int | None) -> str:
     return UNKNOWN if value is None else datetime.fromtimestamp(value / SECOND, UTC).strftime("%Y-%m-%d")
 
 
+def coded(text: str) -> Markup:
+    """A text in which what stands between backticks is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
+def citation(text: str) -> Markup:
+    """A citation, with each address in it a link that shows its host alone."""
+    return Markup("").join(
+        escape(part.title)
+        if part.href is None
+        else Markup('<a href="{}" rel="noreferrer">{}</a>').format(part.href, part.title)
+        for part in cited(text)
+    )
+
+
 _WRITTEN: Final = {"count": count, "number": number, "usd": usd, "share": share, "seconds": seconds, "time": moment}
 
 
@@ -151,6 +174,12 @@ def cell(value: object, kind: str) -> Markup:
         text = Markup("{}").format(_WRITTEN[kind](link.value))  # type: ignore[arg-type]
     elif kind == "code":
         text = Markup("<code>{}</code>").format(link.value)
+    elif kind == "prose":
+        text = coded(str(link.value))
+    elif isinstance(link.value, date):
+        text = Markup('<time datetime="{0}">{0}</time>').format(link.value)
+    elif kind == "source":
+        return citation(str(link.value))
     elif kind == "badge":
         text = Markup('<span class="badge {}">{}</span>').format(link.tone, link.value)
     else:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from tiergate.clock import SECOND
 
-Kind = Literal["text", "code", "count", "number", "share", "usd", "time", "seconds", "badge"]
+Kind = Literal["text", "code", "count", "number", "share", "usd", "time", "seconds", "badge", "source", "prose"]
 NUMBERS: Final = frozenset({"count", "number", "share", "usd", "seconds"})
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -28,7 +28,8 @@ class Link:
 @dataclass(frozen=True)
 class Column:
     """``title`` is what people read, ``name`` what machines do. ``kind`` says how a value is written: `share` is a part
-    of one, `usd` micro-dollars, `time` microseconds since the epoch (UTC)."""
+    of one, `usd` micro-dollars, `time` microseconds since the epoch (UTC), `source` a citation whose addresses become
+    links, `prose` a sentence or more."""
 
     name: str
     title: str

@@ -6,9 +6,9 @@ operations of the control API are, and change nothing: what does is an operation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from tiergate.api.operators import Operator, Permission
 from tiergate.api.problems import ProblemError, from_error
 from tiergate.api.services import Services
 from tiergate.api.sessions import Session
+from tiergate.console.readings import WAIT_S
 from tiergate.console.rendering import Renderer
 from tiergate.console.tables import Table, csv_lines
 from tiergate.errors import TiergateError
@@ -26,6 +27,8 @@ from tiergate.errors import TiergateError
 View = Mapping[str, Any]
 LONGEST_VALUE: Final = 1024
 """Characters of one value in a query."""
+CSV_WAIT_S: Final = 120.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,11 @@ class Visit:
 
     def may(self, permission: Permission) -> bool:
         return self.operator.may(permission)
+
+    def reading(self, name: Hashable, version: Hashable, make: Callable[[], T]) -> tuple[T | None, bool]:
+        """What takes longer than a page may; see `readings.Readings.get`. A CSV file waits for it."""
+        wait_s = WAIT_S if self.csv is None else CSV_WAIT_S
+        return self.renderer.readings.get((self.page.section, name), version, make, wait_s=wait_s)
 
     def here(self, **changes: object) -> str:
         """This page with other values in the query; None leaves one out."""

@@ -32,6 +32,10 @@ class Words:
         assert isinstance(found, str)
         return found.format(**values) if values else found
 
+    def get(self, name: str, otherwise: str) -> str:
+        """A string that need not be there."""
+        return str(self._held.get(name, otherwise))
+
     def __contains__(self, name: object) -> bool:
         return name in self._held
 

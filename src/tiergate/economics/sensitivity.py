@@ -18,6 +18,7 @@ from scipy.stats import qmc, sobol_indices
 from tiergate.catalog.cited import Amount
 from tiergate.economics.attack import Campaign, cost_of, drawn
 from tiergate.economics.priors import load_priors
+from tiergate.economics.swings import swing
 
 SAMPLES: Final = 2_048
 """Base samples, a power of two; the cost is computed for each, for as many others, and once more for every input."""
@@ -67,7 +68,7 @@ def influences(
 
     mixed = np.stack([swapped(column) for column in range(len(names))])
     first, total, within = _indices(costs(one), costs(other), mixed, np.random.default_rng(seed))
-    ends = [_ends(campaign, known, name) for name in names]
+    ends = [(end.at_low, end.at_high) for end in (swing(campaign, known, name) for name in names)]
     rows = zip(names, first, within[0], total, within[1], ends, strict=True)
     made = [Influence(name, *map(float, indices), *pair) for name, *indices, pair in rows]
     return sorted(made, key=lambda one: -one.total)
@@ -88,11 +89,3 @@ def _indices(one: Floats, other: Floats, mixed: Floats, rng: np.random.Generator
 
     again = [of(rng.integers(0, len(one), len(one))) for _ in range(RESAMPLES)]
     return *of(slice(None)), _Z95 * np.std(again, axis=0, ddof=1)
-
-
-def _ends(campaign: Campaign, priors: Mapping[str, Amount], name: str) -> tuple[float, float]:
-    shares = {name: np.array([0.05, 0.95])}
-    if name == "reseller_share" and campaign.channel == "unknown":
-        shares["channel"] = np.zeros(2)  # what a reseller asks bears on whoever buys from one
-    low, high = cost_of(campaign, priors, drawn(campaign, priors, shares)).total.tolist()
-    return low, high

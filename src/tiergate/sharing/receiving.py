@@ -115,6 +115,13 @@ class Receiving:
             held = connection.execute(sa.select(_ARRIVALS.c.arrival).where(*mine)).scalar()
         return None if held is None else msgspec.json.decode(held, type=Arrival)
 
+    def recent(self, limit: int = 100) -> list[tuple[str, Arrival]]:
+        """What came of what peers sent within the last day, with the peer's id, the newest first."""
+        query = sa.select(_ARRIVALS.c.peer_id, _ARRIVALS.c.arrival).order_by(_ARRIVALS.c.at_us.desc()).limit(limit)
+        with self._store.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [(row.peer_id, msgspec.json.decode(row.arrival, type=Arrival)) for row in rows]
+
     def refused(self, peer: Peer) -> dict[str, int]:
         """How often what a peer sent was refused, by code."""
         query = sa.select(_REFUSED).where(_REFUSED.c.peer_id == peer.peer_id).order_by(_REFUSED.c.code)

@@ -13,6 +13,26 @@
     return Math.abs(value) >= 10000 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(4));
   }
 
+  // Along an axis there is room for a few signs.
+  const short = (kind, value) => {
+    const figure = kind === "usd" ? value / 1e6 : value;
+    if (Math.abs(figure) < 10000 || kind === "share" || kind === "seconds") return written(kind, value);
+    return (kind === "usd" ? "$" : "") + figure.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
+  };
+
+  // Bars from the series before to this one, so many pixels wide; a single value is a stroke.
+  const ranges = (width) => (plot, place) => {
+    const path = new Path2D();
+    plot.data[place].forEach((high, at) => {
+      const low = plot.data[place - 1][at];
+      if (high === null || low === null) return;
+      const [x, top, bottom] = [plot.valToPos(plot.data[0][at], "x", true), plot.valToPos(high, "y", true), plot.valToPos(low, "y", true)];
+      const size = width * devicePixelRatio, height = Math.max(3 * devicePixelRatio, bottom - top);
+      path.rect(x - size / 2, (top + bottom - height) / 2, size, height);
+    });
+    return { fill: path, stroke: path };
+  };
+
   function draw(figure) {
     const place = figure.querySelector(".drawing");
     const held = JSON.parse(figure.querySelector("script").textContent);
@@ -21,6 +41,7 @@
     const kind = held.series[0]?.kind ?? "number";
     const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
     const labelled = held.labels !== null;
+    let nth = 0;
     const series = [
       { label: held.xTitle, value: (_plot, x) => x === null ? "–" : labelled ? held.labels[held.x.indexOf(x)] ?? "" : held.time ? new Date(1000 * x).toISOString().slice(0, 16).replace("T", " ") : written("number", x) },
       ...held.series.map((one, place) => {
@@ -29,6 +50,8 @@
         if (one.style === "points") Object.assign(drawn, { paths: () => null, points: { show: true, size: 7, fill: colour } });
         if (one.style === "dashed") drawn.dash = [6, 4];
         if (one.style === "step") drawn.paths = uPlot.paths.stepped({ align: 1 });
+        if (one.style === "range") Object.assign(drawn, { label: one.title, paths: ranges(Math.max(8, 44 - 16 * nth++)), fill: styleOf(COLOURS[(place - 1) % COLOURS.length]) + "88", stroke: styleOf(COLOURS[(place - 1) % COLOURS.length]), points: { show: false } });
+        if (held.series[place + 1]?.style === "range") Object.assign(drawn, { paths: () => null, points: { show: false } });
         if (one.style === "bars") Object.assign(drawn, { paths: uPlot.paths.bars({ size: [0.7, 60] }), fill: colour + "aa", points: { show: false } });
         return drawn;
       }),
@@ -39,7 +62,7 @@
       scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : held.series.some((one) => one.style === "bars") ? { range: { min: { soft: 0, mode: 1 }, max: { pad: 0.1, mode: 2 } } } : {} },
       axes: [
         { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : undefined, splits: labelled ? () => held.x : undefined },
-        { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : written(kind, tick)) },
+        { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : short(kind, tick)) },
       ],
       legend: { live: true }, cursor: { drag: { x: true, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC"),
     };

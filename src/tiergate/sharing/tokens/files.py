@@ -7,14 +7,19 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from tiergate.errors import InputError
 from tiergate.sharing.tokens.group import KEPT_EPOCHS
+from tiergate.sharing.tokens.hub import Told
 from tiergate.sharing.tokens.items import Item, Kind, Nomination
-from tiergate.sharing.tokens.lab import Lab, Prepared
+from tiergate.sharing.tokens.lab import JointCluster, Lab, Prepared
 from tiergate.sharing.tokens.peer import Hub, KeyServer
+
+READ: Final = "read"
+"""Folder of answers, within that of what was handed in."""
 
 
 class Party(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +105,34 @@ def keep(folder: Path, prepared: Prepared) -> None:
     for path in folder.glob("*.json"):
         if path.stem.isdigit() and int(path.stem) <= prepared.sent.epoch - KEPT_EPOCHS:
             path.unlink()
+            (folder / READ / path.name).unlink(missing_ok=True)
     _write(folder / f"{prepared.sent.epoch}.json", msgspec.json.encode(prepared))
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the hub told of an epoch, and the joint clusters with own customers in them. It names customers."""
+
+    epoch: int
+    told: Told
+    clusters: list[JointCluster]
+
+
+def keep_answer(folder: Path, answer: Answer) -> None:
+    """Keep what was read, in place of what was read of the epoch before."""
+    place = folder / READ
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(place / f"{answer.epoch}.json", msgspec.json.encode(answer))
+
+
+def kept_answer(folder: Path, epoch: int) -> Answer | None:
+    """What was read of an epoch the last time. Raises `InputError` where the file is damaged."""
+    path = folder / READ / f"{epoch}.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Answer)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"`{path.name}` is damaged: read the answer again, `tiergate share lab read`") from error
 
 
 def kept(folder: Path, epoch: int) -> Prepared | None:

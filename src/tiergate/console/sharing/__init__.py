@@ -1,0 +1,1 @@
+"""What peers told, what we tell them, and joint detection."""
