@@ -30,8 +30,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tiergate.api.taxii import ROOT, time_of
-from tiergate.api.taxii_resources import FINDINGS, KIND
+from tiergate.api.taxii_requests import ROOT
+from tiergate.api.taxii_resources import FINDINGS, KIND, time_of
 from tiergate.cli.demo.children import free_port, server
 from tiergate.clock import DAY, SystemClock
 from tiergate.database import open_database

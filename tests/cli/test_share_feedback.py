@@ -17,7 +17,7 @@ from tests.response.test_watch import record
 from tests.sharing.test_taxii import FOUND, OURS, THEIRS
 
 from tiergate.admission.appeals import Against, Outcome
-from tiergate.api.taxii import ROOT
+from tiergate.api.taxii_requests import ROOT
 from tiergate.cli.options import now
 from tiergate.cli.share_leads import lead_id, settle
 from tiergate.cli.share_peers import Sharing
@@ -219,7 +219,7 @@ def test_the_policy_permits_verify_and_an_appeal_that_succeeds_is_told_back(labs
     assert stands(ours, finding) == 0
     # Said once, and nothing comes back.
     assert (theirs.settles(2 * DAY + HOUR), theirs.verified(2 * DAY + HOUR)) == ([], {})
-    history = Leads(theirs.services.cases.desk).history(lead_id(finding.finding_id))
+    history = Leads(theirs.services.cases.desk).history(lead_id(OURS, finding.finding_id))
     assert [one.action for one in history] == ["raise", "raise", "appeal", "note", "lift"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.conftest import NOW, Control, running
 from tests.sharing.test_taxii import FOUND, OURS, THEIRS, numbered
-from tiergate.api.taxii import ROOT
+from tiergate.api.taxii_requests import ROOT
 from tiergate.clock import DAY
 from tiergate.errors import InputError
 from tiergate.gateway.connecting import DeliveryError

@@ -17,7 +17,7 @@ from taxii2client.common import TokenAuth
 from taxii2client.v21 import ApiRoot, Collection, Server, as_pages
 
 from tests.api.conftest import NOW, Control, running
-from tiergate.api.taxii import ROOT
+from tiergate.api.taxii_requests import ROOT
 from tiergate.api.taxii_resources import FINDINGS, INBOX, KIND
 from tiergate.clock import DAY
 from tiergate.sharing.finding import Finding, Lab, Opinion, Token, View

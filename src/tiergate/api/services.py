@@ -29,6 +29,7 @@ from tiergate.api.people import People
 from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
+from tiergate.api.taxii_events import Streams
 from tiergate.clock import Clock
 from tiergate.database import open_database
 from tiergate.errors import SettingsError
@@ -78,6 +79,7 @@ class Services:
     peers: Peers
     shared: SharedStore
     receiving: Receiving
+    streams: Streams
 
     @property
     def session_cookie(self) -> str:
@@ -146,6 +148,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             peers=Peers(sharing, pepper),
             shared=shared,
             receiving=Receiving(shared),
+            streams=Streams(shared),
         )
     finally:
         if sheets is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from tiergate.sharing.selecting import MOST
 KIND: Final = "application/taxii+json;version=2.1"
 OBJECT_KIND: Final = "application/stix+json;version=2.1"
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z")
 Values = Annotated[str, msgspec.Meta(min_length=1, max_length=8_192)]
 
@@ -44,7 +46,7 @@ class ApiRoot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection (section 5.2)."""
+    """A collection (section 5.2). ``x_tiergate_events``: what is added to it is told at once at `events/` below it."""
 
     id: str
     title: str
@@ -53,6 +55,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     can_read: bool
     can_write: bool
     media_types: list[str]
+    x_tiergate_events: bool
 
 
 class Collections(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +119,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pending_count: int
 
 
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From where on; what `Last-Event-ID` says counts where it is later."""
+
+    added_after: Annotated[str, msgspec.Meta(pattern=f"^{TIME.pattern}$")] | None = None
+
+
 class VersionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which page is wanted. ``limit``: above 1,000 counts as 1,000; ``next``: of the page before."""
 
@@ -146,6 +155,7 @@ FINDINGS: Final = Collection(
     can_read=True,
     can_write=False,
     media_types=[OBJECT_KIND],
+    x_tiergate_events=True,
 )
 INBOX: Final = Collection(
     id=str(uuid.uuid5(NAMESPACE, "collection inbox")),
@@ -155,5 +165,11 @@ INBOX: Final = Collection(
     can_read=False,
     can_write=True,
     media_types=[OBJECT_KIND],
+    x_tiergate_events=False,
 )
 COLLECTIONS: Final = (FINDINGS, INBOX)
+
+
+def time_of(at_us: int) -> str:
+    """A time as TAXII has it, to the microsecond."""
+    return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds").replace("+00:00", "Z")

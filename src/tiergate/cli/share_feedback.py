@@ -67,7 +67,7 @@ def opinion(
       tiergate share opinion campaign--9f86 disagree --lab lab-b.example --why "a class of students"
     """
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_id, source_of
+    from tiergate.cli.share_leads import lead_of, source_of
     from tiergate.response.leads import Leads
     from tiergate.sharing.feedback import AGAINST, tell_opinion
     from tiergate.sharing.finding import Lab, View
@@ -78,7 +78,7 @@ def opinion(
         one, now_us = _named(sharing, finding), now()
         tell_opinion(sharing.store, one, Lab.named(lab), View(view.value), now_us)
         with case_views.opened(data) as worklist:
-            leads, name = Leads(worklist.desk), lead_id(one.finding.finding_id)
+            leads, name = Leads(worklist.desk), lead_of(one)
             leads.note(name, source_of(one), f"told peers: {view.value}; {why}", author=who(author), now_us=now_us)
             if View(view.value) in AGAINST:
                 leads.lift(name, author=who(author), now_us=now_us, reason=why)
@@ -100,7 +100,7 @@ def sighting(
       tiergate share sighting campaign--9f86 --count 12 --lab lab-b.example
     """
     from tiergate.cli import case_views
-    from tiergate.cli.share_leads import lead_id, source_of
+    from tiergate.cli.share_leads import lead_of, source_of
     from tiergate.response.leads import Leads
     from tiergate.sharing.feedback import tell_sighting
     from tiergate.sharing.finding import Lab
@@ -109,7 +109,7 @@ def sighting(
         one, now_us = _named(sharing, finding), now()
         tell_sighting(sharing.store, one, Lab.named(lab), count, now_us)
         with case_views.opened(data) as worklist:
-            said, name = f"told peers: met it, {counted(count, 'account')}", lead_id(one.finding.finding_id)
+            said, name = f"told peers: met it, {counted(count, 'account')}", lead_of(one)
             Leads(worklist.desk).note(name, source_of(one), said, author=who(author), now_us=now_us)
         rounds(sharing.peers.every(), sharing.exchange.push, as_json)
 
@@ -218,12 +218,12 @@ def history(finding: FindingOrJoint, data: Data = Path("data"), as_json: Json = 
 
 def _lead(data: Path, name: str) -> str:
     """What verdicts call a finding, or a joint cluster, `joint_...`."""
-    from tiergate.cli.share_leads import lead_id
+    from tiergate.cli.share_leads import lead_of
 
     if name.startswith("joint_"):
         return name
     with opened(data) as sharing:
-        return lead_id(_named(sharing, name).finding.finding_id)
+        return lead_of(_named(sharing, name))
 
 
 def _named(sharing: Sharing, name: str) -> Heard:

@@ -17,7 +17,7 @@ from tiergate.ledger.log import is_log, read_log
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
-from tiergate.sharing.feedback import Heard, heard, tell_opinion
+from tiergate.sharing.feedback import WITHDRAWN, Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
 from tiergate.sharing.matching import COLUMNS, Match, Own
@@ -42,7 +42,7 @@ class Met:
         """As response takes it."""
         told, peer = self.heard.finding, self.heard.peer
         return Signal(
-            lead_id=lead_id(told.finding_id),
+            lead_id=lead_of(self.heard),
             source=source_of(self.heard),
             # Whoever is verified may tell anybody: a lab is named where anybody may know.
             named=peer.name if told.tlp is Tlp.CLEAR else None,
@@ -50,9 +50,15 @@ class Met:
         )
 
 
-def lead_id(finding_id: str) -> str:
-    """What a finding is called in verdicts. Customers read it, and peers' ids are none of theirs."""
-    return f"shared_{hashlib.sha256(finding_id.encode()).hexdigest()[:16]}"
+def lead_id(lab: Lab, finding_id: str) -> str:
+    """What a finding of a lab is called in verdicts. Customers read it, and peers' ids are none of theirs. Two labs can
+    give theirs the same id, and neither withdraws what the other said."""
+    return f"shared_{hashlib.sha256(f'{lab.lab_id} {finding_id}'.encode()).hexdigest()[:16]}"
+
+
+def lead_of(one: Heard) -> str:
+    """The same, of what was heard."""
+    return lead_id(one.peer.lab, one.finding.finding_id)
 
 
 def source_of(one: Heard) -> str:
@@ -90,7 +96,7 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
             said += _pushed(sharing)
     for one in known:
         gone = one.gone()
-        if gone and leads.lift(lead_id(one.finding.finding_id), author=WATCH, now_us=now_us, reason=gone):
+        if gone and leads.lift(lead_of(one), author=WATCH, now_us=now_us, reason=gone):
             said.append(f"{source_of(one)}: taken back, {gone}")
     if leads.recheck(now_us, author=WATCH):
         said.append("accounts that were cleared are touched by no shared finding any more")
@@ -105,6 +111,18 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
             continue
         if rows := leads.raised(signal, author=WATCH, now_us=now_us, reason=str(each.heard.corroboration)):
             said.append(f"{signal.source}: {rows} verdicts changed, {len(signal.accounts)} accounts to verify")
+    return said
+
+
+def lift_withdrawn(sharing: Sharing, desk: CaseDesk, after_us: int, now_us: int) -> list[str]:
+    """Take back what rests on findings that peers withdrew since. Returns in words what that changed."""
+    leads, labs = Leads(desk), {one.peer_id: one.lab for one in sharing.peers.every()}
+    standing = {one.lead_id for one in leads.every() if not one.lifted}
+    said = []
+    for peer_id, finding_id in sharing.store.withdrawn(after_us):
+        lead = lead_id(labs[peer_id], finding_id)
+        if lead in standing and leads.lift(lead, author=WATCH, now_us=now_us, reason=WITHDRAWN):
+            said.append(f"campaign--{finding_id} of {labs[peer_id].name}: taken back, {WITHDRAWN}")
     return said
 
 
@@ -126,7 +144,7 @@ def _appealed(sharing: Sharing, leads: Leads, known: list[Heard], lab: Lab, now_
     said = []
     held = {one.lead_id: one for one in leads.every()}
     for one in known:
-        lead = held.get(lead_id(one.finding.finding_id))
+        lead = held.get(lead_of(one))
         if lead is None or one.finding.revoked or not any(each.appeal_id for each in lead.cleared):
             continue
         at_us = max(change.at_us for change in leads.history(lead.lead_id) if change.action == "appeal")
