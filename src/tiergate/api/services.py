@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -31,7 +31,7 @@ from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
 from tiergate.api.taxii_events import Streams
 from tiergate.clock import Clock
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
 from tiergate.errors import SettingsError
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
@@ -108,14 +108,16 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     pepper = load_or_create_pepper(settings.data / "pepper")
     public_url = settings.public_url or address
     policy = load_policy(settings.data / FILE)
-    engine = open_database(settings.data / "control.sqlite")
-    sharing = open_database(settings.data / DATABASE)
-    sheets: Sheets | None = None
-    ownership = OwnershipDesk(settings.data)
-    try:
+    with ExitStack() as stack:
+        engine = open_database(settings.data / "control.sqlite")
+        stack.callback(engine.dispose)
+        sharing = open_database(settings.data / DATABASE)
+        stack.callback(sharing.dispose)
+        ownership = stack.enter_context(closing(OwnershipDesk(settings.data)))
         shared = SharedStore(sharing)
+        commits = stack.enter_context(closing(Commits(settings.data / DATABASE)))
         cases = Worklist(CaseDesk(engine, policy), settings.data)
-        sheets = Sheets(settings.data, cases.answers)
+        sheets = stack.enter_context(closing(Sheets(settings.data, cases.answers)))
         operators, passwords = Operators(engine, pepper), Passwords(engine, pepper)
         yield Services(
             settings=settings,
@@ -148,11 +150,5 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             peers=Peers(sharing, pepper),
             shared=shared,
             receiving=Receiving(shared),
-            streams=Streams(shared),
+            streams=Streams(shared, commits),
         )
-    finally:
-        if sheets is not None:
-            sheets.close()
-        ownership.close()
-        sharing.dispose()
-        engine.dispose()

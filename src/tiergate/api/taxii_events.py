@@ -15,6 +15,7 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 
 from tiergate.api.taxii_resources import time_of
+from tiergate.database import Commits
 from tiergate.sharing.peers import Peer
 from tiergate.sharing.selecting import Reader, Wanted, pages
 from tiergate.sharing.store import SharedStore
@@ -23,7 +24,7 @@ EVENTS_KIND: Final = "text/event-stream"
 HEARTBEAT_S: Final = 5.0
 """Silence after which a comment is sent: it keeps the connection alive, and shows that it is."""
 LOOK_S: Final = 0.05
-"""How often it is looked whether something was added, once for all streams."""
+"""How often it is looked whether something was added, which takes some microseconds."""
 MOST_STREAMS: Final = 4
 """Streams that a peer has at once; with one more its oldest ends, which may be one that nobody reads any more."""
 EVENT_OBJECTS: Final = 200
@@ -34,11 +35,10 @@ EVENT_BYTES: Final = 1 << 20
 class Streams:
     """Streams of a deployment. All but `end` is for the one event loop that serves them."""
 
-    def __init__(self, store: SharedStore) -> None:
-        self._store = store
+    def __init__(self, store: SharedStore, commits: Commits) -> None:
+        self._store, self._commits = store, commits
         self._open: dict[str, list[object]] = {}
         self._ending = False
-        self._place, self._looked = -1, -LOOK_S
 
     def end(self) -> None:
         """End all of them once they have told what is there, so that the server can end. For any thread."""
@@ -56,8 +56,8 @@ class Streams:
             yield b"retry: 1000\n\n"
             seen, said = -1, time.monotonic()
             while mine in held:
-                ending, place = self._ending, await self._newest()
-                if place != seen or time.monotonic() - said >= HEARTBEAT_S:
+                ending, mark = self._ending, self._commits.mark()
+                if mark != seen or time.monotonic() - said >= HEARTBEAT_S:
                     more, pieces = True, 0
                     while more:
                         if (peer := await run_in_threadpool(known)) is None:
@@ -68,7 +68,7 @@ class Streams:
                             yield event
                     if not pieces:
                         yield b":\n\n"
-                    seen, said = place, time.monotonic()
+                    seen, said = mark, time.monotonic()
                 if ending:
                     return
                 await anyio.sleep(LOOK_S)
@@ -77,12 +77,6 @@ class Streams:
                 held.remove(mine)
             if not held and self._open.get(peer_id) is held:
                 del self._open[peer_id]
-
-    async def _newest(self) -> int:
-        if time.monotonic() - self._looked >= LOOK_S:
-            self._looked = time.monotonic()
-            self._place = await run_in_threadpool(self._store.place)
-        return self._place
 
     def _event(self, peer: Peer, after_us: int) -> tuple[int, bytes, bool]:
         """The next event, empty where there is none; how far it goes, and whether there is more."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiergate.cli.options import Data, Json, now
+from tiergate.cli.options import Data, now
 from tiergate.cli.share_exchange import show_round
 from tiergate.cli.share_peers import Sharing, opened
-from tiergate.cli.terminal import note, say_json
+from tiergate.cli.terminal import note, say
 from tiergate.errors import TiergateError
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def follow(
         typer.Option(metavar="SECONDS", min=0.1, help="How often peers are asked that tell nothing by themselves."),
     ] = 5.0,
     data: Data = Path("data"),
-    as_json: Json = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each thing that came over.")
+    ] = False,
 ) -> None:
     """Stay in touch with peers until Ctrl-C: read what they tell while they tell it, send them what they lack.
 
@@ -36,10 +38,12 @@ def follow(
     Example:
       tiergate share follow
     """
+    import json
     import random
     import sys
     import time
 
+    import msgspec
     from sqlalchemy.exc import SQLAlchemyError
 
     from tiergate.clock import SystemClock
@@ -47,15 +51,8 @@ def follow(
 
     def told(peer: str, doing: str, what: Round | str) -> None:
         if as_json:
-            import msgspec
-
-            say_json(
-                {
-                    "peer": peer,
-                    "doing": doing,
-                    **({"fault": what} if isinstance(what, str) else msgspec.to_builtins(what)),
-                }
-            )
+            came = {"fault": what} if isinstance(what, str) else msgspec.to_builtins(what)
+            say(json.dumps({"peer": peer, "doing": doing} | came))
         elif isinstance(what, str):
             note(f"{peer}, {doing}: {what}")
         else:
