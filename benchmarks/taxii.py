@@ -221,10 +221,23 @@ def read_medallion(python: Path, objects: int) -> dict[str, float]:
                     break
                 time.sleep(0.1)
             shown = base64.b64encode(b"u:p").decode()
-            return Reader(port, f"/r/collections/{FINDINGS.id}/", f"Basic {shown}").measure(3)
+            measured = Reader(port, f"/r/collections/{FINDINGS.id}/", f"Basic {shown}").measure(3)
+            return measured | {"pulled": pulled(Path(folder) / "b", f"http://127.0.0.1:{port}/r/", "u:p")}
         finally:
             process.terminate()
             process.wait()
+
+
+def pulled(data: Path, url: str, shown: str) -> int:
+    """How many objects our own client takes of a server of TAXII; it must refuse none."""
+    with opened(data, create=True) as sharing:
+        (data / "shown").write_text(shown)
+        now_us = SystemClock().now_us()
+        peer, _ = sharing.peers.add(LAB.name, now_us, url=url, token_file="shown", private=True, lasts_us=0)
+        done = sharing.exchange.pull(peer, now_us)
+    if done.refused:
+        raise SystemExit(f"refused: {done.refused[0]}")
+    return done.new
 
 
 def followed_after(rounds: int) -> dict[str, float]:

@@ -17,6 +17,7 @@ from tiergate.api.operations import Call, Operation
 from tiergate.api.problems import ProblemError
 from tiergate.api.taxii_events import EVENTS_KIND
 from tiergate.api.taxii_requests import (
+    DISCOVERY,
     ROOT,
     SENT,
     caller_of,
@@ -50,7 +51,8 @@ from tiergate.api.taxii_resources import (
     time_of,
 )
 from tiergate.sharing.receiving import Arrival
-from tiergate.sharing.selecting import manifest, pages
+from tiergate.sharing.selecting import Row, manifest, pages
+from tiergate.sharing.stix import time_of as stix_time_of
 
 
 def _discovery(call: Call) -> Discovery:
@@ -99,8 +101,7 @@ def _manifest(call: Call) -> Response:
         return _page(b"", [])
     rows, more = manifest(call.services.shared.engine, reader, wanted)
     records = [
-        ManifestRecord(id=one.stix_id, date_added=time_of(one.added_us), version=time_of(one.version_us))
-        for one in rows
+        ManifestRecord(id=one.stix_id, date_added=time_of(one.added_us), version=_version_of(one)) for one in rows
     ]
     return _page(b'"objects":' + msgspec.json.encode(records), [one.added_us for one in rows], more=more)
 
@@ -112,7 +113,7 @@ def _versions(call: Call) -> Response:
     rows, more = manifest(call.services.shared.engine, reader, wanted)
     if not rows and not call.request.query_params:
         raise no_such("object", call.path("object_id"))
-    versions = [time_of(one.version_us) for one in rows]
+    versions = [_version_of(one) for one in rows]
     return _page(b'"versions":' + msgspec.json.encode(versions), [one.added_us for one in rows], more=more)
 
 
@@ -140,11 +141,17 @@ async def _events(call: Call) -> Response:
     return StreamingResponse(told, headers={"x-accel-buffering": "no"}, media_type=EVENTS_KIND)
 
 
+def _version_of(row: Row) -> str:
+    """As the object itself has it; of one that has none, when it was added."""
+    return time_of(row.added_us) if row.version_us == row.added_us else stix_time_of(row.version_us)
+
+
 def _page(content: bytes, added: list[int], *, more: bool = False) -> Response:
     if not added:
         # Headers of an empty page are left off: clients have read "undefined" in them.
         return Response(b"{}", media_type=KIND)
-    following = b',"more":true,"next":"%d"' % added[-1] if more else b""
+    # Said also where there is no more: it may be left off, and clients that were written for other servers miss it.
+    following = b',"more":true,"next":"%d"' % added[-1] if more else b',"more":false'
     headers = {"x-taxii-date-added-first": time_of(added[0]), "x-taxii-date-added-last": time_of(added[-1])}
     return Response(b"{" + content + following + b"}", headers=headers, media_type=KIND)
 
@@ -173,7 +180,8 @@ def _told(arrival: Arrival) -> Status:
     )
 
 
-def _refuse(error: ProblemError) -> Response:
+def refuse(error: ProblemError) -> Response:
+    """A refusal in the words of TAXII."""
     told = error.problem
     body = TaxiiError(
         title=told.title,
@@ -196,7 +204,7 @@ def _operation(
         handler=handler,
         gives=gives,
         of_peers=True,
-        refuse=_refuse,
+        refuse=refuse,
         refuses=TaxiiError,
         refusal_type=KIND,
         **({"media_type": KIND} | more),
@@ -205,7 +213,7 @@ def _operation(
 
 _COLLECTION: Final = f"{ROOT}collections/{{collection}}/"
 OPERATIONS: Final = (
-    _operation("GET", "/taxii2/", "discovery", "See what is here", _discovery, Discovery),
+    _operation("GET", DISCOVERY, "discovery", "See what is here", _discovery, Discovery),
     _operation("GET", ROOT, "root", "See the API root", _root, ApiRoot),
     _operation("GET", f"{ROOT}status/{{status_id}}/", "status", "See what came of objects sent", _status, Status),
     _operation("GET", f"{ROOT}collections/", "collections", "List collections", _collections, Collections),

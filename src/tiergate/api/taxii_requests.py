@@ -14,7 +14,8 @@ from tiergate.api.taxii_resources import COLLECTIONS, EPOCH, TIME, Collection, O
 from tiergate.sharing.peers import Peer
 from tiergate.sharing.selecting import ALL, FIRST, LAST, MOST, Reader, Wanted
 
-ROOT: Final = "/taxii2/sharing/"
+DISCOVERY: Final = "/taxii2/"
+ROOT: Final = f"{DISCOVERY}sharing/"
 MOST_FILTERED: Final = 100
 """Values of one filter."""
 SENT: Final = ("application/taxii+json", "application/stix+json", "application/json")

@@ -105,18 +105,18 @@ class StatusDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     message: str = ""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request to add objects (section 4.3)."""
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a request to add objects (section 4.3). A list that would be empty is left out (section 2.1)."""
 
     id: str
     status: str
     request_timestamp: str
     total_count: int
     success_count: int
-    successes: list[StatusDetail]
     failure_count: int
-    failures: list[StatusDetail]
     pending_count: int
+    successes: list[StatusDetail] = []
+    failures: list[StatusDetail] = []
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,7 @@ class TaxiiClient:
         if peer.url is None or peer.token_file is None:
             raise InputError(f"`{peer.name}` has no address: give it with `tiergate share peers add {peer.name} --url`")
         self._peer, self._url = peer, peer.url
-        self._headers = {"Accept": KIND, "Authorization": f"Bearer {_token(folder / peer.token_file)}"}
+        self._headers = {"Accept": KIND, "Authorization": _authorization(folder / peer.token_file)}
 
     def most_bytes(self) -> int:
         """The most that one request may bring."""
@@ -157,12 +158,13 @@ def _decoded(body: bytes, kind: type[T]) -> T:
         raise DeliveryError("what it answered is no TAXII 2.1") from error
 
 
-def _token(path: Path) -> str:
+def _authorization(path: Path) -> str:
+    """What is shown: a token, or as Basic what has a colon, which no token has (RFC 6750, 2.1)."""
     try:
-        with path.open(encoding="ascii") as file:
-            token = file.read(MOST_TOKEN_BYTES).strip()
+        with path.open(encoding="utf-8") as file:
+            shown = file.read(MOST_TOKEN_BYTES).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the token in `{path}`") from error
-    if not token or not token.isprintable() or " " in token:
-        raise InputError(f"`{path}` holds no token: put the one in that the peer gave you")
-    return token
+    if not shown.isprintable() or not (":" in shown or (shown.isascii() and shown and " " not in shown)):
+        raise InputError(f"`{path}` holds no token: put the one in that the peer gave you, or `user:password`")
+    return f"Basic {base64.b64encode(shown.encode()).decode()}" if ":" in shown else f"Bearer {shown}"
