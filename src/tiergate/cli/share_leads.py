@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from tiergate.cli.share_case import Epoch
 from tiergate.errors import InputError, TiergateError
-from tiergate.ledger.log import is_log, read_log
+from tiergate.ledger.log import is_log
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.clients import clients
 from tiergate.sharing.feedback import WITHDRAWN, Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.matching import COLUMNS, Match, Own
+from tiergate.sharing.matching import Match, Own
 
 if TYPE_CHECKING:
     from tiergate.cli.share_peers import Sharing
@@ -76,7 +77,7 @@ def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab)
     """What own accounts have of findings, by all of the log."""
     if not is_log(data / "log"):
         raise InputError(f"`{data}` has no exchange log to match with")
-    own = Own(read_log(data / "log", columns=["account_id", *COLUMNS], sketches_suffice=True))
+    own = Own(clients(data))
     return [Met(one, own.matches(one.finding, keys, lab)) for one in findings]
 
 
