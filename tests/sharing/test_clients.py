@@ -60,7 +60,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @given(st.lists(st.tuples(ROWS, st.booleans()), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_it_is_as_if_all_was_read(
     tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[list[Row], bool]]
 ) -> None:
