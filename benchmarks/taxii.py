@@ -5,8 +5,9 @@
 
 Each store is filled with random findings through the checks that everything passes, and served by `tiergate control`, a
 process of its own. One client on one kept-alive connection reads it in pages of 1,000, then polls for the last nine
-objects. Then lab A tells a finding and pushes it to lab B, each with an API of its own, until a reader of B's database
-finds it. Medallion keeps its objects in memory and is asked by the same client. Prints a table and one JSON line.
+objects. Then lab A tells a finding, and it is measured when a reader of lab B's database finds all of it: pushed by A
+into B's API, and read by B's `tiergate share follow` of A's API, a process of its own each. Medallion keeps its objects
+in memory and is asked by the same client. Prints a table and one JSON line.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -29,9 +31,10 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tiergate.api.taxii import ROOT, time_of
-from tiergate.api.taxii_resources import FINDINGS, KIND
+from tiergate.api.taxii_requests import ROOT
+from tiergate.api.taxii_resources import FINDINGS, KIND, time_of
 from tiergate.cli.demo.children import free_port, server
+from tiergate.cli.share_peers import opened
 from tiergate.clock import DAY, SystemClock
 from tiergate.database import open_database
 from tiergate.parties.tokens import load_or_create_pepper
@@ -218,10 +221,68 @@ def read_medallion(python: Path, objects: int) -> dict[str, float]:
                     break
                 time.sleep(0.1)
             shown = base64.b64encode(b"u:p").decode()
-            return Reader(port, f"/r/collections/{FINDINGS.id}/", f"Basic {shown}").measure(3)
+            measured = Reader(port, f"/r/collections/{FINDINGS.id}/", f"Basic {shown}").measure(3)
+            return measured | {"pulled": pulled(Path(folder) / "b", f"http://127.0.0.1:{port}/r/", "u:p")}
         finally:
             process.terminate()
             process.wait()
+
+
+def pulled(data: Path, url: str, shown: str) -> int:
+    """How many objects our own client takes of a server of TAXII; it must refuse none."""
+    with opened(data, create=True) as sharing:
+        (data / "shown").write_text(shown)
+        now_us = SystemClock().now_us()
+        peer, _ = sharing.peers.add(LAB.name, now_us, url=url, token_file="shown", private=True, lasts_us=0)
+        done = sharing.exchange.pull(peer, now_us)
+    if done.refused:
+        raise SystemExit(f"refused: {done.refused[0]}")
+    return done.new
+
+
+def followed_after(rounds: int) -> dict[str, float]:
+    """The same where lab A's API tells it and lab B follows that; then from the withdrawal until B has it withdrawn."""
+    made, took, withdrawn = findings(3), list[float](), list[float]()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        a, b = (Path(folder) / name for name in "ab")
+        ours, theirs = (stack.enter_context(opened(one, create=True)) for one in (a, b))
+        _, token = ours.peers.add("lab-b.example", SystemClock().now_us())
+        (b / "token").write_text(token or "")
+        port = stack.enter_context(control(a, Path(folder) / "log"))
+        url = f"http://127.0.0.1:{port}{ROOT}"
+        origin, _ = theirs.peers.add(
+            LAB.name, SystemClock().now_us(), url=url, token_file="token", private=True, lasts_us=0
+        )
+        command = [sys.executable, "-m", "tiergate", "share", "follow", "--data", str(b)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stack.callback(child.wait)
+        stack.callback(child.terminate)
+
+        def until(what: Finding, times: list[float], do: Callable[[], object], revoked: bool) -> None:
+            began = time.perf_counter()
+            do()
+            give_up = began + 60
+            while True:
+                heard = [one for one in from_objects(theirs.store.objects(origin.peer_id)) if isinstance(one, Finding)]
+                same = [one for one in heard if one.finding_id == what.finding_id]
+                if same and (same[0].revoked if revoked else same[0] == what):
+                    break
+                if time.perf_counter() > give_up:
+                    raise SystemExit("what was told did not come")
+                time.sleep(0.005)
+            times.append(time.perf_counter() - began)
+
+        for _ in range(rounds + 1):
+            found = next(made)
+            until(found, took, lambda: ours.store.tell(found, SystemClock().now_us()), False)  # noqa: B023
+            until(found, withdrawn, lambda: ours.store.withdraw(found.finding_id, SystemClock().now_us()), True)  # noqa: B023
+    # The first is not counted: the follower starts meanwhile.
+    return {
+        "followed_p50_ms": percentile(took[1:], 50),
+        "followed_p95_ms": percentile(took[1:], 95),
+        "withdrawn_p50_ms": percentile(withdrawn[1:], 50),
+        "withdrawn_p95_ms": percentile(withdrawn[1:], 95),
+    }
 
 
 def told_after(rounds: int) -> dict[str, float]:
@@ -276,7 +337,7 @@ def main() -> None:
     print("| | " + " | ".join(names) + " |")
     for one in results:
         print(f"| {one['who']} | " + " | ".join(f"{one.get(name, float('nan')):,.1f}" for name in names) + " |")
-    told = told_after(options.rounds) if options.rounds else {}
+    told = told_after(options.rounds) | followed_after(options.rounds) if options.rounds else {}
     print(json.dumps({"read": results, "told": told, "load": os.getloadavg()[0]}))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +13,29 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from tiergate.api.app import control_app
 from tiergate.api.operators import Role
 from tiergate.api.services import Services, open_services
 from tiergate.api.settings import ControlSettings
 from tiergate.clock import FixedClock
+from tiergate.gateway.serving.starlette import server
 
 NOW = 1_780_000_000_000_000
 ORGANISATION = "org-one"
 
 
 @contextmanager
-def listening(app: Any, listener: socket.socket) -> Iterator[None]:
+def listening(app: Any, listener: socket.socket, ending: Callable[[], None] | None = None) -> Iterator[None]:
     """An ASGI application served in a thread until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    made = server(app, ending=ending)
+    made.config.log_level = "critical"
+    thread = threading.Thread(target=lambda: asyncio.run(made.serve([listener])))
     thread.start()
     try:
         yield
     finally:
-        server.should_exit = True
+        made.should_exit = True
         thread.join()
 
 
@@ -81,7 +82,7 @@ def running(data: Path, **settings: Any) -> Iterator[Control]:
     with (
         ExitStack() as stack,
         open_services(options, clock, address) as services,
-        listening(control_app(services), listener),
+        listening(control_app(services), listener, services.streams.end),
     ):
         yield Control(address, services, clock, stack)
 

@@ -18,7 +18,7 @@ from tests.sharing.test_taxii import FOUND, OURS, THEIRS
 
 from tiergate.admission.appeals import Against, Outcome
 from tiergate.api.shared_leads import lead_id
-from tiergate.api.taxii import ROOT
+from tiergate.api.taxii_requests import ROOT
 from tiergate.cli.options import now
 from tiergate.cli.share_leads import settle
 from tiergate.cli.share_peers import Sharing

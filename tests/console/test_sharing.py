@@ -31,6 +31,7 @@ from tiergate.sharing.marking import Tlp
 from tiergate.sharing.stix import to_bytes
 from tiergate.sharing.tokens.files import Answer, keep, keep_answer
 from tiergate.sharing.tokens.hub import Told
+from tiergate.sharing.tokens.items import Cause
 from tiergate.sharing.tokens.lab import JointCluster, Prepared, Sent
 
 Open = Callable[..., Page]
@@ -71,7 +72,13 @@ def test_a_finding_comes_an_opinion_goes_and_is_withdrawn(labs: tuple[Control, C
 
     # What it did here is let go of where we disagree.
     leads = Leads(theirs.services.cases.desk)
-    signal = Signal(lead_id=lead_id(finding.finding_id), source="s", named=None, accounts={"acct-7": "client_asn"})
+    signal = Signal(
+        lead_id=lead_id(theirs.data, finding.finding_id),
+        source="s",
+        maker=OURS.name,
+        named=None,
+        accounts={"acct-7": "client_asn"},
+    )
     assert leads.raised(signal, author="watch", now_us=NOW) == 1
     row.get_by_role("link").click()
     expect(page.get_by_role("cell", name="acct-7")).to_be_visible()
@@ -172,7 +179,7 @@ def test_joint_runs_show_own_customers_alone(labs: tuple[Control, Console]) -> N
     _, theirs = labs
     folder = theirs.data / "joint"
     keep(folder, Prepared(Sent(7, {1: "org-one", 2: "org-two"}, {"ab": ["org-one"]}), "k", b"rows"))
-    cluster = JointCluster("c1", 3, 9, ["address", "payment"], ["org-one"])
+    cluster = JointCluster("c1", 3, 9, [Cause.PLACE, Cause.CUSTOMER], ["org-one"])
     with signed_in(theirs, Role.ANALYST) as client:
         assert "org-one" not in client.get("/sharing/joint").text
         told = Told(epoch=7, threshold=3, labs=4, keys_agree=False, unfit=0, items=[], clusters=[])

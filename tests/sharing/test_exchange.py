@@ -15,7 +15,7 @@ import pytest
 from tests.api.conftest import NOW, Control, running
 from tests.gateway.conftest import GIVE_UP_S
 from tests.sharing.test_taxii import FOUND, OURS, THEIR_OWN, THEIRS, numbered
-from tiergate.api.taxii import ROOT
+from tiergate.api.taxii_requests import ROOT
 from tiergate.clock import DAY
 from tiergate.errors import InputError
 from tiergate.gateway.connecting import DeliveryError
@@ -180,7 +180,13 @@ def test_a_peer_that_does_not_answer_as_it_should_is_said_so_and_asked_again(lab
     _, token = theirs.peers.add(OURS.name, NOW)
     assert token is not None
     (ours.data / "token").write_text(token)
+    # Other servers want a user; ours takes the token as password.
+    (ours.data / "token").write_text(f"any:{token}\n")
     assert ours.exchange.push(ours.peer()).objects > 0
+    for shown in ("", "a token", "t\u00f6ken", "a:\x00"):
+        (ours.data / "token").write_text(shown)
+        with pytest.raises(InputError, match="holds no token"):
+            ours.exchange.pull(ours.peer(), NOW)
     (ours.data / "token").unlink()
     with pytest.raises(InputError, match="cannot read the token"):
         ours.exchange.pull(ours.peer(), NOW)

@@ -32,6 +32,7 @@ from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
 from tiergate.api.services import Services
+from tiergate.api.taxii_requests import DISCOVERY
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *account.OPERATIONS,
@@ -77,10 +78,10 @@ async def _no_such_way(request: Request, error: HTTPException) -> Response:
         # Starlette names the methods of the first route alone, and each operation is a route (RFC 9110, 15.5.6).
         routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
         allow = ", ".join(sorted(method for route in routes for method in route.methods))
-        return response(
-            ProblemError(405, "method_not_allowed", f"there is no {where} here", f"see {PATH}", allow=allow)
-        )
-    return response(ProblemError(404, "not_found", f"there is no {where} here", f"see {PATH}"))
+        told = ProblemError(405, "method_not_allowed", f"there is no {where} here", f"see {PATH}", allow=allow)
+    else:
+        told = ProblemError(404, "not_found", f"there is no {where} here", f"see {PATH}")
+    return taxii.refuse(told) if request.url.path.startswith(DISCOVERY) else response(told)
 
 
 async def _fault(_request: Request, _error: Exception) -> Response:

@@ -20,6 +20,7 @@ from tiergate.response.case_files import CaseFile, Outcome, Severity, Status
 from tiergate.response.desk import lapsed
 from tiergate.response.effects import Effect, case_effects
 from tiergate.response.holdings import sources_of
+from tiergate.response.leads import Leads, Touched, among
 from tiergate.response.looks import Member
 from tiergate.response.merging import merge, split
 from tiergate.response.people import needed_for
@@ -40,12 +41,14 @@ class CaseQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     """A case. ``overdue``: whether it waits for too long; ``members``: its accounts, None in a list, or where the look
-    that it rests on is gone."""
+    that it rests on is gone; ``touched``: those of them that findings of other labs or joint clusters ask to verify
+    themselves, with what, as of the newest look; None in answers to changes."""
 
     case: CaseFile
     severity: Severity
     overdue: bool
     members: list[Member] | None = None
+    touched: dict[str, tuple[Touched, ...]] | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +160,14 @@ def list_cases(call: Call) -> Page[CaseView]:
         overdue=asked.overdue,
         search=asked.search,
     )
+    touched = Leads(call.services.cases.desk).touched(call.now_us)
+    accounts = call.services.cases.with_accounts(touched) if touched else {}
     some = page(found, lambda file: file.case_id, asked)
-    return Page(items=[_view(call, one) for one in some.items], next=some.next)
+    views = [
+        msgspec.structs.replace(_view(call, one), touched=among(touched, accounts.get(one.case_id, ())))
+        for one in some.items
+    ]
+    return Page(items=views, next=some.next)
 
 
 def get_case(call: Call) -> CaseView:
@@ -167,7 +176,8 @@ def get_case(call: Call) -> CaseView:
         members = call.services.cases.members(file.case_id)
     except InputError:
         members = None
-    return msgspec.structs.replace(_view(call, file), members=members)
+    touched = among(Leads(call.services.cases.desk).touched(call.now_us), (one.account_id for one in members or ()))
+    return msgspec.structs.replace(_view(call, file), members=members, touched=touched)
 
 
 def get_history(call: Call) -> Page[Entry]:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from starlette.responses import StreamingResponse
 
 import tiergate
 from tiergate.api.operations import Operation
 from tiergate.api.passkeys import TICKET_HEADER
-from tiergate.api.problems import KIND, Problem
 
 PATH: Final = "/openapi.json"
 
@@ -61,7 +61,7 @@ def _described(operation: Operation, schemas: dict[str, Any], components: dict[s
             str(operation.status): _answer(operation, schemas),
             "default": {
                 "description": "A refusal that says what to do",
-                "content": {_refusal_type(operation): {"schema": schemas[repr(operation.refuses)]}},
+                "content": {operation.refusal_type: {"schema": schemas[repr(operation.refuses)]}},
             },
         },
         "security": _security(operation),
@@ -90,11 +90,9 @@ def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     given = _given(operation)
     if given is not None:
         answer["content"] = {operation.media_type: {"schema": schemas[repr(given)]}}
+    elif operation.gives is StreamingResponse:
+        answer["content"] = {operation.media_type: {"schema": {"type": "string"}}}
     return answer
-
-
-def _refusal_type(operation: Operation) -> str:
-    return KIND if operation.refuses is Problem else operation.media_type
 
 
 def _given(operation: Operation) -> Any:

@@ -22,6 +22,7 @@ from tiergate.api.audit import DONE
 from tiergate.api.idempotency import fingerprint
 from tiergate.api.operators import Operator, Permission
 from tiergate.api.passkeys import TICKET_HEADER, action_hash
+from tiergate.api.problems import KIND as REFUSAL
 from tiergate.api.problems import Problem, ProblemError, from_error, response
 from tiergate.api.services import Services
 from tiergate.errors import TiergateError
@@ -38,7 +39,8 @@ class Operation:
     and ``query`` are Structs of the body and the query; ``gives`` is what the handler returns, None for no body, a
     `Response` subclass where the handler builds the answer itself. ``step_up`` says when a passkey is asked for;
     ``shown_once`` that the answer is a secret, never kept to be given again. ``refuse`` makes the answer of a refusal,
-    whose body is a ``refuses``. ``of_peers``: it is for other labs, whose tokens its handler checks.
+    whose body is a ``refuses`` and its media type ``refusal_type``. ``of_peers``: it is for other labs, whose tokens
+    its handler checks.
     """
 
     method: str
@@ -58,6 +60,7 @@ class Operation:
     media_type: str = "application/json"
     refuse: Callable[[ProblemError], Response] = response
     refuses: Any = Problem
+    refusal_type: str = REFUSAL
     of_peers: bool = False
 
     @property

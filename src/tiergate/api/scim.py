@@ -299,6 +299,7 @@ def _operation(method: str, path: str, name: str, summary: str, **more: Any) -> 
         media_type=KIND,
         refuse=refuse,
         refuses=ScimError,
+        refusal_type=KIND,
         **more,
     )
 

@@ -34,4 +34,4 @@ def serve_control(
         with open_services(settings, SystemClock(), address) as services:
             if ready is not None:
                 ready(services.public_url, services)
-            serve(application(services), listener)
+            serve(application(services), listener, ending=services.streams.end)

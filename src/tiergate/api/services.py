@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -29,8 +29,9 @@ from tiergate.api.people import People
 from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
+from tiergate.api.taxii_events import Streams
 from tiergate.clock import Clock
-from tiergate.database import open_database
+from tiergate.database import Commits, open_database
 from tiergate.economics.claim_overrides import ClaimOverrides
 from tiergate.errors import SettingsError
 from tiergate.parties.registry import Registry
@@ -80,6 +81,7 @@ class Services:
     shared: SharedStore
     receiving: Receiving
     claim_overrides: ClaimOverrides
+    streams: Streams
 
     @property
     def session_cookie(self) -> str:
@@ -108,14 +110,16 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     pepper = load_or_create_pepper(settings.data / "pepper")
     public_url = settings.public_url or address
     policy = load_policy(settings.data / FILE)
-    engine = open_database(settings.data / "control.sqlite")
-    sharing = open_database(settings.data / DATABASE)
-    sheets: Sheets | None = None
-    ownership = OwnershipDesk(settings.data)
-    try:
+    with ExitStack() as stack:
+        engine = open_database(settings.data / "control.sqlite")
+        stack.callback(engine.dispose)
+        sharing = open_database(settings.data / DATABASE)
+        stack.callback(sharing.dispose)
+        ownership = stack.enter_context(closing(OwnershipDesk(settings.data)))
         shared = SharedStore(sharing)
+        commits = stack.enter_context(closing(Commits(settings.data / DATABASE)))
         cases = Worklist(CaseDesk(engine, policy), settings.data)
-        sheets = Sheets(settings.data, cases.answers)
+        sheets = stack.enter_context(closing(Sheets(settings.data, cases.answers)))
         operators, passwords = Operators(engine, pepper), Passwords(engine, pepper)
         yield Services(
             settings=settings,
@@ -149,10 +153,5 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             shared=shared,
             receiving=Receiving(shared),
             claim_overrides=ClaimOverrides(engine),
+            streams=Streams(shared, commits),
         )
-    finally:
-        if sheets is not None:
-            sheets.close()
-        ownership.close()
-        sharing.dispose()
-        engine.dispose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from tiergate.sharing.selecting import MOST
 KIND: Final = "application/taxii+json;version=2.1"
 OBJECT_KIND: Final = "application/stix+json;version=2.1"
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z")
 Values = Annotated[str, msgspec.Meta(min_length=1, max_length=8_192)]
 
@@ -44,7 +46,7 @@ class ApiRoot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection (section 5.2)."""
+    """A collection (section 5.2). ``x_tiergate_events``: what is added to it is told at once at `events/` below it."""
 
     id: str
     title: str
@@ -53,6 +55,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     can_read: bool
     can_write: bool
     media_types: list[str]
+    x_tiergate_events: bool
 
 
 class Collections(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,18 +105,24 @@ class StatusDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     message: str = ""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request to add objects (section 4.3)."""
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a request to add objects (section 4.3). A list that would be empty is left out (section 2.1)."""
 
     id: str
     status: str
     request_timestamp: str
     total_count: int
     success_count: int
-    successes: list[StatusDetail]
     failure_count: int
-    failures: list[StatusDetail]
     pending_count: int
+    successes: list[StatusDetail] = []
+    failures: list[StatusDetail] = []
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From where on; what `Last-Event-ID` says counts where it is later."""
+
+    added_after: Annotated[str, msgspec.Meta(pattern=f"^{TIME.pattern}$")] | None = None
 
 
 class VersionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +155,7 @@ FINDINGS: Final = Collection(
     can_read=True,
     can_write=False,
     media_types=[OBJECT_KIND],
+    x_tiergate_events=True,
 )
 INBOX: Final = Collection(
     id=str(uuid.uuid5(NAMESPACE, "collection inbox")),
@@ -155,5 +165,11 @@ INBOX: Final = Collection(
     can_read=False,
     can_write=True,
     media_types=[OBJECT_KIND],
+    x_tiergate_events=False,
 )
 COLLECTIONS: Final = (FINDINGS, INBOX)
+
+
+def time_of(at_us: int) -> str:
+    """A time as TAXII has it, to the microsecond."""
+    return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -95,6 +95,9 @@ def list_(
     Example:
       tiergate case list --severity critical --overdue
     """
+    from msgspec import to_builtins
+
+    from tiergate.response.leads import Leads, among
     from tiergate.response.selecting import late, select
 
     wanted = None if every else (status or State.OPEN).value
@@ -103,11 +106,14 @@ def list_(
             worklist, now(), status=wanted, step=step, assignee=assignee, severity=severity, overdue=overdue,
             search=search,
         )  # fmt: skip
+        touched = Leads(worklist.desk).touched(now())
+        accounts = worklist.with_accounts(touched) if touched else {}
+        by_case = {one.case_id: among(touched, accounts.get(one.case_id, ())) for one in found}
         if as_json:
-            say_json([_whole(worklist, one) for one in found])
+            say_json([_whole(worklist, one) | {"touched": to_builtins(by_case[one.case_id])} for one in found])
         else:
             for one in found:
-                say(_line(worklist, one))
+                say(_line(worklist, one) + _touched(len(by_case[one.case_id])))
         waiting = sum(late(one, worklist.desk.policy, now()) for one in found)
     note(counted(len(found), "case") + (f", {waiting} overdue" if waiting else ""))
 
@@ -153,6 +159,8 @@ def show(case: CaseId, data: Data = Path("data"), as_json: Json = False) -> None
                     f"  {one['account_id']}  membership {one['membership']:.2f}  charged {one['charged']:,}  {kept}"
                 )
             )
+            for lead in one["leads"]:
+                say(visible(f"    must verify itself: {lead['kind']}, {lead['source']}; matches by {lead['by']}"))
         for row in worklist.history(file.case_id):
             if row.action == "note":
                 say(f"  {moment(row.at_us)}  {visible(row.author)}: {visible(row.reason)}")
@@ -253,7 +261,15 @@ def _whole(worklist: Worklist, file: CaseFile) -> dict[str, Any]:
     return told | {"severity": file.severity.value, "overdue": late(file, worklist.desk.policy, now())}
 
 
+def _touched(accounts: int) -> str:
+    return f"  {counted(accounts, 'account')} must verify by what other labs found" if accounts else ""
+
+
 def _members(worklist: Worklist, file: CaseFile) -> list[dict[str, Any]]:
+    from msgspec import to_builtins
+
+    from tiergate.response.leads import Leads
+
     try:
         held = worklist.members(file.case_id)
     except InputError as error:
@@ -262,6 +278,7 @@ def _members(worklist: Worklist, file: CaseFile) -> list[dict[str, Any]]:
     standing = worklist.desk.verdicts.of_case(file.case_id, now())
     free = file.cleared_at(now())
     by = {one.account_id: one.by for one in file.cleared if one.account_id in free}
+    touched = Leads(worklist.desk).touched(now())
     return [
         {
             "account_id": one.account_id,
@@ -270,6 +287,7 @@ def _members(worklist: Worklist, file: CaseFile) -> list[dict[str, Any]]:
             "observed": one.observed,
             "action": standing[one.account_id].action.value if one.account_id in standing else None,
             "cleared_by": by.get(one.account_id),
+            "leads": to_builtins(touched.get(one.account_id, ())),
         }
         for one in sorted(held, key=lambda one: (-one.charged, one.account_id))
     ]

@@ -238,11 +238,16 @@ def _show(outcomes: Iterable[tuple[Peer, Outcome]], as_json: bool, *, quiet: boo
         say_json({"peers": msgspec.to_builtins(done), "faults": faults})
     else:
         for name, one in done.items():
-            say(f"{name}: {counted(one.objects, 'object')}, {len(one.refused):,} refused")
-            for said in one.refused[:MOST_SHOWN]:
-                say(f"  refused: {said}")
+            show_round(name, one)
         for name, said in faults.items():
             say(f"{name}: {said}")
         if not done and not faults:
             note("no peer has an address: see `tiergate share peers add --url`")
     return bool(faults)
+
+
+def show_round(name: str, one: Round) -> None:
+    """What went over to or from a peer, and what was refused."""
+    say(f"{name}: {counted(one.objects, 'object')}, {len(one.refused):,} refused")
+    for said in one.refused[:MOST_SHOWN]:
+        say(f"  refused: {said}")

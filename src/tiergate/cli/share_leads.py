@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiergate.api.shared_leads import lead_of, source_of
+from tiergate.api.shared_leads import lead_id, lead_of, source_of
 from tiergate.errors import InputError, TiergateError
-from tiergate.ledger.log import is_log, read_log
+from tiergate.ledger.log import is_log
 from tiergate.response.desk import CaseDesk
 from tiergate.response.leads import Leads, Signal
 from tiergate.response.people import WATCH
+from tiergate.sharing.clients import clients
 from tiergate.sharing.epochs import epoch_keys
 from tiergate.sharing.exchange import with_each
-from tiergate.sharing.feedback import Heard, heard, tell_opinion
+from tiergate.sharing.feedback import WITHDRAWN, Heard, heard, tell_opinion
 from tiergate.sharing.finding import Lab, View
 from tiergate.sharing.marking import Tlp
-from tiergate.sharing.matching import COLUMNS, Match, Own
+from tiergate.sharing.matching import Match, Own
 
 if TYPE_CHECKING:
     from tiergate.cli.share_peers import Sharing
@@ -57,7 +58,7 @@ def met(data: Path, findings: Iterable[Heard], keys: dict[str, bytes], lab: Lab)
     """What own accounts have of findings, by all of the log."""
     if not is_log(data / "log"):
         raise InputError(f"`{data}` has no exchange log to match with")
-    own = Own(read_log(data / "log", columns=["account_id", *COLUMNS], sketches_suffice=True))
+    own = Own(clients(data))
     return [Met(one, own.matches(one.finding, keys, lab), lead_of(data, one)) for one in findings]
 
 
@@ -92,6 +93,18 @@ def settle(data: Path, sharing: Sharing, desk: CaseDesk, now_us: int) -> list[st
             continue
         if rows := leads.raised(signal, author=WATCH, now_us=now_us, reason=str(each.heard.corroboration)):
             said.append(f"{signal.source}: {rows} verdicts changed, {len(signal.accounts)} accounts to verify")
+    return said
+
+
+def lift_withdrawn(data: Path, sharing: Sharing, desk: CaseDesk, after_us: int, now_us: int) -> list[str]:
+    """Take back what rests on findings that peers withdrew since. Returns in words what that changed."""
+    leads, labs = Leads(desk), {one.peer_id: one.lab for one in sharing.peers.every()}
+    standing = {one.lead_id for one in leads.every() if not one.lifted}
+    said = []
+    for peer_id, finding_id in sharing.store.withdrawn(after_us):
+        lead = lead_id(data, finding_id)
+        if lead in standing and leads.lift(lead, author=WATCH, now_us=now_us, reason=WITHDRAWN):
+            said.append(f"campaign--{finding_id} of {labs[peer_id].name}: taken back, {WITHDRAWN}")
     return said
 
 

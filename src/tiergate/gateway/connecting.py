@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ TIMEOUT_S: Final = 10.0
 """For a connection, for TLS, and for any silence."""
 MOST_S: Final = 20.0
 """For all that is said over one connection, however slowly it drips."""
+SILENCE_S: Final = 20.0
+"""For which what is followed may be silent."""
 MOST_READ: Final = 1024
 GONE: Final = 410
 
@@ -116,24 +118,80 @@ def ask(
     most_read: int,
 ) -> Answer:
     """One request, and what is answered, whatever that is, up to ``most_read`` bytes. Raises `DeliveryError`."""
-    parts = urlsplit(url)
-    tls, host = parts.scheme == "https", parts.hostname or ""
-    port = parts.port or (443 if tls else 80)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    asked = http.client.HTTPConnection(parts.netloc)  # opens nothing by itself: it is given a connection
-    connection = connect(host, port, private=private)
-    try:
-        with ended(lambda: connection):
-            if tls:
-                connection = tls_context(ca_file).wrap_socket(connection, server_hostname=host)
-            asked.sock = connection
-            asked.request(method, path, body, {"User-Agent": "tiergate", "Connection": "close"} | dict(headers))
-            with asked.getresponse() as answer:
-                said = answer.read(most_read)
-                told = {name.lower(): value for name, value in answer.getheaders()}
-    finally:
-        connection.close()
-    return Answer(answer.status, told, said)
+    with (
+        closing(_Request(url, private=private)) as request,
+        ended(lambda: request.socket),
+        request.answered(method, body, headers, ca_file) as answer,
+    ):
+        return _read(answer, most_read)
+
+
+class Followed:
+    """An answer that goes on by itself."""
+
+    def __init__(self, request: _Request, answer: http.client.HTTPResponse, most_line: int) -> None:
+        self._request, self._answer, self._most_line = request, answer, most_line
+
+    def line(self) -> bytes:
+        """The next line with its end, empty after the last one. Raises `DeliveryError` where none comes, or one that is
+        too long."""
+        try:
+            line = self._answer.readline(self._most_line + 1)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise DeliveryError(f"it does not go on: {_why(error)}") from error
+        if len(line) > self._most_line:
+            raise DeliveryError(f"a line of it has more than {self._most_line:,} bytes")
+        return line
+
+    def cut(self) -> None:
+        """End it, from whatever thread: whoever waits for a line waits no longer."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._request.socket, socket.SHUT_RDWR)
+
+
+@contextmanager
+def follow(
+    url: str, headers: Mapping[str, str], *, private: bool, ca_file: str | None, most_line: int
+) -> Iterator[Followed]:
+    """What is answered to a GET, as it comes, for as long as it goes on. Raises `DeliveryError` for any but 200."""
+    with closing(_Request(url, private=private)) as request:
+        with ended(lambda: request.socket):
+            answer = request.answered("GET", None, headers, ca_file)
+            refused = None if answer.status == 200 else _read(answer, MOST_READ)
+        with answer:
+            if refused is not None:
+                raise refused.fault()
+            request.socket.settimeout(SILENCE_S)
+            yield Followed(request, answer, most_line)
+
+
+class _Request:
+    """One request under way, to be closed."""
+
+    def __init__(self, url: str, *, private: bool) -> None:
+        self._parts = parts = urlsplit(url)
+        self._tls, self._host = parts.scheme == "https", parts.hostname or ""
+        self.socket = connect(self._host, parts.port or (443 if self._tls else 80), private=private)
+
+    def answered(
+        self, method: str, body: bytes | None, headers: Mapping[str, str], ca_file: str | None
+    ) -> http.client.HTTPResponse:
+        parts = self._parts
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        asked = http.client.HTTPConnection(parts.netloc)  # opens nothing by itself: it is given a connection
+        if self._tls:
+            self.socket = tls_context(ca_file).wrap_socket(self.socket, server_hostname=self._host)
+        asked.sock = self.socket
+        asked.request(method, path, body, {"User-Agent": "tiergate", "Connection": "close"} | dict(headers))
+        return asked.getresponse()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def _read(answer: http.client.HTTPResponse, most: int) -> Answer:
+    told = {name.lower(): value for name, value in answer.getheaders()}
+    return Answer(answer.status, told, answer.read(most))
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, ca_file: str | None) -> None:

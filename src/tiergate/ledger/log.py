@@ -174,7 +174,7 @@ def read_log(
 
 
 def read_pieces(
-    folder: Path, *, batch_rows: int = 65_536
+    folder: Path, *, columns: Sequence[str] = LOG_SCHEMA.names, batch_rows: int = 65_536
 ) -> tuple[dict[Path, Callable[[], Iterator[pa.RecordBatch]]], list[pa.RecordBatch]]:
     """The log piece by piece: the sealed segments, which never change, with a reader each, and what is spooled.
 
@@ -186,10 +186,9 @@ def read_pieces(
     spooled = read_spools(folder / "spool")
     segments = Segments(folder)
     readers = {
-        segments.path(entry): partial(segments.read, entry, LOG_SCHEMA.names, batch_rows)
-        for entry in segments.entries()
+        segments.path(entry): partial(segments.read, entry, list(columns), batch_rows) for entry in segments.entries()
     }
-    return dict(readers), spooled
+    return dict(readers), [batch.select(columns) for batch in spooled]
 
 
 def writer_is_gone(folder: Path, writer: str) -> bool:

@@ -87,7 +87,17 @@ class Answers:
     def with_account(self, digest: str, beginning: str, most: int) -> list[tuple[str, str]]:
         """Lineages and accounts whose name begins so, ``most`` at most."""
         members = self._sorted(digest, "case_accounts", "case_id").table
-        found = members.filter(pc.starts_with(members["account_id"], beginning)).slice(0, most)
+        return self._by_lineage(digest, members.filter(pc.starts_with(members["account_id"], beginning)).slice(0, most))
+
+    def with_accounts(self, digest: str, account_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """Lineages that have accounts of exactly these names, with the accounts."""
+        members, wanted = (
+            self._sorted(digest, "case_accounts", "case_id").table,
+            pa.array(list(account_ids), pa.string()),
+        )
+        return self._by_lineage(digest, members.filter(pc.is_in(members["account_id"], value_set=wanted)))
+
+    def _by_lineage(self, digest: str, found: pa.Table) -> list[tuple[str, str]]:
         heads = self.table(digest, "cases", found["case_id"].to_pylist())
         lineages = dict(zip(heads["case_id"].to_pylist(), heads["lineage_id"].to_pylist(), strict=True))
         return [(lineages[row["case_id"]], row["account_id"]) for row in found.to_pylist()]

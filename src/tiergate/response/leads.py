@@ -8,7 +8,7 @@ appended with author, time and reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,9 @@ from tiergate.response.desk import RENEWED_BELOW, CaseDesk
 STEP: Final = Action.VERIFY
 CODE: Final = "shared_finding"
 """By which a customer reads, in the notice, what a verdict rests on."""
+
+
+JOINT: Final = "joint_cluster"
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True, tag="lead", forbid_unknown_fields=True):
@@ -50,6 +53,16 @@ class Signal:
     accounts: Mapping[str, str]
 
 
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an account must verify itself that no case of ours asks to: ``source`` is what was told, and by whom, for
+    people here; ``by``: what of the account matches."""
+
+    lead_id: str
+    kind: str
+    source: str
+    by: str
+
+
 class Leads:
     """Leads of a deployment. Any number of processes may share them."""
 
@@ -59,6 +72,24 @@ class Leads:
     def every(self) -> list[Lead]:
         """All of them."""
         return self._desk.changes.every(Lead)
+
+    def touched(self, now_us: int) -> dict[str, tuple[Touched, ...]]:
+        """Accounts that must verify themselves now because of leads, and because of which."""
+        standing = {one.lead_id: one for one in self.every() if not one.lifted and one.accounts}
+        found: dict[str, tuple[Touched, ...]] = {}
+        for account, verdicts in (self._desk.verdicts.every_in_force(now_us) if standing else {}).items():
+            leads = [standing[one.case_id] for one in verdicts if one.case_id in standing]
+            if leads:
+                found[account] = tuple(
+                    Touched(
+                        lead_id=one.lead_id,
+                        kind=kind_of(one.lead_id),
+                        source=one.source,
+                        by=one.accounts.get(account, ""),
+                    )
+                    for one in leads
+                )
+        return found
 
     def history(self, lead_id: str) -> list[Change]:
         """Every change of a lead, oldest first."""
@@ -140,6 +171,16 @@ class Leads:
         ]
         self._desk.verdicts.put(rows, writing.connection)
         return len(rows)
+
+
+def among(touched: Mapping[str, tuple[Touched, ...]], accounts: Iterable[str]) -> dict[str, tuple[Touched, ...]]:
+    """Those of ``accounts`` that are touched."""
+    return {one: touched[one] for one in sorted(accounts) if one in touched}
+
+
+def kind_of(lead_id: str) -> str:
+    """What a lead is: a finding of another lab, or a cluster of several labs."""
+    return JOINT if lead_id.startswith("joint_") else CODE
 
 
 def put_cleared(writing: Writing, lead: Lead, cleared: Cleared) -> None:

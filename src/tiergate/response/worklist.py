@@ -113,6 +113,18 @@ class Worklist:
         held = self.answers.with_account(newest.digest, beginning, MOST_FOUND)
         return found | {owner_of(files, lineage, account_id) for lineage, account_id in held}
 
+    def with_accounts(self, account_ids: Iterable[str]) -> dict[str, set[str]]:
+        """Those of these accounts that each case has in the newest look; none where its answer is gone."""
+        files, newest = self.index.files(), self.desk.last()
+        found: dict[str, set[str]] = {}
+        try:
+            held = [] if newest is None else self.answers.with_accounts(newest.digest, account_ids)
+        except InputError:
+            return found
+        for lineage, account_id in held:
+            found.setdefault(owner_of(files, lineage, account_id), set()).add(account_id)
+        return found
+
     def assign(self, case_id: str, assignee: str | None, *, author: str, now_us: int, reason: str = "") -> CaseFile:
         """Say whose case it is; None for nobody's."""
         with self.editing(case_id, author, now_us) as case:

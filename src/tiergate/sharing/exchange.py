@@ -1,4 +1,4 @@
-"""One round with a peer: what it tells is pulled, what we tell is pushed. What was cut off goes on where it stopped."""
+"""What a peer tells is pulled or followed, what we tell is pushed. What was cut off goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Final
 
 import msgspec
 
+from tiergate.clock import Clock
 from tiergate.errors import TiergateError
 from tiergate.gateway.connecting import DeliveryError
-from tiergate.sharing.client import TaxiiClient
+from tiergate.sharing.check import Fault
+from tiergate.sharing.client import Following, Page, RemoteCollection, TaxiiClient
 from tiergate.sharing.peers import Peer, Peers
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.selecting import LAST, Reader, Wanted, pages
@@ -47,22 +49,35 @@ class Exchange:
         Raises `DeliveryError` when it does not answer as it should, `InputError` when we have no address or token.
         """
         client, done = TaxiiClient(peer, self._folder), Round()
-        for collection in client.collections():
-            if not collection.can_read or len(collection.id) > 64:
-                continue
+        for collection in _readable(client):
             after = None if again else self._peers.read_until(peer, collection.id)
             for page in client.added_after(collection.id, after):
-                arrival = self._receiving.receive(page.body, peer, now_us)
-                done.objects += page.objects
-                done.new += arrival.new
-                done.refused += [str(one) for one in arrival.faults]
-                if arrival.refused_whole is not None:
-                    # Nothing of it is kept, so that it is asked for again.
+                if self._take(peer, collection, page, now_us, done) is not None:
                     break
-                # After it is kept: what is cut off between the two comes once more, and counts as known.
-                if page.last is not None and len(page.last) <= 64:
-                    self._peers.was_read(peer, collection.id, page.last)
         return done
+
+    def follow(
+        self, peer: Peer, clock: Clock, begun: Callable[[Following], None], heard: Callable[[Round], None]
+    ) -> bool:
+        """Read what a peer adds while it adds it, until it or somebody else ends that. Returns whether that can be:
+        other servers of TAXII tell nothing by themselves. Raises as `pull`.
+
+        :param begun: called with what is followed, which can be cut off by that. :param heard: called for each event.
+        """
+        client = TaxiiClient(peer, self._folder)
+        collections = _readable(client)
+        if len(collections) != 1 or not collections[0].x_tiergate_events:
+            return False
+        (collection,) = collections
+        with client.follow(collection.id, self._peers.read_until(peer, collection.id)) as following:
+            begun(following)
+            for page in following.pages():
+                done = Round()
+                whole = self._take(peer, collection, page, clock.now_us(), done)
+                heard(done)
+                if whole is not None:
+                    raise DeliveryError(str(whole))
+        return True
 
     def push(self, peer: Peer) -> Round:
         """Tell a peer what it may have and was not sent yet. One that was ended is still told what is withdrawn of
@@ -82,6 +97,17 @@ class Exchange:
             done.refused += [f"{one.id[:100]}: {one.message[:300]}" for one in status.failures]
             self._peers.sent(peer, some[-1][0])
         return done
+
+    def _take(self, peer: Peer, collection: RemoteCollection, page: Page, now_us: int, done: Round) -> Fault | None:
+        """Keep a page. Returns why nothing of it is kept, where that is so: it is asked for again then."""
+        arrival = self._receiving.receive(page.body, peer, now_us)
+        done.objects += page.objects
+        done.new += arrival.new
+        done.refused += [str(one) for one in arrival.faults]
+        # After it is kept: what is cut off between the two comes once more, and counts as known.
+        if arrival.refused_whole is None and page.last is not None and len(page.last) <= 64:
+            self._peers.was_read(peer, collection.id, page.last)
+        return arrival.refused_whole
 
     def _due(self, peer: Peer, after_us: int) -> Iterator[tuple[int, bytes]]:
         reader, more = Reader(peer_id=peer.peer_id, clearance=peer.clearance), True
@@ -108,6 +134,10 @@ def with_each(peers: Sequence[Peer], go: Callable[[Peer], Round]) -> list[tuple[
     asked = [one for one in peers if one.url is not None]
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         return list(zip(asked, pool.map(lambda one: outcome(go, one), asked), strict=True))
+
+
+def _readable(client: TaxiiClient) -> list[RemoteCollection]:
+    return [one for one in client.collections() if one.can_read and len(one.id) <= 64]
 
 
 def _requests(due: Iterable[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:

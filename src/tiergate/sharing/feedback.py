@@ -20,6 +20,7 @@ from tiergate.sharing.versions import OURS
 FRESH_US: Final = 30 * DAY
 """For how long after its newest version a finding is acted upon."""
 AGAINST: Final = frozenset({View.DISAGREE, View.STRONGLY_DISAGREE})
+WITHDRAWN: Final = "its maker withdrew it"
 _MS: Final = 1_000
 
 
@@ -36,7 +37,7 @@ class Heard:
     def gone(self) -> str | None:
         """Why nothing may rest on it any more, None where something may."""
         if self.finding.revoked:
-            return "its maker withdrew it"
+            return WITHDRAWN
         if self.peer.ended_at_us is not None:
             return f"{self.peer.name} is no peer any more"
         if self.opinion is not None and self.opinion.view in AGAINST:

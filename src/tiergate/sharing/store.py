@@ -159,6 +159,20 @@ class SharedStore:
                 held -= connection.execute(sa.delete(OBJECTS).where(*old)).rowcount
         return held
 
+    def place(self) -> int:
+        """When the last object was added; another number after every addition, whoever made it."""
+        with self.engine.connect() as connection:
+            return int(connection.execute(sa.select(_PLACE.c.added_us)).scalar_one())
+
+    def withdrawn(self, after_us: int) -> list[tuple[str, str]]:
+        """What peers withdrew since: the peer, and the id of the finding."""
+        query = sa.select(OBJECTS.c.origin, OBJECTS.c.stix_id).where(
+            OBJECTS.c.added_us > after_us, OBJECTS.c.origin != OURS, OBJECTS.c.kind == "campaign", OBJECTS.c.revoked
+        )
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(OBJECTS.c.added_us)).all()
+        return [(origin, stix_id.partition("--")[2]) for origin, stix_id in rows]
+
     def audience(self, subject: str) -> set[str]:
         """Ids of the peers that may have what is RED of a subject of ours."""
         mine = sa.select(OBJECTS.c.stix_id).where(OBJECTS.c.subject == subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiergate.api.shared_leads import lead_id
 from tiergate.console.origins import Origin, command
 from tiergate.console.tables import Column, Link, Table
 from tiergate.console.visits import View, Visit
@@ -31,7 +32,7 @@ def joint(visit: Visit) -> View:
             }
         )  # fmt: skip
         for one in answer.clusters if answer else ():
-            lead = changes.current(Lead, f"joint_{one.cluster_id}")
+            lead = changes.current(Lead, lead_id(data, f"joint_{one.cluster_id}"))
             clusters.append(
                 {
                     "epoch": epoch, "cluster": one.cluster_id, "labs": one.labs, "all": one.customers_of_all,

@@ -7,6 +7,8 @@
 | `case.proposed` | a step waits for people |
 | `case.reopened` | a closed case went on |
 | `case.closed` | somebody closed it, with an outcome |
+| `lead.raised` | what other labs found asks more accounts to verify themselves |
+| `lead.lifted` | it asks nobody any more |
 | `appeal.filed` | somebody appealed |
 | `appeal.overdue` | an appeal is open past its date |
 | `appeal.decided` | an appeal was upheld, or overturned what it is against |
@@ -28,10 +30,11 @@ import msgspec
 from tiergate.admission.appeals import Appeal, Outcome
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Status
+from tiergate.response.leads import JOINT, Lead, kind_of
 
 TYPES: Final = (
     "case.opened", "case.step", "case.proposed", "case.reopened", "case.closed",
-    "appeal.filed", "appeal.overdue", "appeal.decided", "watch.failing", "test",
+    "lead.raised", "lead.lifted", "appeal.filed", "appeal.overdue", "appeal.decided", "watch.failing", "test",
 )  # fmt: skip
 
 
@@ -80,6 +83,21 @@ def about_appeal(before: Appeal | None, appeal: Appeal, *, number: int, at_us: i
     else:
         return []
     return [_alert(kind, appeal.appeal_id, number, at_us, title, _appeal(appeal))]
+
+
+def about_lead(before: Lead | None, lead: Lead, *, number: int, at_us: int, by: str) -> list[Alert]:
+    """What a change of a lead is worth telling. Which lab told it stays here, as its source does."""
+    held = set() if before is None else before.accounts.keys()
+    new = len(lead.accounts.keys() - held)
+    what = "a joint cluster" if kind_of(lead.lead_id) == JOINT else "a finding of another lab"
+    if new:
+        kind, title = "lead.raised", f"{lead.lead_id}: {what} asks {new} more accounts to verify themselves"
+    elif held and not lead.accounts:
+        kind, title = "lead.lifted", f"{lead.lead_id}: {what} asks nobody any more to verify themselves"
+    else:
+        return []
+    data = {"lead_id": lead.lead_id, "kind": kind_of(lead.lead_id), "accounts": len(lead.accounts), "by": by}
+    return [_alert(kind, lead.lead_id, number, at_us, title, data)]
 
 
 def overdue(appeal: Appeal) -> Alert:

@@ -1,9 +1,9 @@
 """What is still to be told, in the control database.
 
-Every change of a case or an appeal is a row appended in the transaction that makes it (`admission.changes`). Those rows
-are the outbox: `gather` reads the ones after the last it read and puts, in one transaction with its place, an alert
-into the queue of each sink that wants it. So nothing that was committed goes untold, whoever committed it and whatever
-died afterwards, and nothing is queued twice.
+Every change of a case, a lead or an appeal is a row appended in the transaction that makes it (`admission.changes`).
+Those rows are the outbox: `gather` reads the ones after the last it read and puts, in one transaction with its place,
+an alert into the queue of each sink that wants it. So nothing that was committed goes untold, whoever committed it and
+whatever died afterwards, and nothing is queued twice.
 
 An alert is sent until its sink takes it: with waits as Standard Webhooks recommends, and not for ever.
 
@@ -31,6 +31,7 @@ from tiergate.response.alerts import events
 from tiergate.response.alerts.events import Alert
 from tiergate.response.alerts.sinks import Sink
 from tiergate.response.case_files import CaseFile
+from tiergate.response.leads import Lead
 
 SECOND: Final = 1_000_000
 WAITS_US: Final = (
@@ -103,12 +104,17 @@ class Outbox:
         while place < self._changes.version() or late:
             with self._changes.writing(AUTHOR, now_us) as writing:
                 place = int(writing.connection.execute(sa.select(_PLACE.c.number)).scalar_one())
-                changed = writing.appended(place, (CaseFile, Appeal), AT_ONCE)
+                changed = writing.appended(place, (CaseFile, Appeal, Lead), AT_ONCE)
                 told = list(late)
                 for change, before, after in changed:
                     if isinstance(after, CaseFile):
                         assert before is None or isinstance(before, CaseFile)
                         told += events.about_case(
+                            before, after, number=change.number, at_us=change.at_us, by=change.author
+                        )
+                    elif isinstance(after, Lead):
+                        assert before is None or isinstance(before, Lead)
+                        told += events.about_lead(
                             before, after, number=change.number, at_us=change.at_us, by=change.author
                         )
                     elif isinstance(after, Appeal):
@@ -170,9 +176,10 @@ class Outbox:
             connection.execute(sa.insert(_QUEUE), [row | same for row in rows])
 
     def _with_accounts(self, connection: sa.Connection, alert: Alert, now_us: int) -> Alert:
-        if "case_id" not in alert.data:
+        subject = alert.data.get("case_id") or alert.data.get("lead_id")
+        if subject is None:
             return alert
-        reached = sorted(self._verdicts.of_case(alert.data["case_id"], now_us, connection))[:MOST_ACCOUNTS]
+        reached = sorted(self._verdicts.of_case(subject, now_us, connection))[:MOST_ACCOUNTS]
         return msgspec.structs.replace(alert, data=alert.data | {"account_ids": reached})
 
     def _new(self, connection: sa.Connection, alerts: list[Alert], sinks: Sequence[Sink]) -> list[Alert]:
