@@ -287,7 +287,7 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
 
 def _facts(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
     from tiergate.admission.ownership_facts import facts_of, no_facts
-    from tiergate.cli.parties import DATABASE
+    from tiergate.parties.on_file import DATABASE
     from tiergate.database import open_database
     from tiergate.parties.facts import FactStore
 
