@@ -33,6 +33,7 @@ from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.response.contested import ContestedVerdicts
 from tiergate.response.desk import CaseDesk
 from tiergate.response.ladder import FILE, load_policy
+from tiergate.response.sheets import Sheets
 from tiergate.response.worklist import Worklist
 from tiergate.sharing.peers import Peers
 from tiergate.sharing.receiving import Receiving
@@ -64,6 +65,7 @@ class Services:
     appeals: Appeals
     proposals: Proposals
     cases: Worklist
+    sheets: Sheets
     sign_in: SignIn | None
     peers: Peers
     shared: SharedStore
@@ -98,9 +100,11 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     policy = load_policy(settings.data / FILE)
     engine = open_database(settings.data / "control.sqlite")
     sharing = open_database(settings.data / DATABASE)
+    sheets: Sheets | None = None
     try:
         shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
+        sheets = Sheets(settings.data, cases.answers)
         operators, passwords = Operators(engine, pepper), Passwords(engine, pepper)
         yield Services(
             settings=settings,
@@ -124,11 +128,14 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             appeals=Appeals(engine, ContestedVerdicts(cases)),
             proposals=Proposals(engine),
             cases=cases,
+            sheets=sheets,
             sign_in=None if settings.oidc_issuer is None else SignIn(engine, pepper, settings, public_url),
             peers=Peers(sharing, pepper),
             shared=shared,
             receiving=Receiving(shared),
         )
     finally:
+        if sheets is not None:
+            sheets.close()
         sharing.dispose()
         engine.dispose()

@@ -228,7 +228,7 @@ class CaseDesk:
             members = [
                 one if one.inherits or one.account_id in known else replace(one, inherits=unseen) for one in members
             ]
-        touched = {one.account_id: one for one in touched_by(file, members, now_us) if one.marks or self._is_whole(one)}
+        touched = {one.account_id: one for one in touched_by(file, members, now_us) if one.marks or reached_whole(one, self.policy)}
         rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
         for account, member in touched.items():
             held = standing.get(account)
@@ -243,14 +243,10 @@ class CaseDesk:
         self.verdicts.put(rows, writing.connection)
         return len(rows)
 
-    def _is_whole(self, member: Member) -> bool:
-        """Whether a step reaches all that the account asks. Where its other exchanges cannot be told, it is left."""
-        return member.share >= self.policy.whole_account_from
-
     def _due(self, file: CaseFile, member: Member) -> tuple[Action, list[str] | None]:
         """What the case's step comes to for an account, and the marks of those exchanges that it reaches alone."""
         step = file.step if member.inherits is None else INHERITED
-        return step, None if self._is_whole(member) else sorted(member.marks)
+        return step, None if reached_whole(member, self.policy) else sorted(member.marks)
 
     def _verdict(
         self, file: CaseFile, member: Member, held: Verdict | None, author: str, now_us: int, until_us: int
@@ -292,6 +288,11 @@ def touched_by(file: CaseFile, members: Iterable[Member], now_us: int) -> list[M
         and one.account_id not in (cleared if one.inherits is None else verified)
         and (one.inherits is None or stops(file, now_us))
     ]
+
+
+def reached_whole(member: Member, policy: Policy) -> bool:
+    """Whether a step reaches all that the account asks. Where its other exchanges cannot be told, it is left."""
+    return member.share >= policy.whole_account_from
 
 
 def lapsed(file: CaseFile, now_us: int) -> CaseFile:

@@ -71,6 +71,20 @@ def holdings(look: Look, files: Files) -> dict[str, Held]:
     return held
 
 
+def sources_of(files: Files, case_id: str) -> set[str]:
+    """Lineages whose accounts a file may have: its own, of those merged into it, and of what they were split off."""
+    found, ahead = set[str](), [case_id]
+    while ahead:
+        one = ahead.pop()
+        if one in found:
+            continue
+        found.add(one)
+        file = files.get(one)
+        if file is not None:
+            ahead += [*file.merged, *([file.split_from] if file.split_from else [])]
+    return found
+
+
 def counted(found: Found, members: Mapping[str, Member]) -> Found:
     """What was found of a whole case, with the figures of these members alone."""
     charged = sum(one.charged for one in members.values())

@@ -14,6 +14,7 @@ from tiergate.response.digests import case_digests, digest_of_all, read_table
 from tiergate.response.succession import Tie, ties_of
 from tiergate.response.watch_lock import FOLDER
 
+Rows = list[dict[str, Any]]
 NEARLY_ALL: Final = 0.8
 """Share of a case's exchanges that marks must tell before an account is touched by them alone for its requests' number.
 """
@@ -58,10 +59,18 @@ class Look:
     @classmethod
     def read(cls, folder: Path, number: int, digest: str) -> Look:
         """Read the folder that detection wrote. Raises `InputError` when it is not one."""
-        heads, rows, ties, told, heirs = (
+        heads, members, marks, heirs, ties = (
             read_table(folder, name).to_pylist()
-            for name in ("cases", "case_accounts", "case_ties", "case_marks", "case_heirs")
+            for name in ("cases", "case_accounts", "case_marks", "case_heirs", "case_ties")
         )
+        return cls.of_rows(number, digest, heads, members, marks, heirs, ties)
+
+    @classmethod
+    def of_rows(
+        cls, number: int, digest: str, heads: Rows, rows: Rows, told: Rows, heirs: Rows, ties: Rows | None = None
+    ) -> Look:
+        """The look that rows of an answer's tables make: ``heads`` of `cases`, ``rows`` of `case_accounts`, ``told`` of
+        `case_marks`, of `case_heirs` and `case_ties`."""
         marks: dict[str, tuple[str, ...]] = {}
         told_share: dict[str, float] = {}
         for row in told:
@@ -90,7 +99,7 @@ class Look:
         return cls(
             digest,
             {row["lineage_id"]: (_found(row, number, digest), grouped.get(row["case_id"], [])) for row in heads},
-            ties_of(ties, {row["case_id"]: row["lineage_id"] for row in heads}),
+            ties_of(ties or [], {row["case_id"]: row["lineage_id"] for row in heads}),
         )
 
 

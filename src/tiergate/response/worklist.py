@@ -26,11 +26,13 @@ import msgspec
 from tiergate.admission.changes import Change, Reading, Writing, same
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
+from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile, Cleared, Found, Outcome, Proposal, Status, Taken
 from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
-from tiergate.response.holdings import holdings
+from tiergate.response.holdings import Files, holdings, sources_of
+from tiergate.response.index import CaseIndex
 from tiergate.response.ladder import LADDER
-from tiergate.response.looks import Look, Member, answer_in, member_under
+from tiergate.response.looks import Member, member_under
 from tiergate.response.people import involved_in, is_person, needed_for
 
 
@@ -53,11 +55,12 @@ class Worklist:
 
     def __init__(self, desk: CaseDesk, data: Path) -> None:
         self.desk = desk
-        self._data = data
+        self.index = CaseIndex(desk.changes)
+        self.answers = Answers(data)
 
     def every(self) -> list[CaseFile]:
         """All cases, the newest first."""
-        return sorted(self.desk.changes.every(CaseFile), key=lambda one: (-one.opened_at_us, one.case_id))
+        return sorted(self.index.files().values(), key=lambda one: (-one.opened_at_us, one.case_id))
 
     def get(self, case_id: str) -> CaseFile:
         """A case. Raises `InputError` for an unknown one."""
@@ -69,9 +72,12 @@ class Worklist:
 
     def members(self, case_id: str) -> list[Member]:
         """Accounts of a case, as the newest look that saw it has them."""
-        with self.desk.changes.reading() as reading:
-            found_file(reading.current(CaseFile, case_id), case_id)
-            return self.members_in(reading, case_id)
+        return self.held(case_id)[1]
+
+    def held(self, case_id: str) -> tuple[Found, list[Member]]:
+        """The same, with what that look found of the case."""
+        files = self.index.files()
+        return self._held_by(files, found_file(files.get(case_id), case_id), self.desk.last())
 
     def assign(self, case_id: str, assignee: str | None, *, author: str, now_us: int, reason: str = "") -> CaseFile:
         """Say whose case it is; None for nobody's."""
@@ -226,12 +232,15 @@ class Worklist:
     def _held(self, reading: Reading, file: CaseFile) -> tuple[Found, list[Member]]:
         """The same, with what that look found."""
         files = {one.case_id: one for one in reading.every(CaseFile)} | {file.case_id: file}
-        newest = reading.current(Taken, SUBJECT)
+        return self._held_by(files, file, reading.current(Taken, SUBJECT))
+
+    def _held_by(self, files: Files, file: CaseFile, newest: Taken | None) -> tuple[Found, list[Member]]:
         looks = [(file.found.look, file.found.digest)]
         if newest is not None and newest.digest != file.found.digest:
             looks.insert(0, (newest.number, newest.digest))
+        sources = sources_of(files, file.case_id)
         for number, digest in looks:
-            held = holdings(Look.read(answer_in(self._data, digest), number, digest), files).get(file.case_id)
+            held = holdings(self.answers.look(number, digest, sources), files).get(file.case_id)
             if held is not None:
                 return held.found, list(held.members.values())
         return file.found, []

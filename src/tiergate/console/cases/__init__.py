@@ -1,0 +1,1 @@
+"""Cases: the worklist, and a case as an analyst reads and decides it."""
