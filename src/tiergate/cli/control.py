@@ -22,7 +22,7 @@ def control(
     public_url: Annotated[str | None, typer.Option(metavar="URL", help="Address browsers reach it at.")] = None,
     pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Serve the console's pages too.")] = True,
 ) -> None:
-    """Run the console and the control API: cases, applications, grants, rule packs, appeals.
+    """Run the console and the control API.
 
     What is not given here comes from environment variables: TIERGATE_CONTROL_ and the option's name, and for sign-in
     TIERGATE_CONTROL_OIDC_ISSUER, _OIDC_CLIENT_ID and _OIDC_CLIENT_SECRET.
