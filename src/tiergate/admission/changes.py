@@ -211,6 +211,19 @@ class Changes:
             states = reading.connection.execute(query.order_by(_CHANGES.c.number)).scalars()
             return last, [decoder.decode(state) for state in states]
 
+    def newest(
+        self, kinds: Sequence[str], *, after: int = 0, organisation_id: str | None = None, limit: int = 50
+    ) -> list[Change]:
+        """Changes of ``kinds`` after change ``after``, the newest first, without their states; of an organisation alone
+        where one is named."""
+        columns = [_CHANGES.c[name] for name in Change.__struct_fields__ if name != "state"]
+        query = sa.select(*columns).where(_CHANGES.c.number > after, _CHANGES.c.kind.in_(list(kinds)))
+        if organisation_id is not None:
+            query = query.where(_CHANGES.c.organisation_id == organisation_id)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(_CHANGES.c.number.desc()).limit(limit)).mappings()
+            return [Change(**row, state="") for row in rows]
+
     def version(self) -> int:
         """The number of the last change, 0 before the first: cheap to ask whether anything changed."""
         with self.engine.connect() as connection:

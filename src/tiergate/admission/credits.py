@@ -312,6 +312,12 @@ class Credits:
         """All lines, or a programme's."""
         return [line for line in self._changes.every(CreditLine) if programme_id in (None, line.programme_id)]
 
+    def balances(self) -> list[Balance]:
+        """What every line holds."""
+        query = sa.select(*(BALANCES.c[name] for name in Balance.__struct_fields__))
+        with self._engine.connect() as connection:
+            return [Balance(**row) for row in connection.execute(query).mappings()]
+
     def balance(self, line_id: str) -> Balance:
         """What a line holds. Raises `InputError` for an unknown one."""
         query = sa.select(*(BALANCES.c[name] for name in Balance.__struct_fields__))

@@ -11,7 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from tiergate.api import account, appeals, cases, decisions, grants, members, packs, scim, taxii
+from tiergate.api import (
+    account,
+    appeals,
+    audit_log,
+    budgets,
+    cases,
+    decisions,
+    grants,
+    keys,
+    members,
+    overview,
+    packs,
+    scim,
+    taxii,
+    traffic,
+)  # fmt: skip
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
@@ -25,6 +40,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *decisions.OPERATIONS,
     *appeals.OPERATIONS,
     *cases.OPERATIONS,
+    *overview.OPERATIONS,
+    *traffic.OPERATIONS,
+    *keys.OPERATIONS,
+    *budgets.OPERATIONS,
+    *audit_log.OPERATIONS,
     *scim.OPERATIONS,
     *taxii.OPERATIONS,
 )

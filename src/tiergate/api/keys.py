@@ -55,12 +55,12 @@ def list_keys(call: Call) -> Keys:
 
 def create(call: Call) -> MadeKey:
     asked, registry = call.body, call.services.registry
-    if asked.organisation_id is not None and not asked.without_party:
-        if not_on_file(call.services.settings.data, [asked.organisation_id]):
-            raise ProblemError(
-                422, "no_such_party", f"the facts of parties know no `{asked.organisation_id}`: rule packs refuse it",
-                "give the `pty_...` of a party, or set `without_party`",
-            )  # fmt: skip
+    organisation, data = asked.organisation_id, call.services.settings.data
+    if organisation is not None and not asked.without_party and not_on_file(data, [organisation]):
+        raise ProblemError(
+            422, "no_such_party", f"the facts of parties know no `{organisation}`: rule packs would refuse it",
+            "give the `pty_...` of a party, or set `without_party`",
+        )  # fmt: skip
     if not registry.has_account(asked.account_id):
         registry.add_account({"account_id": asked.account_id, "created_at": call.now_us})
     if asked.organisation_id is not None:

@@ -31,7 +31,7 @@ def serve_control(
         if settings.host == "127.0.0.1":
             # Browsers let a passkey belong to a name alone, never to a number.
             address = address_of("localhost", listener)
-        with open_services(settings, SystemClock(), address) as services:
+        with open_services(settings, SystemClock(), address) as services, services.traffic.kept_up():
             if ready is not None:
                 ready(services.public_url, services)
             serve(application(services), listener)

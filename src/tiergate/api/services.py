@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
-from tiergate.admission.appeals import Appeals
+from tiergate.admission.appeals import Appeal, Appeals
+from tiergate.admission.credit_rows import CreditLine
 from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
+from tiergate.admission.kept_up import KeptUp
 from tiergate.admission.memberships import Memberships
-from tiergate.admission.programmes import Programmes
+from tiergate.admission.programmes import Programme, Programmes
 from tiergate.admission.purposes import Purposes
+from tiergate.admission.standing import Membership
 from tiergate.api.audit import Audit
 from tiergate.api.first_run import FirstRun
 from tiergate.api.idempotency import KeptAnswers
@@ -22,12 +26,15 @@ from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
 from tiergate.api.passwords import Passwords
 from tiergate.api.people import People
+from tiergate.api.seen import Seen
 from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
 from tiergate.clock import Clock
 from tiergate.database import open_database
 from tiergate.errors import SettingsError
+from tiergate.gateway.telemetry.scraping import Gateway
+from tiergate.gateway.traffic.figures import Traffic
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.response.contested import ContestedVerdicts
@@ -38,6 +45,9 @@ from tiergate.response.worklist import Worklist
 from tiergate.sharing.peers import Peers
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.store import DATABASE, SharedStore
+
+KINDS: Final = (Appeal, Membership, CreditLine, Programme)
+"""What is kept in memory of admission, for lists and sums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,10 @@ class Services:
     peers: Peers
     shared: SharedStore
     receiving: Receiving
+    standing: KeptUp
+    seen: Seen
+    traffic: Traffic
+    gateway: Gateway | None
 
     @property
     def session_cookie(self) -> str:
@@ -101,6 +115,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
     engine = open_database(settings.data / "control.sqlite")
     sharing = open_database(settings.data / DATABASE)
     sheets: Sheets | None = None
+    traffic = Traffic(settings.data)
     try:
         shared = SharedStore(sharing)
         cases = Worklist(CaseDesk(engine, policy), settings.data)
@@ -133,9 +148,21 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             peers=Peers(sharing, pepper),
             shared=shared,
             receiving=Receiving(shared),
+            standing=KeptUp(engine, KINDS),
+            seen=Seen(engine),
+            traffic=traffic,
+            gateway=_gateway(settings),
         )
     finally:
         if sheets is not None:
             sheets.close()
+        traffic.close()
         sharing.dispose()
         engine.dispose()
+
+
+def _gateway(settings: ControlSettings) -> Gateway | None:
+    if settings.metrics_url is None:
+        return None
+    token = settings.metrics_token
+    return Gateway(settings.metrics_url, None if token is None else token.get_secret_value())

@@ -287,9 +287,9 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
 
 def _facts(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
     from tiergate.admission.ownership_facts import facts_of, no_facts
-    from tiergate.parties.on_file import DATABASE
     from tiergate.database import open_database
     from tiergate.parties.facts import FactStore
+    from tiergate.parties.on_file import DATABASE
 
     if not (data / DATABASE).is_file():
         if needed:
