@@ -9,6 +9,7 @@ import msgspec
 from tiergate.api.members import Id, Text
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
+from tiergate.api.services import Services
 from tiergate.gateway.metering.accounts import Share
 from tiergate.gateway.metering.limits import Limit, LimitStore, Measure, Scope
 from tiergate.gateway.metering.setting import set_limit, standing, stated
@@ -54,13 +55,13 @@ class BudgetName(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def list_budgets(call: Call) -> Budgets:
-    return Budgets(items=budgets(call))
+    return Budgets(items=budgets(call.services, call.now_us))
 
 
-def budgets(call: Call) -> list[Budget]:
-    engine = call.services.engine
-    limits = LimitStore(engine).all()
-    held = standing(engine, limits, call.now_us)
+def budgets(services: Services, now_us: int) -> list[Budget]:
+    """All limits, with what is used of them."""
+    limits = LimitStore(services.engine).all()
+    held = standing(services.engine, limits, now_us)
     return [_budget(one, held) for one in limits]
 
 
