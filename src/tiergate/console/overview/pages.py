@@ -31,7 +31,9 @@ def overview(visit: Visit) -> View:
         "tables": [waiting, changes, lines],
         "waiting": waiting, "changes": changes, "lines": lines if now.lines is not None else None,
         "standing": now, "news": told, "most_counted": MOST_COUNTED,
-        "severities": [(one, count, _of(visit, "cases", severity=one), TONES[one]) for one, count in (now.cases or {}).items()],
+        "severities": [
+            (one, count, _of(visit, "cases", severity=one), TONES[one]) for one, count in (now.cases or {}).items()
+        ],
         "overdue_href": _of(visit, "cases", overdue=1),
         "more_lines": max(0, len(now.lines or []) - MOST_LINES),
         "traffic": _traffic(visit) if visit.may(Permission.SEE_GATEWAY) else None,
@@ -82,7 +84,7 @@ def _changes(visit: Visit, told: News) -> Table:
     words = visit.renderer.words.overview
     rows = [
         {
-            "at": one.at_us, "kind": words.kinds[one.kind] if one.kind in words.kinds else one.kind,
+            "at": one.at_us, "kind": words.kinds[one.kind],
             "action": one.action, "subject": _subject(visit, one.kind, one.subject_id), "author": one.author,
             "reason": one.reason,
         }
@@ -151,7 +153,7 @@ def _first_steps(visit: Visit) -> list[tuple[str, str]]:
         "key": command("keys", "create", "ACCOUNT", "--data", data),
         "serve": command("serve", "--data", data, "--upstream", "https://api.example.com/v1", "--watch"),
         "watch": command("watch", "--data", data, "--once"),
-        "tiers": command("catalog", "models", "--help"),
+        "tiers": '[models."NAME"] tier = "commodity"',
     }
     return [(words[name], commands[name]) for name in ("key", "serve", "watch", "tiers") if not done[name]]
 
