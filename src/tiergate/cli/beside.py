@@ -50,7 +50,7 @@ class Beside:
         elsewhere: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._name, self._arguments, self._told = name, arguments, told
-        self._environment, self._elsewhere = environment or {}, elsewhere
+        self._environment, self._elsewhere = dict(environment or {}), elsewhere
         self._ending = threading.Event()
         self._child: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)

@@ -20,9 +20,11 @@ from tiergate.console.words import load_words
 
 
 def gateway(visit: Visit) -> View | Response:
-    if visit.asked("part") == "live":
-        return visit.renderer.html("gateway/live", live(visit))
-    return {**live(visit), **traffic(visit, span_of(visit))}
+    now = live(visit)
+    if visit.asked("part") == "live" and visit.csv is None:
+        return visit.renderer.html("gateway/live", now)
+    shown = traffic(visit, span_of(visit))
+    return {**now, **shown, "tables": [*shown["tables"], now["live_upstreams"]]}
 
 
 def _revoked(_services: Services, deed: Deed, _now_us: int) -> Consequence:
