@@ -17,7 +17,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 class KeptUp:
     """States of a deployment, read when they are first asked for. Any number of threads may share it.
 
-    :param kinds: Structs of changes, whose first field is their id.
+    :param kinds: Structs of changes, whose ids are called after their tag: `line_id` of a `line`.
     """
 
     def __init__(self, engine: sa.Engine, kinds: Sequence[type[msgspec.Struct]]) -> None:
@@ -38,7 +38,7 @@ class KeptUp:
         number, states = self._changes.since(self._number, self._kinds)
         held = {kind: dict(before) for kind, before in self._held.items()} if states else self._held
         for state in states:
-            held[type(state)][getattr(state, type(state).__struct_fields__[0])] = state
+            held[type(state)][getattr(state, f"{state.__struct_config__.tag}_id")] = state
         self._held = held
         # Last: whoever sees the number must see the states.
         self._number = number

@@ -9,6 +9,7 @@ import msgspec
 from tiergate.api.members import Id, Text
 from tiergate.api.operations import Call, Operation
 from tiergate.api.operators import Permission
+from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.services import Services
 from tiergate.gateway.metering.accounts import Share
 from tiergate.gateway.metering.limits import Limit, LimitStore, Measure, Scope
@@ -25,12 +26,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     spent: int | None = None
     reserved: int | None = None
-
-
-class Budgets(msgspec.Struct, frozen=True, kw_only=True):
-    """All limits."""
-
-    items: list[Budget]
 
 
 class NewBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,15 +49,21 @@ class BudgetName(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: Text = ""
 
 
-def list_budgets(call: Call) -> Budgets:
-    return Budgets(items=budgets(call.services, call.now_us))
+def list_budgets(call: Call) -> Page[Budget]:
+    asked = page(limits(call.services), lambda one: one.counter, call.query)
+    return Page(items=budgets(call.services, asked.items, call.now_us), next=asked.next)
 
 
-def budgets(services: Services, now_us: int) -> list[Budget]:
-    """All limits, with what is used of them."""
-    limits = LimitStore(services.engine).all()
-    held = standing(services.engine, limits, now_us)
-    return [_budget(one, held) for one in limits]
+def limits(services: Services) -> list[Limit]:
+    """The limits in force, by scope, subject and measure."""
+    held = [one for one in services.standing.every(Limit) if one.amount is not None]
+    return sorted(held, key=lambda one: (one.scope, one.subject, one.measure))
+
+
+def budgets(services: Services, some: list[Limit], now_us: int) -> list[Budget]:
+    """Limits with what is used of them."""
+    held = standing(services.engine, some, now_us)
+    return [_budget(one, held) for one in some]
 
 
 def set_budget(call: Call) -> Budget:
@@ -93,7 +94,8 @@ def _budget(limit: Limit, held: dict[Limit, Share]) -> Budget:
 
 OPERATIONS: Final = (
     Operation(method="GET", path="/v1/budgets", name="list_budgets", summary="Limits, and what is used of them",
-              subject="gateway", permission=Permission.SEE_KEYS, handler=list_budgets, gives=Budgets),
+              subject="gateway", permission=Permission.SEE_KEYS, handler=list_budgets, query=PageQuery,
+              gives=Page[Budget]),
     Operation(method="POST", path="/v1/budgets", name="set_budget", summary="Set a limit on what is spent or asked",
               subject="gateway", permission=Permission.MANAGE_KEYS, handler=set_budget, takes=NewBudget, gives=Budget),
     Operation(method="POST", path="/v1/budgets/removal", name="remove_budget", summary="Remove a limit",

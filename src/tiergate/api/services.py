@@ -33,6 +33,7 @@ from tiergate.api.sign_in import SignIn
 from tiergate.clock import Clock
 from tiergate.database import open_database
 from tiergate.errors import SettingsError
+from tiergate.gateway.metering.limits import Limit
 from tiergate.gateway.telemetry.scraping import Gateway
 from tiergate.gateway.traffic.figures import Traffic
 from tiergate.parties.registry import Registry
@@ -46,8 +47,8 @@ from tiergate.sharing.peers import Peers
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.store import DATABASE, SharedStore
 
-KINDS: Final = (Appeal, Membership, CreditLine, Programme)
-"""What is kept in memory of admission, for lists and sums."""
+KINDS: Final = (Appeal, Membership, CreditLine, Programme, Limit)
+"""What is kept in memory of what changes, for lists and sums."""
 
 
 @dataclass(frozen=True, kw_only=True)

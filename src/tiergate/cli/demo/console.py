@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tiergate.api.operators import Operators, Role
 from tiergate.api.passwords import Passwords
 from tiergate.cli.demo.children import server
 from tiergate.cli.deployment import Deployment
 from tiergate.clock import SystemClock
+
+if TYPE_CHECKING:
+    from tiergate.detection.run import Parameters
 
 PEOPLE: Final = {
     "ana": (Role.ANALYST, Role.ENGINEER, Role.ADMINISTRATOR, Role.AUDITOR, Role.REVIEWER),
@@ -20,9 +23,11 @@ PEOPLE: Final = {
 """Two, since some steps need a second person."""
 
 
-def show_console(servers: ExitStack, deployment: Deployment, out: Path, port: int, metrics: str) -> str:
+def show_console(
+    servers: ExitStack, deployment: Deployment, out: Path, port: int, metrics: str, parameters: Parameters
+) -> str:
     """Open the case that the log holds, start the console beside; returns what to tell of it."""
-    _look(deployment, out / "data")
+    _look(deployment, out / "data", parameters)
     passwords = _people(deployment)
     settings = {"TIERGATE_CONTROL_METRICS_URL": metrics}
     arguments = ["-m", "tiergate", "control", "--data", str(out / "data"), "--port", str(port)]
@@ -50,12 +55,11 @@ def _people(deployment: Deployment) -> dict[str, str]:
     return made
 
 
-def _look(deployment: Deployment, data: Path) -> None:
+def _look(deployment: Deployment, data: Path, parameters: Parameters) -> None:
     """What `tiergate watch --once` does."""
-    from tiergate.detection.run import Parameters
     from tiergate.response.ladder import FILE, load_policy
     from tiergate.response.watch import Watch
 
     watching = Watch(data, deployment.engine, deployment.registry, load_policy(data / FILE), SystemClock())
     with watching.held():
-        watching.look(Parameters(), lambda _words, _share: None)
+        watching.look(parameters, lambda _words, _share: None)

@@ -7,6 +7,7 @@ import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiergate.cli.case_table import print_cases
 from tiergate.cli.cases import CasesFolder, read_cases
@@ -22,6 +23,9 @@ from tiergate.cli.report import Outcome, Truth, write_report
 from tiergate.cli.terminal import counted, note, progress, say
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.detection.run import Parameters
 
 MARK = ".tiergate-demo"
 MADE = ("world", "data", "cases", "logs")
@@ -87,7 +91,9 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool, cons
         say(f"\n{'Every step did what it should' if well else 'NOT every step did what it should'}; {took:.0f} s.")
         if keep_serving:
             bystander = next(name for name in keys if not any(name in case.account_ids for case in found.cases))
-            shown = show_console(servers, deployment, out, console_port or free_port(), metrics_url(metrics))
+            shown = show_console(
+                servers, deployment, out, console_port or free_port(), metrics_url(metrics), _parameters(seed)
+            )
             _serve_until_interrupted(base_url, keys[bystander], report, shown)
     return well
 
@@ -147,7 +153,6 @@ def _say_sent(sent: Sent) -> bool:
 def _detect(out: Path, seed: int) -> CasesFolder:
     from tiergate.cli.detect import detect_into
     from tiergate.cli.inputs import find_inputs
-    from tiergate.detection.run import Parameters
     from tiergate.ledger.sketches import load_or_create_key
     from tiergate.records.refused import RefusedRows
 
@@ -157,9 +162,15 @@ def _detect(out: Path, seed: int) -> CasesFolder:
             find_inputs([out / "data"]),
             refused,
             sketch_key=load_or_create_key(out / "data" / "key"),
-            parameters=Parameters(decoys=DECOYS, seed=seed),
+            parameters=_parameters(seed),
         )
     return read_cases(out / "cases")
+
+
+def _parameters(seed: int) -> Parameters:
+    from tiergate.detection.run import Parameters
+
+    return Parameters(decoys=DECOYS, seed=seed)
 
 
 def _report(out: Path, found: CasesFolder, truth: Truth, outcomes: list[Outcome]) -> Path:

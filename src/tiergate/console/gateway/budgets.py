@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
+
 from tiergate.api.budgets import budgets as every_budget
+from tiergate.api.budgets import limits
 from tiergate.api.operators import Permission
 from tiergate.console.origins import Origin, command
 from tiergate.console.tables import Column, Table
 from tiergate.console.visits import View, Visit
-from tiergate.gateway.metering.limits import MEASURES, SCOPES
+from tiergate.gateway.metering.limits import MEASURES, SCOPES, Limit
 
 SIZE = 100
 
@@ -15,13 +18,11 @@ SIZE = 100
 def budgets(visit: Visit) -> View:
     words, data = visit.renderer.words.gateway, visit.services.settings.data
     search = visit.asked("subject")
-    held = [
-        one
-        for one in every_budget(visit.services, visit.now_us)
-        if search is None or search.lower() in one.subject.lower()
-    ]
-    first = int(from_ if (from_ := visit.asked("from") or "0").isdecimal() else 0)
-    shown = held if visit.csv else held[first : first + SIZE]
+    found = [one for one in limits(visit.services) if search is None or search.lower() in one.subject.lower()]
+    asked = visit.asked("after")
+    first = bisect.bisect_right(found, asked, key=_place) if asked else 0
+    some = found if visit.csv else found[first : first + SIZE]
+    shown = every_budget(visit.services, some, visit.now_us)
     rows = []
     for one in shown:
         money = one.measure.startswith("usd/")
@@ -40,7 +41,7 @@ def budgets(visit: Visit) -> View:
         Column("amount", words.columns.amount, "count"), Column("spent", words.columns.spent, "usd"),
         Column("reserved", words.columns.reserved, "usd"), Column("used", words.columns.used_share, "share"),
     ]  # fmt: skip
-    following = visit.here(**{"from": first + SIZE}) if len(held) > first + SIZE else None
+    following = visit.here(after=_place(some[-1])) if not visit.csv and len(found) > first + SIZE else None
     table = Table(name="budgets", columns=columns, rows=rows, next_page=following, empty=words.no_budgets)
     return {
         "tables": [table], "table": table, "rows": rows, "search": search or "",
@@ -50,3 +51,8 @@ def budgets(visit: Visit) -> View:
         "origin": Origin(api="GET /v1/budgets", command=command("budgets", "list", "--data", data)),
         "csrf": visit.session.csrf,
     }  # fmt: skip
+
+
+def _place(limit: Limit) -> str:
+    """Where a limit stands in the list."""
+    return f"{limit.scope}\n{limit.subject}\n{limit.measure}"
