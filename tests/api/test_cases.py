@@ -72,6 +72,19 @@ def test_cases_come_in_pages_and_as_they_are_asked_for(control: Control, analyst
     assert control.client(Role.APPLICANT).get("/v1/cases").status_code == 403
 
 
+def test_a_case_tells_what_steps_would_do_and_is_found_by_an_account(analyst: httpx2.Client) -> None:
+    told = {one["action"]: one for one in analyst.get("/v1/cases/case_1/effects").json()}
+    # 40 of 50 exchanges of `a` and `b` are charged; `c` is too unsure to be reached.
+    assert (told["suspend"]["whole"], told["suspend"]["innocent"], told["suspend"]["needed"]) == (2, 20, 2)
+    assert analyst.get("/v1/cases/case_1/findings").json() == []
+    found = analyst.get("/v1/cases", params={"search": "x"}).json()["items"]
+    assert [one["case"]["case_id"] for one in found] == ["case_2"]
+    # Nothing was kept of what this look read, and the command says so.
+    refused = analyst.get("/v1/cases/case_1/evidence", timeout=60)
+    assert (refused.status_code, refused.json()["code"]) == (409, "export_refused")
+    assert analyst.get("/v1/cases/case_9/dossier").status_code == 404
+
+
 def test_a_suspension_takes_two_people_with_passkeys(control: Control, analyst: httpx2.Client) -> None:
     asked = {"action": "suspend", "reason": "one stolen card"}
     assert analyst.post("/v1/cases/case_2/proposals", json=asked).json()["code"] == "passkey_required"

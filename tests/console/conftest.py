@@ -14,12 +14,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.api.conftest import NOW, listening, loopback
+from tests.npm import node_with_packages
 from tiergate.api.operators import Role
 from tiergate.api.services import Services, open_services
 from tiergate.api.settings import ControlSettings
 from tiergate.clock import Clock, FixedClock
 from tiergate.console.app import console_app
 
+NODE = Path(__file__).parent / "node"
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 PASSWORD = "correct horse battery"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -100,6 +103,20 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
         yield opened
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core, to be run within a page."""
+    node_with_packages(NODE)
+    return (NODE / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+def unfit(page: Page, axe: str) -> list[tuple[str, list[str]]]:
+    """Rules of WCAG AA that a page breaks, with where."""
+    page.evaluate(axe)
+    faults = page.evaluate("async (rules) => (await axe.run(document, rules)).violations", RULES)
+    return [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
 
 
 def picture(page: Page, name: str) -> None:

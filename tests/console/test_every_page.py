@@ -7,29 +7,19 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.console.conftest import Console, picture, running
-from tests.npm import node_with_packages
+from tests.console.conftest import Console, picture, running, unfit
 from tiergate.api.first_run import ROLES
 from tiergate.console import account
 from tiergate.console.sections import PAGES
 
-HERE = Path(__file__).parent / "node"
 PLAIN = [page for page in (*PAGES, *account.PAGES) if "{" not in page.path]
 MOST_BYTES = 200_000
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    node_with_packages(HERE)
-    return (HERE / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +69,7 @@ def test_every_page_is_accessible(empty: Console, open_page: Open, chromium: Bro
     for one in [*[page.path for page in PLAIN], "/sign-in", "/first-run", "/no/such/page"]:
         page.goto(f"{empty.address}{one}")
         picture(page, f"empty-{theme}-{one.strip('/').replace('/', '-') or 'overview'}")
-        page.evaluate(axe)
-        faults = page.evaluate("async (rules) => (await axe.run(document, rules)).violations", RULES)
+        faults = unfit(page, axe)
         if faults:
-            found[one] = [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+            found[one] = faults
     assert found == {}

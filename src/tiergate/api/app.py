@@ -16,6 +16,7 @@ from tiergate.api import (
     appeals,
     audit_log,
     budgets,
+    case_exports,
     cases,
     decisions,
     grants,
@@ -26,7 +27,7 @@ from tiergate.api import (
     scim,
     taxii,
     traffic,
-)  # fmt: skip
+)
 from tiergate.api.openapi import PATH, document
 from tiergate.api.operations import Operation, endpoint
 from tiergate.api.problems import ProblemError, response
@@ -45,6 +46,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *keys.OPERATIONS,
     *budgets.OPERATIONS,
     *audit_log.OPERATIONS,
+    *case_exports.OPERATIONS,
     *scim.OPERATIONS,
     *taxii.OPERATIONS,
 )

@@ -18,6 +18,8 @@ from tiergate.ledger.verdicts import Action
 from tiergate.response.calibration import Calibration, Reliability
 from tiergate.response.case_files import CaseFile, Outcome, Severity, Status
 from tiergate.response.desk import lapsed
+from tiergate.response.effects import Effect, case_effects
+from tiergate.response.holdings import sources_of
 from tiergate.response.looks import Member
 from tiergate.response.merging import merge, split
 from tiergate.response.people import needed_for
@@ -25,13 +27,15 @@ from tiergate.response.selecting import late, select
 
 
 class CaseQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which cases are wanted. ``assignee``: `nobody` for cases that nobody took."""
+    """Which cases are wanted. ``assignee``: `nobody` for cases that nobody took; ``search``: how the id or an
+    account begins."""
 
     status: Status | None = None
     step: Action | None = None
     severity: Severity | None = None
     assignee: Annotated[str, msgspec.Meta(max_length=512)] | None = None
     overdue: bool = False
+    search: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
 
 
 class CaseView(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     reason: str
     case: CaseFile
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of evidence; fields as in `case_evidence` of docs/tables.md."""
+
+    case_id: str
+    family: str
+    statistic: str
+    value: float
+    log_odds: float
+    direction: str
+    explanation: str
+    p_value: float | None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,8 +155,10 @@ def list_cases(call: Call) -> Page[CaseView]:
         assignee=asked.assignee,
         severity=asked.severity,
         overdue=asked.overdue,
+        search=asked.search,
     )
-    return page((_view(call, one) for one in found), lambda view: view.case.case_id, asked)
+    some = page(found, lambda file: file.case_id, asked)
+    return Page(items=[_view(call, one) for one in some.items], next=some.next)
 
 
 def get_case(call: Call) -> CaseView:
@@ -154,6 +173,18 @@ def get_case(call: Call) -> CaseView:
 def get_history(call: Call) -> Page[Entry]:
     rows = call.services.cases.history(_file(call).case_id)
     return page((_entry(row) for row in rows), lambda entry: f"{entry.number:019}", call.query)
+
+
+def get_effects(call: Call) -> list[Effect]:
+    return case_effects(call.services.cases, _file(call).case_id, call.now_us)
+
+
+def get_findings(call: Call) -> list[Finding]:
+    file, worklist = _file(call), call.services.cases
+    found = worklist.held(file.case_id)[0]
+    cases = worklist.answers.cases_of(found.digest, sources_of(worklist.index.files(), file.case_id))
+    rows = worklist.answers.rows(found.digest, "case_evidence", cases)
+    return [Finding(**{name: row[name] for name in Finding.__struct_fields__}) for row in rows]
 
 
 def calibration(call: Call) -> Told:
@@ -282,6 +313,10 @@ OPERATIONS: Final = (
     _see("/v1/cases/{case_id}", "get_case", "A case, with its accounts", handler=get_case, gives=CaseView),
     _see("/v1/cases/{case_id}/history", "case_history", "Every change of a case, oldest first", handler=get_history,
          query=PageQuery, gives=Page[Entry]),
+    _see("/v1/cases/{case_id}/effects", "case_effects", "What each step would do, and to how many innocent exchanges",
+         handler=get_effects, gives=list[Effect]),
+    _see("/v1/cases/{case_id}/findings", "case_findings", "The evidence for and against a case", handler=get_findings,
+         gives=list[Finding]),
     _work("assignment", "assign_case", "Say whose case it is", handler=assign, takes=Assignment),
     _work("notes", "note_case", "Write something down", handler=note, takes=Remark),
     _work("proposals", "propose_step", "Propose a stricter step", handler=propose, takes=StepChange,

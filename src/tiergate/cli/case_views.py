@@ -85,6 +85,7 @@ def list_(
     assignee: Annotated[str | None, typer.Option(metavar="NAME", help="Only theirs; `nobody` for nobody's.")] = None,
     severity: Annotated[Weight | None, typer.Option(help="Only those that ask for so much.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those that wait for too long.")] = False,
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="How the id or an account begins.")] = None,
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
@@ -98,7 +99,10 @@ def list_(
 
     wanted = None if every else (status or State.OPEN).value
     with opened(data) as worklist:
-        found = select(worklist, now(), status=wanted, step=step, assignee=assignee, severity=severity, overdue=overdue)
+        found = select(
+            worklist, now(), status=wanted, step=step, assignee=assignee, severity=severity, overdue=overdue,
+            search=search,
+        )  # fmt: skip
         if as_json:
             say_json([_whole(worklist, one) for one in found])
         else:

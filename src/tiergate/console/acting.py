@@ -224,9 +224,14 @@ def _values(operation: Operation, form: Form) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, given in form.items():
         field = fields.get(name)
-        if field is None or name in OURS or given == [""]:
+        if field is None or name in OURS:
             continue
         kinds = {type(kind).__name__ for kind in getattr(field.type, "types", (field.type,))}
+        if given == [""]:
+            # Some fields must say that there is nothing: an assignee, or the end of a clearing.
+            if field.required and "NoneType" in kinds:
+                values[name] = None
+            continue
         if "ListType" in kinds or "VarTupleType" in kinds or "SetType" in kinds:
             values[name] = [part for value in given for part in value.replace(",", "\n").split() if part]
         elif "BoolType" in kinds:

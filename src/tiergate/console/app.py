@@ -35,6 +35,8 @@ def console_app(services: Services) -> ASGIApp:
             renderer.navigation.append(page)
     renderer.deeds = {name: operation.summary for name, operation in acting.BY_NAME.items()}
     renderer.load_all()
+    # The first to open a list would wait for every case to be read.
+    services.cases.index.files()
 
     async def no_such_page(request: Request, error: HTTPException) -> Response:
         what = ProblemError(error.status_code, "not_found", "there is no such page", "go on from the first page")

@@ -7,10 +7,11 @@ from typing import Final
 
 from tiergate.console.acting import Foretold
 from tiergate.console.audit import pages as audit
+from tiergate.console.cases import pages as cases
 from tiergate.console.gateway import pages as gateway
 from tiergate.console.overview import pages as overview
 from tiergate.console.visits import Page
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *gateway.PAGES, *audit.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *cases.PAGES, *gateway.PAGES, *audit.PAGES)
 """The first page of each section is where its name in the navigation leads."""
-FORETOLD: Final[Mapping[str, Foretold]] = {**gateway.FORETOLD}
+FORETOLD: Final[Mapping[str, Foretold]] = {**cases.FORETOLD, **gateway.FORETOLD}

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import tiergate
@@ -91,6 +92,14 @@ class Frozen:
     def rows(self) -> int:
         """Exchanges that were read."""
         return sum(one.rows for one in self.segments) + int(self._file("unsealed").metadata.num_rows)
+
+    @property
+    def span_us(self) -> int:
+        """From the first exchange that was read to the last, in microseconds."""
+        times = [time for one in self.segments for time in (one.first_started_at, one.last_started_at)]
+        unsealed = self._file("unsealed").read(["started_at"])["started_at"].cast(pa.int64())
+        times += [] if not len(unsealed) else list(pc.min_max(unsealed).as_py().values())
+        return max(times, default=0) - min(times, default=0)
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         for segment in self.segments:

@@ -63,6 +63,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     lifted: bool = False
 
 
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """What one author did at one moment to so many ``accounts`` of a case; fields as in `Verdict`."""
+
+    decided_at: int
+    author: str
+    action: Action
+    lifted: bool
+    expires_at: int | None
+    accounts: int
+
+
 METADATA: Final = sa.MetaData()
 
 _VERDICTS: Final = sa.Table(
@@ -161,6 +172,24 @@ class VerdictStore:
         query = sa.select(_VERDICTS).where(_VERDICTS.c.case_id == case_id).order_by(_VERDICTS.c.number)
         with self._engine.connect() as connection:
             return [_verdict(row) for row in connection.execute(query).mappings()]
+
+    def moves(self, case_id: str) -> list[Move]:
+        """The rows of a case, summed up by author and moment, the newest first."""
+        columns = [_VERDICTS.c[name] for name in ("decided_at", "author", "action", "lifted", "expires_at")]
+        query = sa.select(*columns, sa.func.count().label("accounts"), sa.func.max(_VERDICTS.c.number).label("last"))
+        query = query.where(_VERDICTS.c.case_id == case_id).group_by(*columns).order_by(sa.desc("last"))
+        with self._engine.connect() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return [
+            Move(**{name: row[name] for name in Move.__struct_fields__} | {"action": Action(row["action"])})
+            for row in rows
+        ]
+
+    def cases_of(self, account_id: str) -> list[str]:
+        """Cases that ever had a verdict on an account."""
+        query = sa.select(_VERDICTS.c.case_id).distinct().where(_VERDICTS.c.account_id == account_id)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def version(self) -> int:
         """A number that grows with every row: cheap to ask whether anything changed."""

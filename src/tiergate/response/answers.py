@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,22 +33,21 @@ class _Sorted:
     column: str
 
     @cached_property
-    def _places(self) -> tuple[dict[str, int], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The code of each value, rows in order of code, and where each code's rows begin and end in it."""
-        coded = self.table[self.column].combine_chunks().dictionary_encode()
-        codes = np.asarray(coded.indices).astype(np.int64)
-        order = np.argsort(codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(len(coded.dictionary) + 1))
-        return {value: code for code, value in enumerate(coded.dictionary.to_pylist())}, order, bounds
+    def _runs(self) -> dict[str, list[tuple[int, int]]]:
+        """Where each value's rows begin and end: once where they stand together, as detection writes them."""
+        values = self.table[self.column].combine_chunks()
+        runs = pc.run_end_encode(values)
+        ends = np.asarray(runs.run_ends).tolist()
+        found: dict[str, list[tuple[int, int]]] = {}
+        for value, start, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False):
+            found.setdefault(value, []).append((start, end))
+        return found
 
     def of(self, values: Iterable[str]) -> pa.Table:
         """Rows with one of ``values``, in order."""
-        codes, order, bounds = self._places
-        found = [order[bounds[codes[one]] : bounds[codes[one] + 1]] for one in values if one in codes]
-        rows = np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            return self.table.slice(int(rows[0]), len(rows))
-        return self.table.take(pa.array(rows))
+        spans = sorted(span for one in set(values) for span in self._runs.get(one, ()))
+        pieces = [self.table.slice(start, end - start) for start, end in spans]
+        return pa.concat_tables(pieces) if pieces else self.table.slice(0, 0)
 
 
 class Answers:

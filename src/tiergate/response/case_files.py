@@ -55,6 +55,9 @@ _SEVERITIES = {
 }
 
 
+_RANKS = {one: rank for rank, one in enumerate(Severity)}
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the newest look that saw the case says of it; columns as in docs/tables.md, times in microseconds, UTC.
 
@@ -141,7 +144,7 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True, tag="case", forbid_unk
     @property
     def severity(self) -> Severity:
         """See `Severity`."""
-        return _SEVERITIES[max(self.step, self.found.recommended, key=LADDER.index)]
+        return max(_SEVERITIES[self.step], _SEVERITIES[self.found.recommended], key=_RANKS.__getitem__)
 
     def cleared_at(self, now_us: int, step: Action | None = None) -> frozenset[str]:
         """Accounts that a step, the one in force when None, does not touch now."""

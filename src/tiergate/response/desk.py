@@ -228,7 +228,11 @@ class CaseDesk:
             members = [
                 one if one.inherits or one.account_id in known else replace(one, inherits=unseen) for one in members
             ]
-        touched = {one.account_id: one for one in touched_by(file, members, now_us) if one.marks or reached_whole(one, self.policy)}
+        touched = {
+            one.account_id: one
+            for one in touched_by(file, members, now_us)
+            if one.marks or reached_whole(one, self.policy)
+        }
         rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
         for account, member in touched.items():
             held = standing.get(account)

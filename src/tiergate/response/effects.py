@@ -14,17 +14,19 @@ import msgspec
 
 from tiergate.clock import DAY
 from tiergate.ledger.verdicts import Action
-from tiergate.response.case_files import CaseFile
-from tiergate.response.desk import reached_whole, touched_by
+from tiergate.response.case_files import CaseFile, Found
+from tiergate.response.desk import lapsed, reached_whole, touched_by
+from tiergate.response.holdings import sources_of
 from tiergate.response.ladder import LADDER, Policy
 from tiergate.response.looks import Member
 from tiergate.response.people import needed_for
+from tiergate.response.worklist import Worklist
 
 MINUTES_A_DAY = 24 * 60
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step comes to. ``whole``: accounts all of whose requests it reaches; ``part``: accounts of which it reaches
+    """What a step comes to. ``whole``: accounts all of whose requests it reaches; ``part``: those of which it reaches
     requests with a mark of the case; ``left``: members that it does not reach, since they are cleared, not sure enough,
     or nothing tells the case's requests from their others.
 
@@ -66,6 +68,20 @@ def effects(
         for action in LADDER
         if action is not Action.WATCH
     ]
+
+
+def case_effects(
+    worklist: Worklist, case_id: str, now_us: int, held: tuple[Found, list[Member]] | None = None
+) -> list[Effect]:
+    """What each step against a case would do now. Raises `InputError` for an unknown case, and where the look that it
+    rests on is gone. ``held``: what the worklist holds of it, where that is known."""
+    found, members = worklist.held(case_id) if held is None else held
+    files = worklist.index.files()
+    file = lapsed(files[case_id], now_us)
+    cases = worklist.answers.cases_of(found.digest, sources_of(files, case_id))
+    shares = [row["other_share"] for row in worklist.answers.rows(found.digest, "case_marks", cases)]
+    span_us = worklist.span_us(found.digest)
+    return effects(file, members, worklist.desk.policy, now_us, shares=shares, span_us=span_us)
 
 
 def _effect(

@@ -18,7 +18,7 @@ OTHERS: Final = 64
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """A link of the look. ``a`` and ``b`` are places of accounts; ``weight`` in nats; ``families``: causes that link."""
+    """A link between the accounts at places ``a`` and ``b``; ``weight`` in nats; ``families``: its causes."""
 
     a: int
     b: int
@@ -59,7 +59,7 @@ def layout(points: int, ends: npt.NDArray[np.int64], weights: Points) -> Points:
 
 
 def way(links: Sequence[Link], start: int, end: int) -> list[Link]:
-    """The shortest way of links from one account to another, of equally many the strongest; empty where there is none."""
+    """The fewest links from one account to another, of equally many the strongest; empty where there is no way."""
     beside: dict[int, list[Link]] = {}
     for link in links:
         beside.setdefault(link.a, []).append(link)

@@ -18,7 +18,7 @@ HASHED: Final = frozenset({"payment_hash", "email_hash", "phone_hash"})
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that two accounts have at least. ``accounts``: their places in the list that was asked about, ascending."""
+    """A value that two accounts have at least. ``accounts``: their places in the list of members, ascending."""
 
     kind: str
     value: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tiergate.admission.changes import same
 from tiergate.clock import HOUR
-from tiergate.response.case_files import CaseFile, Severity, Status
-from tiergate.response.desk import lapsed
+from tiergate.response.case_files import CaseFile, Status
 from tiergate.response.ladder import Policy
 from tiergate.response.worklist import Worklist
 
@@ -29,19 +30,20 @@ def select(
     assignee: str | None = None,
     severity: str | None = None,
     overdue: bool = False,
+    search: str | None = None,
 ) -> list[CaseFile]:
     """Cases that are all of what is asked, None for whatever, as they stand now; those that ask for the most first.
-    ``assignee``: `nobody` for a case that nobody took."""
-    files = [lapsed(one, now_us) for one in worklist.every()]
-    return sorted(
-        (
-            one
-            for one in files
-            if status in (None, one.status)
-            and step in (None, one.step)
-            and severity in (None, one.severity)
-            and (assignee is None or same(assignee, one.assignee or "nobody"))
-            and (not overdue or late(one, worklist.desk.policy, now_us))
-        ),
-        key=lambda one: (-tuple(Severity).index(one.severity), one.opened_at_us, one.case_id),
-    )
+    ``assignee``: `nobody` for a case that nobody took; ``search``: how its id or an account of it begins."""
+    files: Iterable[CaseFile] = worklist.index.ordered(now_us)
+    if search is not None:
+        holding = worklist.holding(search)
+        files = [one for one in files if one.case_id.startswith(search) or one.case_id in holding]
+    return [
+        one
+        for one in files
+        if status in (None, one.status)
+        and step in (None, one.step)
+        and (severity is None or severity == one.severity)
+        and (assignee is None or same(assignee, one.assignee or "nobody"))
+        and (not overdue or late(one, worklist.desk.policy, now_us))
+    ]

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tiergate.response.graph import Link, layout
-from tiergate.errors import TiergateError
+from tiergate.errors import InputError, TiergateError
 from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile
 from tiergate.response.dossier import traffic
+from tiergate.response.graph import Link, layout
 from tiergate.response.in_common import Common, in_common
 from tiergate.response.kept import Kept, kept_look
 from tiergate.response.wording import COLUMNS, Wording, wording
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FOLDER: Final = "sheets"
 MOST_HELD: Final = 16
 MOST_KEPT: Final = 500
@@ -41,11 +41,13 @@ _LOG: Final = logging.getLogger("tiergate.response")
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """``accounts`` are named by their places everywhere else. ``points`` (accounts, 2) rounded; ``shared``: pairs of
-    accounts that have a value in common, each account with one other of that value; ``span_us``: how long the log is."""
+    """``accounts`` are named by their places everywhere else. ``bins``: charged exchanges in each bin of the traffic,
+    and how many accounts sent one; ``points`` (accounts, 2) rounded; ``shared``: pairs of accounts that have a value in
+    common, each with one other of that value; ``span_us``: how long the log is."""
 
     accounts: list[str]
     traffic: traffic.Traffic
+    bins: list[tuple[int, int]]
     in_common: list[Common]
     wording: Wording
     links: list[Link]
@@ -68,6 +70,7 @@ class Sheets:
         self._answers = answers
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "case-sheets")
+        self._ended = threading.Event()
         self._held: OrderedDict[str, Future[Sheet | Failed]] = OrderedDict()
 
     def of(self, file: CaseFile, members: list[str]) -> Sheet | Failed | None:
@@ -92,8 +95,15 @@ class Sheets:
                 del self._held[name]
         return made.result() if made.done() else None
 
+    def wait(self) -> None:
+        """Until everything that was asked for is counted."""
+        with self._lock:
+            under_way = list(self._held.values())
+        wait(under_way)
+
     def close(self) -> None:
-        """Begin nothing more, and wait for what is under way."""
+        """Begin nothing more, and leave off what is under way."""
+        self._ended.set()
         self._worker.shutdown(cancel_futures=True)
 
     def _read(self, name: str) -> Sheet | None:
@@ -104,7 +114,7 @@ class Sheets:
 
     def _make(self, name: str, file: CaseFile, members: list[str]) -> Sheet | Failed:
         try:
-            sheet = make(kept_look(self._data, file), self._answers, file.found.digest, members)
+            sheet = make(kept_look(self._data, file), self._answers, file.found.digest, members, self._ended)
         except TiergateError as error:
             return Failed(str(error))
         except Exception:
@@ -127,12 +137,15 @@ class Sheets:
             _LOG.warning("a case's sheet is not kept: %s", error)
 
 
-def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet:
-    """Count what ``members`` sent, from all that a look read. Raises `InputError` when that is gone."""
+def make(kept: Kept, answers: Answers, digest: str, members: list[str], ended: threading.Event) -> Sheet:
+    """Count what ``members`` sent, from all that a look read. Raises `InputError` when that is gone, and once it is
+    ``ended``."""
     frozen = kept.read()
     inside = pa.array(members, pa.string())
     first, last, theirs = 1 << 62, 0, []
     for batch in frozen.batches(list(dict.fromkeys((*traffic.COLUMNS, *COLUMNS)))):
+        if ended.is_set():
+            raise InputError("this program ends: open the page again once it runs")
         if batch.num_rows:
             times = pc.min_max(batch.column("started_at").cast(pa.int64())).as_py()
             first, last = min(first, times["min"]), max(last, times["max"])
@@ -143,6 +156,7 @@ def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet
     counted = traffic.count(theirs, known, members, charged, seed=1, sample=0)
     sent = pa.Table.from_batches(theirs)
     own = None if known is None else known.filter(pc.is_in(known["account_id"], value_set=inside))
+    sent_in = np.array([one.counts for one in counted.strips], np.int64).reshape(len(members), -1)
     shared = in_common([sent, own], members)
     of_case = np.asarray(pc.is_in(sent["exchange_id"], value_set=charged["exchange_id"].combine_chunks()))
     place = {name: at for at, name in enumerate(members)}
@@ -159,6 +173,7 @@ def make(kept: Kept, answers: Answers, digest: str, members: list[str]) -> Sheet
     return Sheet(
         accounts=members,
         traffic=counted,
+        bins=list(zip(sent_in.sum(0).tolist(), (sent_in > 0).sum(0).tolist(), strict=True)),
         in_common=shared,
         wording=wording(sent.select(list(COLUMNS)), of_case),
         links=links,

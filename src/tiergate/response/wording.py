@@ -20,7 +20,7 @@ from tiergate.ledger.marks import KINDS, mark
 COLUMNS: Final = ("account_id", "sketch_system", "sketch_template", "sketch_prompt", "sketch_intent")
 RECURS: Final = 0.1
 """Share of the case's requests in which a piece counts as fixed."""
-MOST: Final = 24
+MOST: Final = 16
 
 Flags = npt.NDArray[np.bool_]
 
@@ -123,5 +123,7 @@ def _asks(column: pa.ChunkedArray, charged: Flags) -> list[Ask]:
     for place, name in enumerate(CAPABILITIES):
         asks = (bits >> place) & 1 == 1
         share = float(asks[charged].mean()) if charged.any() else 0.0
-        found.append(Ask(name=name, charged_share=share, other_share=float(asks[~charged].mean()) if (~charged).any() else None))
+        found.append(
+            Ask(name=name, charged_share=share, other_share=float(asks[~charged].mean()) if (~charged).any() else None)
+        )
     return found

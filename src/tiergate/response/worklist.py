@@ -20,20 +20,28 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from tiergate.admission.changes import Change, Reading, Writing, same
+from tiergate.detection.frozen import Frozen
 from tiergate.errors import InputError, StateError
 from tiergate.ledger.verdicts import Action
 from tiergate.response.answers import Answers
 from tiergate.response.case_files import CaseFile, Cleared, Found, Outcome, Proposal, Status, Taken
 from tiergate.response.desk import SUBJECT, CaseDesk, lapsed
-from tiergate.response.holdings import Files, holdings, sources_of
+from tiergate.response.holdings import Files, holdings, owner_of, sources_of
 from tiergate.response.index import CaseIndex
 from tiergate.response.ladder import LADDER
-from tiergate.response.looks import Member, member_under
+from tiergate.response.looks import Member, answer_in, member_under
 from tiergate.response.people import involved_in, is_person, needed_for
+from tiergate.response.watch_lock import FOLDER
+
+MOST_FOUND: Final = 1_000
+"""Accounts that a search looks at."""
+MOST_KNOWN: Final = 32
+"""Cases whose members are remembered until something changes."""
 
 
 @dataclass(slots=True)
@@ -55,7 +63,9 @@ class Worklist:
 
     def __init__(self, desk: CaseDesk, data: Path) -> None:
         self.desk = desk
+        self._data = data
         self.index = CaseIndex(desk.changes)
+        self._remembered: dict[str, tuple[Files, Taken | None, tuple[Found, list[Member]]]] = {}
         self.answers = Answers(data)
 
     def every(self) -> list[CaseFile]:
@@ -76,8 +86,32 @@ class Worklist:
 
     def held(self, case_id: str) -> tuple[Found, list[Member]]:
         """The same, with what that look found of the case."""
-        files = self.index.files()
-        return self._held_by(files, found_file(files.get(case_id), case_id), self.desk.last())
+        files, newest = self.index.files(), self.desk.last()
+        known = self._remembered.get(case_id)
+        if known is None or known[0] is not files or known[1] != newest:
+            known = (files, newest, self._held_by(files, found_file(files.get(case_id), case_id), newest))
+            while len(self._remembered) >= MOST_KNOWN:
+                self._remembered.pop(next(iter(self._remembered)), None)
+            self._remembered[case_id] = known
+        return known[2]
+
+    def span_us(self, digest: str) -> int | None:
+        """How long the log was that a look read, in microseconds; None where that is not known any more."""
+        try:
+            return Frozen.of(answer_in(self._data, digest), self._data / FOLDER / "state").span_us
+        except InputError:
+            return None
+
+    def holding(self, beginning: str) -> set[str]:
+        """Cases with an account whose name begins so in the newest look, and those that ever had a verdict on an
+        account of exactly that name."""
+        files, newest = self.index.files(), self.desk.last()
+        verdicts = self.desk.verdicts.cases_of(beginning)
+        found = {owner_of(files, case_id, beginning) for case_id in verdicts if case_id in files}
+        if newest is None:
+            return found
+        held = self.answers.with_account(newest.digest, beginning, MOST_FOUND)
+        return found | {owner_of(files, lineage, account_id) for lineage, account_id in held}
 
     def assign(self, case_id: str, assignee: str | None, *, author: str, now_us: int, reason: str = "") -> CaseFile:
         """Say whose case it is; None for nobody's."""

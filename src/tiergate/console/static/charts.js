@@ -36,7 +36,7 @@
     const bands = held.series.flatMap((one, place) => one.style === "band" ? [{ series: [place, place + 1], fill: styleOf(COLOURS[(place - 1) % COLOURS.length]) + "33" }] : []);
     const options = {
       width: Math.max(260, place.clientWidth), height: Number(figure.dataset.height), series, bands,
-      scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : {} },
+      scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : held.series.some((one) => one.style === "bars") ? { range: { min: { soft: 0, mode: 1 }, max: { pad: 0.1, mode: 2 } } } : {} },
       axes: [
         { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : undefined, splits: labelled ? () => held.x : undefined },
         { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : written(kind, tick)) },

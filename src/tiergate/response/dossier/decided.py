@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tiergate.admission.changes import Change
 from tiergate.response.dossier.document import Block, Table, Text
 from tiergate.response.dossier.facts import Facts
 from tiergate.response.dossier.words import counted, moment, usd
@@ -21,7 +22,7 @@ def decided(facts: Facts) -> list[Block]:
         Text("Every change of the case file since it was opened. Changes are appended; none is altered or removed."),
         Table(
             head=["time, UTC", "author", "what", "reason"],
-            rows=_history(record),
+            rows=[[moment(one.at_us), one.author, what, one.reason] for one, what in changes(record.history)],
             align="clll",
             widths=[0, 3, 6, 5],
         ),
@@ -54,13 +55,13 @@ def decided(facts: Facts) -> list[Block]:
     ]
 
 
-def _history(record: Record) -> list[list[str]]:
+def changes(history: list[Change]) -> list[tuple[Change, str]]:
+    """Each change of a case file, oldest first, and in words what it changed."""
     rows = []
     before: State = {}
-    for change in record.history:
+    for change in history:
         state: State = msgspec.json.decode(change.state)
-        what = "; ".join([change.action, *_differences(before, state, change.reason)])
-        rows.append([moment(change.at_us), change.author, what, change.reason])
+        rows.append((change, "; ".join([change.action, *_differences(before, state, change.reason)])))
         before = state
     return rows
 

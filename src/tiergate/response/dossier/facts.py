@@ -115,7 +115,15 @@ def gather(data: Path, record: Record, kept: Kept, *, seed: int, sample: int, no
     return Facts(
         record=record,
         accounts=sorted(accounts, key=lambda one: (-one.charged, one.account_id)),
-        parts=[_part(heads[one], digests[one], tables["case_evidence"], links) for one in kept.cases],
+        parts=[
+            part_of(
+                heads[one],
+                digests[one],
+                rows_of(tables["case_evidence"], one).to_pylist(),
+                rows_of(links, one).to_pylist(),
+            )
+            for one in kept.cases
+        ],
         traffic=traffic,
         asked=frozen.asked,
         decoys=run["parameters"]["decoys"],
@@ -156,12 +164,12 @@ def _of_file(record: Record, members: dict[str, Row]) -> dict[str, Row]:
     return {account: row for account, row in members.items() if account in only and account not in apart}
 
 
-def _part(head: Row, digest: str, evidence: Any, links: Any) -> Part:
-    case_id = head["case_id"]
+def part_of(head: Row, digest: str, evidence: list[Row], links: list[Row]) -> Part:
+    """A case of an answer: its row of `cases`, and its rows of `case_evidence` and `links`."""
     fields = Evidence.__struct_fields__
-    rows = [Evidence(**{name: row[name] for name in fields}) for row in rows_of(evidence, case_id).to_pylist()]
+    rows = [Evidence(**{name: row[name] for name in fields}) for row in evidence]
     return Part(
-        case_id=case_id,
+        case_id=head["case_id"],
         digest=digest,
         links_nats=head["links_nats"],
         workload_nats=head["workload_nats"],
@@ -169,7 +177,7 @@ def _part(head: Row, digest: str, evidence: Any, links: Any) -> Part:
         expected=head["expected"],
         looks=head["looks"],
         evidence=sorted(rows, key=lambda one: -abs(one.log_odds)),
-        links=rows_of(links, case_id).to_pylist(),
+        links=links,
     )
 
 

@@ -101,7 +101,7 @@ def weighed(part: Part, facts: Facts) -> list[Section]:
                             f"{nats(-part.prior_nats)} nats: how much commoner they are than campaigns",
                         ),
                         ("chance groups", f"{chance} expected in one look"),
-                        ("confidence", _arithmetic(part)),
+                        ("confidence", arithmetic(part)),
                         ("looks", f"{part.looks} saw it"),
                     ]
                 ),
@@ -119,7 +119,7 @@ def weighed(part: Part, facts: Facts) -> list[Section]:
     ]
 
 
-def _arithmetic(part: Part) -> str:
+def arithmetic(part: Part) -> str:
     """How a confidence comes about, so that it can be made again by hand."""
     odds = part.workload_nats - part.prior_nats
     queue = 1 / (1 + math.exp(-odds))
