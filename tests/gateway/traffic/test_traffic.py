@@ -232,13 +232,13 @@ def test_reasons_are_told_of_what_failed_or_broke_off(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(0.1, 1e6), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.95, 0.99, 1.0]))
-def test_a_quantile_is_within_five_percent(latencies_ms: list[float], share: float) -> None:
+def test_a_quantile_is_within_ten_percent(latencies_ms: list[float], share: float) -> None:
     buckets: dict[int, int] = {}
     for one in latencies_ms:
         bucket = math.ceil(math.log(one) / math.log(GROWTH))
         buckets[bucket] = buckets.get(bucket, 0) + 1
     exact = sorted(latencies_ms)[math.ceil(share * len(latencies_ms) - 1e-9) - 1]
-    assert quantile_s(buckets, share) == pytest.approx(exact / 1000, rel=0.05)
+    assert quantile_s(buckets, share) == pytest.approx(exact / 1000, rel=0.1)
 
 
 def test_entries_after_one_are_those_that_follow(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ from tiergate.console.origins import Origin, command
 from tiergate.console.tables import Column, Link, Table
 from tiergate.console.visits import View, Visit
 from tiergate.gateway.traffic.figures import UNIT, By, Every, Figure
+from tiergate.gateway.traffic.sums import SUMS
 
 SPANS: Final[dict[str, tuple[int, Every]]] = {
     "1h": (HOUR, "minute"),
@@ -58,7 +59,7 @@ def traffic(visit: Visit, span: Span) -> View:
     charts = [
         _outcomes(visit, span, outcomes),
         _chart(visit, span, "latency", over_time, {"latency_p50_s": "seconds", "latency_p95_s": "seconds"}),
-        _chart(visit, span, "spend", over_time, {"cost_micro_usd": "usd"}),
+        _chart(visit, span, "spend", over_time, {"known_cost": "usd"}),
     ]
     models = held.figures(span.from_us, span.to_us, ["model", "tier"], latencies=True)
     upstreams = held.figures(span.from_us, span.to_us, ["upstream"], latencies=True)
@@ -68,17 +69,24 @@ def traffic(visit: Visit, span: Span) -> View:
         "upstreams": _by(visit, "upstreams", ["upstream"], upstreams),
         "reasons": _reasons(visit, reasons, sum(one.exchanges for one in models)),
     }
-    total = held.figures(span.from_us, span.to_us)
     return {
         "tables": [*(chart.table() for chart in charts), *tables.values()],
         "charts": charts,
         "named": tables,
         "span": span,
         "spans": [(name, words.spans[name], visit.here(span=name, csv=None)) for name in SPANS],
-        "total": total[0] if total else None,
+        "total": _total(models),
         "origins": {name: _origin(visit, span, by) for name, by in _BY.items()},
         "fault": held.fault,
     }
+
+
+def _total(figures: Sequence[Figure]) -> Figure | None:
+    """All of it, without latencies; None of nothing."""
+    if not figures:
+        return None
+    added = (*SUMS, "answered")
+    return Figure(group={}, at_us=None, **{name: sum(getattr(one, name) for one in figures) for name in added})
 
 
 _BY: Final[dict[str, Sequence[By]]] = {
@@ -148,7 +156,7 @@ def _by(visit: Visit, name: str, by: Sequence[str], figures: Sequence[Figure]) -
         Column("answered_share", words.columns.answered_share, "share"),
         Column("input_tokens", words.columns.input_tokens, "count"),
         Column("output_tokens", words.columns.output_tokens, "count"),
-        Column("cost_micro_usd", words.columns.cost_micro_usd, "usd"),
+        Column("known_cost", words.columns.known_cost, "usd"),
         Column("latency_p50_s", words.columns.latency_p50_s, "seconds"),
         Column("latency_p95_s", words.columns.latency_p95_s, "seconds"),
     ]

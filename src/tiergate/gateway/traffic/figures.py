@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One group's sums; the names are those of `metering.spend.Spent`. ``at_us``: when its minute, hour or day began
     (microseconds since the epoch, UTC), None for all of the span. ``answered``: exchanges with a status below 400.
-    Latencies are seconds of what was answered, within 5 %, None where nothing was or nobody asked."""
+    Latencies are seconds of what was answered, within 10 %, None where nothing was or nobody asked."""
 
     group: dict[str, str | int | None]
     at_us: int | None
@@ -52,6 +52,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     latency_p99_s: float | None = None
+
+    @property
+    def known_cost(self) -> int | None:
+        """What was spent, None where no answer had a price."""
+        return None if self.answered and self.unpriced == self.answered else self.cost_micro_usd
 
 
 class Traffic:

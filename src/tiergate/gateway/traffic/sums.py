@@ -25,8 +25,8 @@ SUMS: Final = (
 UNITS: Final = (MINUTE, HOUR, DAY)
 MOST_NAMES: Final = 1_000
 """Of models, upstreams and reasons each. Callers and upstreams choose some of them, and must not fill the disk."""
-GROWTH: Final = 1.1
-"""Each latency bucket's bound is so many times the one before, so that a quantile is off by 5 % at most (DDSketch:
+GROWTH: Final = 1.2
+"""Each latency bucket's bound is so many times the one before, so that a quantile is off by 10 % at most (DDSketch:
 Masson, Rim, Lee, VLDB 2019)."""
 
 
