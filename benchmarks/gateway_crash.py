@@ -55,7 +55,10 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIERGATE_")}
         with output.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments], stdout=file, stderr=file, env=environment | dict(settings or {})
+                [sys.executable, *arguments],
+                stdout=file,
+                stderr=file,
+                env=environment | {"TIERGATE_CONSOLE": "false"} | dict(settings or {}),
             )
         give_up = time.monotonic() + START_SECONDS
         while not (said := re.search(r"http://127\.0\.0\.1:\d+", output.read_text())):

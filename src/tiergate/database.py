@@ -91,6 +91,6 @@ def _missing(bind: sa.Engine | sa.Connection, metadata: sa.MetaData) -> list[sa.
 
 def _prepare(connection: Any, _record: Any) -> None:
     # WAL lets the gateway read while a command writes; the timeout waits for another writer's turn.
-    connection.execute("pragma journal_mode = wal")
     connection.execute("pragma busy_timeout = 5000")
+    connection.execute("pragma journal_mode = wal")
     connection.execute("pragma foreign_keys = on")

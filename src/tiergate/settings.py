@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="Address customers reach us at, for links in answers.")
     watch: bool = Field(False, description="Run `tiergate watch` beside the gateway.")
     watch_every_s: float = Field(300.0, ge=1, description="Seconds from one look's start to the next's.")
+    console: bool = Field(True, description="Run the console and the control API beside the gateway.")
+    console_port: int = Field(8090, ge=1, le=65535, description="Port of loopback that the console listens on.")
     appeal_contact: str = Field("your provider's support", description="Whom a customer turns to about a verdict.")
 
     packs: Path | None = Field(None, description="Folder of rule packs of your own, added to ours.")

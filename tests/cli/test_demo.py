@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import httpx2
 import pyarrow as pa
 import pytest
 
@@ -84,6 +85,14 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
     assert "Simulated." in page
     assert "What the gateway did" in page
 
+    console = re.search(r"Console: (\S+)\n  sign in as ana with (\S+) ", demo.said)
+    assert console is not None
+    with httpx2.Client(base_url=console[1], trust_env=False) as ana:
+        assert ana.post("/sign-in", data={"name": "ana", "password": console[2]}).headers["location"] == "/"
+        assert len(ana.get("/v1/cases").json()["items"]) >= 1
+        assert ana.get("/v1/live").json()["fault"] is None
+        assert ana.get("/").status_code == 200
+
     log = pa.Table.from_batches(read_log(tmp_path / "demo" / "data" / "log"))
     assert log.num_rows > 8_000
     assert all(log[name].null_count == log.num_rows for name in TEXT_COLUMNS)
@@ -92,6 +101,8 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
     assert not demo.gateway_listens
     with pytest.raises(aiohttp.ClientConnectionError):
         send_one(url, question, key[1])
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(console[1], trust_env=False)
 
 
 def test_demo_interrupted_halfway_leaves_nothing_running(tmp_path: Path, demos: list[Demo]) -> None:

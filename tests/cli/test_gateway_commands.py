@@ -33,7 +33,7 @@ def gateway(tmp_path: Path) -> Iterator[str]:
     serve += ["--upstream", f"http://127.0.0.1:{upstream}/v1"]
     with (
         server("mock model", mock, port=upstream, log=tmp_path / "mock.log"),
-        server("gateway", serve, port=port, log=tmp_path / "gateway.log"),
+        server("gateway", serve, port=port, log=tmp_path / "gateway.log", settings={"TIERGATE_CONSOLE": "false"}),
     ):
         yield f"http://127.0.0.1:{port}/v1/chat/completions"
 

@@ -110,8 +110,8 @@ def test_budgets_are_set_listed_and_removed(said: Told) -> None:
     with pytest.raises(StateError, match="no limit on `usd/day end_user acme/alice`"):
         said("budgets", "remove", "end-user", "alice", "usd/day", "--of", "acme")
     for words, message in (
-        (("end-user", "alice", "usd/day", "1"), "give `--of` its organisation"),
-        (("key", "key_1", "usd/day", "1", "--of", "acme"), "leave it out for a limit of `key`"),
+        (("end-user", "alice", "usd/day", "1"), "give its organisation"),
+        (("key", "key_1", "usd/day", "1", "--of", "acme"), "leave that out for a limit of `key`"),
         (("key", "key_1", "tokens/minute", "1.5"), "no whole number of tokens"),
         (("key", "key_1", "usd/day", "2,000,000,000"), "a limit is 0 to"),
     ):

@@ -13,7 +13,7 @@ from benchmarks.gateway_crash import Server, gateway, mock_upstream, serving
 from benchmarks.watch_crash import children, deployment, exchanges_of, gone, receiving, record, simulated
 
 from tests.gateway.conftest import GIVE_UP_S
-from tiergate.cli.watch_beside import WatchBeside
+from tiergate.cli.beside import watch_beside
 from tiergate.clock import SystemClock
 from tiergate.database import open_database
 from tiergate.parties.registry import Registry
@@ -81,7 +81,7 @@ def test_the_lock_is_one_process_s(tmp_path: Path) -> None:
 
 def test_a_watch_that_cannot_start_is_tried_again_and_ends_when_told(tmp_path: Path) -> None:
     told: list[str] = []
-    beside = WatchBeside(tmp_path / "nowhere", 1.0, told.append)
+    beside = watch_beside(tmp_path / "nowhere", 1.0, told.append)
     beside.start()
     give_up = time.monotonic() + GIVE_UP_S
     while not any("started again" in line for line in told):
@@ -97,7 +97,7 @@ def test_a_watch_beside_ends_promptly_with_its_gateway(tmp_path: Path, ends: str
     data = tmp_path / "data"
     data.mkdir()
     open_database(data / "control.sqlite").dispose()
-    beside = WatchBeside(data, 300.0, lambda _: None)
+    beside = watch_beside(data, 300.0, lambda _: None)
     beside.start()
     give_up = time.monotonic() + GIVE_UP_S
     while not is_held(data / "detection"):
@@ -118,7 +118,7 @@ def test_a_watch_outlives_a_database_that_fails(tmp_path: Path) -> None:
     data.mkdir()
     engine = open_database(data / "control.sqlite")
     told: list[str] = []
-    beside = WatchBeside(data, 1.0, told.append)
+    beside = watch_beside(data, 1.0, told.append)
     beside.start()
     give_up = time.monotonic() + GIVE_UP_S
     while not sa.inspect(engine).has_table("alert_place"):

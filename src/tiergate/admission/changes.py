@@ -15,7 +15,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Final, TypeVar
 
@@ -212,6 +212,21 @@ class Changes:
             states = reading.connection.execute(query.order_by(_CHANGES.c.number)).scalars()
             return last, [decoder.decode(state) for state in states]
 
+    def latest(
+        self, kinds: Sequence[str], *, after: int = 0, organisation_id: str | None = None, limit: int = 50
+    ) -> list[Change]:
+        """Changes of ``kinds`` after change ``after``, the newest first, without their states; of an organisation alone
+        where one is named."""
+        columns = [_CHANGES.c[name] for name in Change.__struct_fields__ if name != "state"]
+        # By a function of the kind, so that the index of kinds is not taken: that would sort every change of them.
+        fits = sa.func.lower(_CHANGES.c.kind).in_(list(kinds))
+        query = sa.select(*columns).where(_CHANGES.c.number > after, fits)
+        if organisation_id is not None:
+            query = query.where(_CHANGES.c.organisation_id == organisation_id)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(_CHANGES.c.number.desc()).limit(limit)).mappings()
+            return [Change(**row, state="") for row in rows]
+
     def version(self) -> int:
         """The number of the last change, 0 before the first: cheap to ask whether anything changed."""
         with self.engine.connect() as connection:
@@ -321,6 +336,7 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(8)}"
 
 
+@lru_cache(4_096)
 def named(who: str) -> str:
     """A name as it is compared: two spellings of one name must not count as two people, nor what nobody sees in it."""
     folded = unicodedata.normalize("NFKC", who).casefold()

@@ -65,6 +65,7 @@ class Permission(enum.StrEnum):
     WORK_CASES = "work_cases"
     APPROVE_STEP = "approve_step"
     SEE_GATEWAY = "see_gateway"
+    SEE_KEYS = "see_keys"
     MANAGE_KEYS = "manage_keys"
     SEE_SHARING = "see_sharing"
     SHARE = "share"
@@ -98,6 +99,7 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.RUN_PROGRAMME,
             Permission.LIST_OPERATORS,
             Permission.SEE_GATEWAY,
+            Permission.SEE_KEYS,
             Permission.SEE_SHARING,
             Permission.SEE_MARKET,
             Permission.OVERRIDE_CLAIM,
@@ -112,6 +114,7 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.LIST_OPERATORS,
             Permission.SEE_CASES,
             Permission.SEE_GATEWAY,
+            Permission.SEE_KEYS,
             Permission.SEE_SHARING,
             Permission.SEE_MARKET,
             Permission.SEE_AUDIT,
@@ -122,6 +125,7 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
             Permission.SEE_CASES,
             Permission.WORK_CASES,
             Permission.SEE_GATEWAY,
+            Permission.SEE_KEYS,
             Permission.SEE_SHARING,
             Permission.SHARE,
             Permission.SEE_MARKET,
@@ -129,7 +133,9 @@ ALLOWS: Final[dict[Role, frozenset[Permission]]] = {
         }
     ),
     Role.APPROVER: frozenset({Permission.SEE_CASES, Permission.APPROVE_STEP, Permission.SEE_MARKET}),
-    Role.ENGINEER: frozenset({Permission.SEE_GATEWAY, Permission.MANAGE_KEYS, Permission.SEE_MARKET}),
+    Role.ENGINEER: frozenset(
+        {Permission.SEE_GATEWAY, Permission.SEE_KEYS, Permission.MANAGE_KEYS, Permission.SEE_MARKET}
+    ),
     # Sums and facts of the market; no account, no case by name.
     Role.EXECUTIVE: frozenset({Permission.SEE_GATEWAY, Permission.SEE_MARKET, Permission.OVERRIDE_CLAIM}),
     # What a directory needs to say that somebody left, and no more: its token lies on a machine of the customer's.

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
 from tiergate.admission.activations import ActivationStore
-from tiergate.admission.appeals import Appeals
+from tiergate.admission.appeals import Appeal, Appeals
 from tiergate.admission.changes import Changes
+from tiergate.admission.credit_rows import CreditLine
 from tiergate.admission.credits import Credits
 from tiergate.admission.grants import Grants
 from tiergate.admission.holders import Holders
+from tiergate.admission.kept_up import KeptUp
 from tiergate.admission.memberships import Memberships
-from tiergate.admission.programmes import Programmes
+from tiergate.admission.programmes import Programme, Programmes
 from tiergate.admission.purposes import Purposes
+from tiergate.admission.standing import Membership
 from tiergate.api.audit import Audit
 from tiergate.api.first_run import FirstRun
 from tiergate.api.idempotency import KeptAnswers
@@ -26,6 +30,7 @@ from tiergate.api.pack_proposals import Proposals
 from tiergate.api.passkeys import Passkeys
 from tiergate.api.passwords import Passwords
 from tiergate.api.people import People
+from tiergate.api.seen import Seen
 from tiergate.api.sessions import Sessions
 from tiergate.api.settings import ControlSettings
 from tiergate.api.sign_in import SignIn
@@ -34,6 +39,9 @@ from tiergate.clock import Clock
 from tiergate.database import Commits, open_database
 from tiergate.economics.claim_overrides import ClaimOverrides
 from tiergate.errors import SettingsError
+from tiergate.gateway.metering.limits import Limit
+from tiergate.gateway.telemetry.scraping import Gateway
+from tiergate.gateway.traffic.figures import Traffic
 from tiergate.parties.registry import Registry
 from tiergate.parties.tokens import load_or_create_pepper
 from tiergate.response.contested import ContestedVerdicts
@@ -44,6 +52,9 @@ from tiergate.response.worklist import Worklist
 from tiergate.sharing.peers import Peers
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.store import DATABASE, SharedStore
+
+KINDS: Final = (Appeal, Membership, CreditLine, Programme, Limit)
+"""What is kept in memory of what changes, for lists and sums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +93,10 @@ class Services:
     receiving: Receiving
     claim_overrides: ClaimOverrides
     streams: Streams
+    standing: KeptUp
+    seen: Seen
+    traffic: Traffic
+    gateway: Gateway | None
 
     @property
     def session_cookie(self) -> str:
@@ -116,6 +131,7 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
         sharing = open_database(settings.data / DATABASE)
         stack.callback(sharing.dispose)
         ownership = stack.enter_context(closing(OwnershipDesk(settings.data)))
+        traffic = stack.enter_context(closing(Traffic(settings.data)))
         shared = SharedStore(sharing)
         commits = stack.enter_context(closing(Commits(settings.data / DATABASE)))
         cases = Worklist(CaseDesk(engine, policy), settings.data)
@@ -154,4 +170,15 @@ def open_services(settings: ControlSettings, clock: Clock, address: str) -> Iter
             receiving=Receiving(shared),
             claim_overrides=ClaimOverrides(engine),
             streams=Streams(shared, commits),
+            standing=KeptUp(engine, KINDS),
+            seen=Seen(engine),
+            traffic=traffic,
+            gateway=_gateway(settings),
         )
+
+
+def _gateway(settings: ControlSettings) -> Gateway | None:
+    if settings.metrics_url is None:
+        return None
+    token = settings.metrics_token
+    return Gateway(settings.metrics_url, None if token is None else token.get_secret_value())

@@ -24,9 +24,13 @@ class ControlSettings(BaseSettings):
     oidc_issuer: str | None = Field(None, description="OpenID provider people sign in at; none, no sign-in.")
     oidc_client_id: str | None = Field(None, description="Our id at the provider.")
     oidc_client_secret: SecretStr | None = Field(None, description="Our secret at the provider, if it gave us one.")
+    metrics_url: str | None = Field(
+        None, description="Where the gateway's metrics are, as http://127.0.0.1:9090; none, no live figures."
+    )
+    metrics_token: SecretStr | None = Field(None, description="The token that readers of them must have.")
     session_hours: float = Field(8.0, gt=0, le=24, description="Hours after which people sign in again.")
 
-    @field_validator("public_url", "oidc_issuer")
+    @field_validator("public_url", "oidc_issuer", "metrics_url")
     @classmethod
     def _is_safe_address(cls, value: str | None) -> str | None:
         """https, or http on this machine: sessions and keys must not cross a network in the open."""

@@ -47,5 +47,8 @@ def authorize(
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
         raise SettingsError(f"{faults}; see `tiergate authorize --help`") from None
     run_authorizer(
-        settings, ready=lambda address: say(f"the authorizer listens on {address}; Ctrl-C ends it"), told=note
+        settings,
+        ready=lambda address: say(f"the authorizer listens on {address}; Ctrl-C ends it"),
+        told=note,
+        metrics_at=lambda address: note(f"metrics are at {address}/metrics"),
     )

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from tiergate.cli.options import Author, Data, Json, Reason, deployment, micro_usd, now, who
+from tiergate.cli.options import Author, Data, Json, Reason, deployment, now, who
 from tiergate.cli.terminal import counted, note, say, say_json
-from tiergate.errors import InputError
 
 if TYPE_CHECKING:
     from tiergate.gateway.metering.accounts import Share
@@ -49,22 +48,14 @@ def set_(
       tiergate budgets set end-user '*' usd/day 2 --of acme
       tiergate budgets set key key_3f9a51c0de7b2846 requests/minute 600
     """
-    from tiergate.gateway.metering.limits import EACH, LimitStore
-    from tiergate.gateway.metering.recovery import spent_before
-    from tiergate.gateway.metering.shares import ShareStore
-    from tiergate.gateway.metering.windows import window
+    from tiergate.gateway.metering.limits import EACH
+    from tiergate.gateway.metering.setting import set_limit
 
-    limit = _limit(scope, subject, measure, of, _units(measure, amount))
-    now_us = now()
+    limit = _limit(scope, subject, measure, of, amount)
     with deployment(data) as opened:
         if scope == "organisation" and subject != EACH and not opened.registry.accounts_of(subject):
             note(f"no account belongs to `{subject}` yet: `tiergate keys create ACCOUNT --organisation {subject}`")
-        if measure.startswith("usd/"):
-            shares, (begin, _) = ShareStore(opened.engine), window(measure.split("/")[1], now_us)
-            for whose, spent in spent_before(data / "log", limit, now_us).items():
-                counter = _limit(scope, whose, measure, None, 0).counter
-                shares.count_before(counter, begin, limit.amount or 0, spent, now_us)
-        LimitStore(opened.engine).put(limit, author=who(author), now_us=now_us, reason=reason)
+        set_limit(opened.engine, data, limit, author=who(author), now_us=now(), reason=reason)
     _show([limit], as_json)
 
 
@@ -102,18 +93,13 @@ def list_(data: Data = Path("data"), as_json: Json = False) -> None:
     Example:
       tiergate budgets list --data data
     """
-    from tiergate.gateway.metering.accounts import Share
-    from tiergate.gateway.metering.limits import EACH, LimitStore
-    from tiergate.gateway.metering.shares import ShareStore
-    from tiergate.gateway.metering.windows import window
+    from tiergate.gateway.metering.limits import LimitStore
+    from tiergate.gateway.metering.setting import standing
 
-    now_us = now()
     with deployment(data) as opened:
         limits = LimitStore(opened.engine).all()
-        single = [one for one in limits if _is_money(one) and one.subject.rpartition("/")[2] != EACH]
-        keys = {one: (one.counter, window(one.measure.split("/")[1], now_us)[0]) for one in single}
-        standing = ShareStore(opened.engine).standing(keys.values())
-    _show(limits, as_json, {one: standing.get(key, Share()) for one, key in keys.items()})
+        held = standing(opened.engine, limits, now())
+    _show(limits, as_json, held)
     note(counted(len(limits), "limit"))
 
 
@@ -121,12 +107,13 @@ def _show(limits: list[Limit], as_json: bool, standing: dict[Limit, Share] | Non
     import msgspec
 
     from tiergate.admission.credit_rows import usd
+    from tiergate.gateway.metering.setting import is_money
 
     rows = []
     for one in limits:
         row = msgspec.to_builtins(one)
         del row["type"]
-        amount = usd(one.amount or 0) if _is_money(one) else f"{one.amount:,}"
+        amount = usd(one.amount or 0) if is_money(one) else f"{one.amount:,}"
         line = f"{one.scope.replace('_', '-')}  {one.subject}  {one.measure}  {amount}"
         share = (standing or {}).get(one)
         if share is not None:
@@ -140,31 +127,9 @@ def _show(limits: list[Limit], as_json: bool, standing: dict[Limit, Share] | Non
         say_json(rows[0] if standing is None else rows)
 
 
-def _is_money(limit: Limit) -> bool:
-    return limit.measure.startswith("usd/")
-
-
-def _limit(scope: str, subject: str, measure: str, of: str | None, amount: int | None) -> Limit:
+def _limit(scope: str, subject: str, measure: str, of: str | None, amount: str | None) -> Limit:
     from tiergate.gateway.metering import limits
+    from tiergate.gateway.metering.setting import stated
 
-    if of is not None:
-        if scope not in ("project", "end-user"):
-            raise InputError(f"`--of` says whose project or end user it is: leave it out for a limit of `{scope}`")
-        subject = limits.owned(of, subject)
-    elif scope in ("project", "end-user") and subject != limits.EACH and "/" not in subject:
-        raise InputError(f"say whose {scope} `{subject}` is: give `--of` its organisation, or its account")
-    return limits.Limit(
-        scope=cast("limits.Scope", scope.replace("-", "_")),
-        subject=subject,
-        measure=cast("limits.Measure", measure),
-        amount=amount,
-    )
-
-
-def _units(measure: str, amount: str) -> int:
-    if measure.startswith("usd/"):
-        return micro_usd(amount)
-    try:
-        return int(amount.replace(",", ""))
-    except ValueError:
-        raise InputError(f"`{amount}` is no whole number of {measure.split('/')[0]}") from None
+    scope, measure = cast("limits.Scope", scope.replace("-", "_")), cast("limits.Measure", measure)
+    return stated(scope, subject, measure, amount, of=of)

@@ -21,6 +21,7 @@ def control(
     port: Annotated[int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on.")] = None,
     public_url: Annotated[str | None, typer.Option(metavar="URL", help="Address browsers reach it at.")] = None,
     pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Serve the console's pages too.")] = True,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
     """Run the console and the control API.
 
@@ -37,6 +38,10 @@ def control(
     from tiergate.api.settings import ControlSettings
     from tiergate.settings import refuse_unknown
 
+    if beside:
+        from tiergate.cli.beside import end_with_the_gateway
+
+        end_with_the_gateway()
     refuse_unknown(ControlSettings, os.environ)
     given: dict[str, Any] = {"data": data, "host": host, "port": port, "public_url": public_url}
     try:

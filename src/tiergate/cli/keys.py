@@ -44,7 +44,7 @@ def create(
         need_parties(data, organisation, anyway=no_party)
     with open_deployment(data, create=True) as deployment:
         registry = deployment.registry
-        if account not in registry.accounts_table()["account_id"].to_pylist():
+        if not registry.has_account(account):
             registry.add_account({"account_id": account, "created_at": now_us})
             note(f"registered the account `{account}`")
         if organisation is not None:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ import typer
 from tiergate.cli.terminal import note, say, say_json
 from tiergate.clock import DAY, SystemClock
 from tiergate.errors import InputError
+from tiergate.records.amounts import micro_usd as micro_usd
 
 if TYPE_CHECKING:
     from tiergate.cli.deployment import Deployment
@@ -55,19 +55,6 @@ def end_of(day: datetime | None, now_us: int, *, days: int = 90) -> int:
     return now_us + days * DAY if day is None else int(day.replace(tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def micro_usd(amount: str) -> int:
-    """Dollars as they are typed (`2500`, `0.000001`, `1,000`), as whole micro-dollars. Raises `InputError`."""
-    try:
-        # Nothing is rounded: an amount with more digits than are kept is no amount.
-        with localcontext(Context(prec=40, traps=[Inexact, InvalidOperation, Overflow])):
-            micro = Decimal(amount.replace(",", "").removeprefix("$")) * 1_000_000
-            if micro == micro.to_integral_value():
-                return int(micro)
-    except (ArithmeticError, ValueError):
-        pass
-    raise InputError(f"`{amount}` is no amount of dollars with at most six decimals")
-
-
 def digest(given: str) -> str:
     """The SHA-256 of a file, or one that is given as such. Raises `InputError` when it is neither."""
     if len(given) == 64 and not set(given.lower()) - set("0123456789abcdef"):
@@ -92,13 +79,11 @@ def need_parties(data: Path, *organisations: str | None, anyway: bool) -> None:
     """Raises `InputError` for an id that names no party, where there are facts of parties: rule packs of ownership
     would not know it, and would refuse it. ``anyway`` makes it a note."""
     from tiergate.admission.models import FILE, read_models
-    from tiergate.cli.parties import DATABASE
-    from tiergate.database import open_database
-    from tiergate.parties.fact_rows import read_id
-    from tiergate.parties.facts import FactStore
+    from tiergate.parties.on_file import DATABASE, not_on_file
 
     path = data / DATABASE
-    if not path.is_file():
+    unknown = not_on_file(data, [one for one in organisations if one is not None])
+    if unknown is None:
         asked = {pack for model in read_models(data / FILE).by_name.values() for pack in model.organisation_packs}
         if asked:
             note(
@@ -106,15 +91,7 @@ def need_parties(data: Path, *organisations: str | None, anyway: bool) -> None:
                 "until `tiergate parties import` brings some in; an organisation's id is then its party's `pty_...`"
             )
         return
-    named = {one: read_id(one) for one in dict.fromkeys(organisations) if one is not None}
-    engine = open_database(path)
-    try:
-        told = FactStore(engine).described([party for party in named.values() if party is not None])
-    finally:
-        engine.dispose()
-    for one, party in named.items():
-        if party in told:
-            continue
+    for one in unknown:
         if not anyway:
             raise InputError(
                 f"`{one}` is no party of `{path}`, so rule packs of ownership would not know it and refuse it: give "

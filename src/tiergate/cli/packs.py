@@ -323,9 +323,9 @@ def _activations(data: Path, *, needed: bool = False) -> Iterator[ActivationStor
 def ownership_facts_of(data: Path, at_us: int, *, needed: bool) -> OwnershipFacts:
     """Facts of parties of the deployment in ``data`` at a time; none where there are none and none are ``needed``."""
     from tiergate.admission.ownership_facts import facts_of, no_facts
-    from tiergate.cli.parties import DATABASE
     from tiergate.database import open_database
     from tiergate.parties.facts import FactStore
+    from tiergate.parties.on_file import DATABASE
 
     if not (data / DATABASE).is_file():
         if needed:

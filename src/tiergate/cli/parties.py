@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Import and look up who owns whom and who is listed.", rich_markup_mode=None, add_completion=False
 )
-DATABASE = "parties.sqlite"
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="The gateway's data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -45,6 +44,8 @@ class Kind(StrEnum):
 
 @contextmanager
 def _opened(data: Path, *, create: bool = False) -> Iterator[FactStore]:
+    from tiergate.parties.on_file import DATABASE
+
     if create:
         data.mkdir(parents=True, exist_ok=True)
     elif not (data / DATABASE).is_file():

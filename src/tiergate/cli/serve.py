@@ -30,6 +30,12 @@ def serve(
     watch_every: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="From one look's start to the next's; 300 if not given.")
     ] = None,
+    console: Annotated[
+        bool | None, typer.Option("--console/--no-console", help="Run the console beside it, as by default.")
+    ] = None,
+    console_port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of the console, on loopback; 8090.")
+    ] = None,
 ) -> None:
     """Run the gateway in front of an API.
 
@@ -42,32 +48,47 @@ def serve(
     """
     from pydantic import ValidationError
 
-    from tiergate.cli.watch_beside import WatchBeside
+    from tiergate.cli.beside import Beside, watch_beside
+    from tiergate.cli.console_beside import console_beside, observed
     from tiergate.gateway.server import serve as run_gateway
     from tiergate.settings import AUTHORIZER, Settings, refuse_unknown
 
     refuse_unknown(Settings, os.environ, "TIERGATE_CONTROL_", "TIERGATE_SHARING_", "TIERGATE_TRACEBACK", *AUTHORIZER)
     given: dict[str, Any] = {
         "data": data, "upstream_url": upstream, "host": host, "port": port, "retention": retention,
-        "packs": packs, "watch": watch, "watch_every_s": watch_every,
+        "packs": packs, "watch": watch, "watch_every_s": watch_every, "console": console,
+        "console_port": console_port,
     }  # fmt: skip
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg'].lower()}" for e in error.errors())
         raise SettingsError(f"{faults}; see `tiergate serve --help`") from None
-    beside = WatchBeside(settings.data, settings.watch_every_s, note) if settings.watch else None
+    children: list[Beside] = []
+
+    def start(child: Beside) -> None:
+        children.append(child)
+        child.start()
 
     def ready(address: str) -> None:
         say(f"the gateway listens on {address}; Ctrl-C ends it")
-        if beside is not None:
-            beside.start()
+        if settings.watch:
+            start(watch_beside(settings.data, settings.watch_every_s, note))
 
+    def metrics(address: str) -> None:
+        if told_of_metrics:
+            note(f"metrics are at {address}/metrics")
+        if settings.console:
+            start(console_beside(settings, address, note))
+
+    told_of_metrics = settings.metrics_port is not None
+    if settings.console:
+        settings = observed(settings)
     try:
-        run_gateway(settings, ready=ready, told=note, appeals=_appeals)
+        run_gateway(settings, ready=ready, told=note, metrics_at=metrics, appeals=_appeals)
     finally:
-        if beside is not None:
-            beside.stop()
+        for child in children:
+            child.stop()
 
 
 def _appeals(engine: Engine, data: Path) -> Appeals:

@@ -43,8 +43,8 @@ def watch(
     Example:
       tiergate watch --data data --every 300
     """
+    from tiergate.cli.beside import end_with_the_gateway
     from tiergate.cli.deployment import open_deployment
-    from tiergate.cli.watch_beside import end_with_the_gateway
     from tiergate.clock import SystemClock
     from tiergate.detection.run import Parameters
     from tiergate.response.alerts.sending import Alerting

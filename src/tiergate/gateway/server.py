@@ -85,6 +85,7 @@ def serve(
     *,
     ready: Callable[[str], None] | None = None,
     told: Callable[[str], None] | None = None,
+    metrics_at: Callable[[str], None] | None = None,
     appeals: Callable[[sa.Engine, Path], Appeals] | None = None,
 ) -> None:
     """Run the gateway: see `run`. ``appeals``: opens those of a data folder, which callers then file here.
@@ -107,7 +108,7 @@ def serve(
         finally:
             engine.dispose()
 
-    run(settings, gateway, ready=ready, told=told)
+    run(settings, gateway, ready=ready, told=told, metrics_at=metrics_at)
 
 
 def run(
@@ -116,13 +117,15 @@ def run(
     *,
     ready: Callable[[str], None] | None = None,
     told: Callable[[str], None] | None = None,
+    metrics_at: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way and seal the log.
 
     :param door: makes the application of what a data folder has.
     :param ready: called once with the address, such as `http://127.0.0.1:8080`, when connections are accepted.
     :param told: called before that with a line on the tiers in force, and one for each name in `models.toml` of a rule
-        pack or programme that does not exist; after it with the address of metrics.
+        pack or programme that does not exist.
+    :param metrics_at: called after that with the address for operators, without a path, if there is one.
     Raises `SettingsError` when the data folder or the address cannot be used, `InputError` for a wrong `models.toml`.
     """
     try:
@@ -138,7 +141,7 @@ def run(
         metrics = None
         if settings.metrics_port is not None:
             metrics = open_.enter_context(listen(settings.metrics_host, settings.metrics_port))
-        uvloop.run(_serve(settings, listener, metrics, door, ready, told))
+        uvloop.run(_serve(settings, listener, metrics, door, ready, told, metrics_at))
 
 
 async def _serve(
@@ -148,6 +151,7 @@ async def _serve(
     door: Opening,
     ready: Callable[[str], None] | None,
     told: Callable[[str], None] | None,
+    metrics_at: Callable[[str], None] | None,
 ) -> None:
     address = address_of(settings.host, listener)
     database = settings.data / "control.sqlite"
@@ -288,8 +292,8 @@ async def _serve(
             told(f"{FILE}: {line}")
     if ready is not None:
         ready(address)
-    if told is not None and metrics is not None:
-        told(f"metrics are at {address_of(settings.metrics_host, metrics)}/metrics")
+    if metrics_at is not None and metrics is not None:
+        metrics_at(address_of(settings.metrics_host, metrics))
     try:
         number = await stopped
         readiness.draining = True

@@ -146,6 +146,7 @@ def read_log(
     columns: Sequence[str] | None = None,
     sketches_suffice: bool = False,
     repeats: bool = False,
+    from_us: int = 0,
     batch_rows: int = 65_536,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of all complete exchanges, sealed and spooled, each id once (the first wins).
@@ -154,6 +155,7 @@ def read_log(
     :param sketches_suffice: leave text unread, and null, in segments whose every row has sketches.
     :param repeats: let through what was sealed while it was read, which costs less than looking for it: for readers
         that count each id once themselves.
+    :param from_us: leave segments unread whose exchanges all began before (microseconds since the epoch, UTC).
     Raises `LedgerError` when the folder is no log or is damaged.
     """
     if not is_log(folder):
@@ -165,6 +167,8 @@ def read_log(
     seen: set[int] = set()
     read = list(dict.fromkeys(["exchange_id", *wanted]))
     for entry in segments.entries():
+        if entry.last_started_at < from_us:
+            continue
         for batch in segments.read(entry, read, batch_rows, sketches_suffice=sketches_suffice):
             yield (batch if repeats else _unseen(batch, seen)).select(wanted)
     for batch in spooled:

@@ -54,8 +54,29 @@ class Segments:
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=Entry))
             except (OSError, msgspec.DecodeError) as error:
-                raise LedgerError(f"manifest entry `{path}` is damaged ({error}): restore it from a copy") from error
+                raise _damaged(path, error) from error
         return found
+
+    def after(self, number: int) -> Iterator[tuple[int, Entry]]:
+        """Entries above ``number``, each with its own, in order: without reading those up to it again. 0 for all.
+
+        Raises `LedgerError` when one cannot be read.
+        """
+        if number == 0:
+            number = min((int(path.stem) for path in self._manifest.glob("*.json")), default=1) - 1
+        while (entry := self.named(number + 1)) is not None:
+            number += 1
+            yield number, entry
+
+    def named(self, number: int) -> Entry | None:
+        """The entry with that number, None where there is none. Raises `LedgerError` when it cannot be read."""
+        path = self._manifest / f"{number:012d}.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Entry)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise _damaged(path, error) from error
 
     def commit(self, rows: pa.Table, writer: str, first_seq: int, last_seq: int) -> Entry:
         """Write ``rows`` as a segment and make it count."""
@@ -128,6 +149,10 @@ class Segments:
             number += 1
         part.unlink()
         _sync_folder(self._manifest)
+
+
+def _damaged(path: Path, error: Exception) -> LedgerError:
+    return LedgerError(f"manifest entry `{path}` is damaged ({error}): restore it from a copy")
 
 
 def _sync_folder(path: Path) -> None:

@@ -18,6 +18,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -264,6 +265,32 @@ def read_spools(folder: Path) -> list[pa.RecordBatch]:
     return batches
 
 
+@dataclass
+class Followed:
+    """How far a file was followed: bytes, and the ids of its rows."""
+
+    offset: int = 0
+    seen: set[str] = field(default_factory=set)
+
+
+def follow(path: Path, place: Followed) -> list[pa.RecordBatch]:
+    """Complete rows that a file got since ``place``, which moves on; none of a file that is gone, as it was sealed."""
+    try:
+        with path.open("rb") as file:
+            file.seek(place.offset)
+            data = file.read()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LedgerError(f"cannot read the spool `{path}`: {error.strerror}") from error
+    payloads = []
+    for kind, payload in _frames(data):
+        place.offset += _HEAD.size + len(payload)
+        if kind == _ROW:
+            payloads.append(payload)
+    return _rows(payloads, place.seen)
+
+
 def _files(folder: Path, writer: str) -> list[Path]:
     return sorted(folder.glob(f"{writer}.*.spool"))
 
@@ -286,9 +313,13 @@ def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _batches(data: bytes) -> list[pa.RecordBatch]:
-    """The rows of a file, each id once, as batches of `LOG_SCHEMA`; of few rows each, as they take much memory."""
-    payloads = [payload for kind, payload in _frames(data) if kind == _ROW]
-    batches, seen = [], set[str]()
+    """The rows of a file, each id once, as batches of `LOG_SCHEMA`."""
+    return _rows([payload for kind, payload in _frames(data) if kind == _ROW], set())
+
+
+def _rows(payloads: list[bytes], seen: set[str]) -> list[pa.RecordBatch]:
+    """Rows whose id is not in ``seen``, which gets it; in batches of few rows each, as they take much memory."""
+    batches = []
     for start in range(0, len(payloads), _CHUNK_ROWS):
         rows = []
         for row in map(_decode, payloads[start : start + _CHUNK_ROWS]):

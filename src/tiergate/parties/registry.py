@@ -47,6 +47,7 @@ _CREDENTIALS: Final = sa.Table(
     sa.Column("issued_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
 )
+_OF_ACCOUNTS: Final = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
 _CHANGES: Final = sa.Table("registry_changes", METADATA, sa.Column("count", sa.Integer, nullable=False))
 _LOG: Final = sa.Table(
     "registry_log",
@@ -132,6 +133,26 @@ class Registry:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(_ACCOUNTS).order_by(_ACCOUNTS.c.account_id)).mappings().all()
         return pa.Table.from_pylist([dict(row) for row in rows], ACCOUNT_SCHEMA)
+
+    def has_account(self, account_id: str) -> bool:
+        """Whether an account with this id is registered."""
+        query = sa.select(_ACCOUNTS.c.account_id).where(_ACCOUNTS.c.account_id == account_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
+    def newest_keys(
+        self, *, before: int | None = None, account_id: str | None = None, limit: int = 50
+    ) -> list[tuple[int, Credential]]:
+        """Keys with their numbers, the newest first, of an account or of all; ``before`` is the number of the last one
+        that was read."""
+        query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(_OF_ACCOUNTS)
+        query = query.order_by(_CREDENTIALS.c.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(_CREDENTIALS.c.number < before)
+        if account_id is not None:
+            query = query.where(_CREDENTIALS.c.account_id == account_id)
+        with self._engine.connect() as connection:
+            return [(row.number, _credential(row)) for row in connection.execute(query)]
 
     def accounts_of(self, organisation_id: str) -> list[str]:
         """Ids of an organisation's accounts."""
@@ -247,20 +268,21 @@ def read_credentials(engine: sa.Engine) -> dict[str, Credential]:
 
 
 def _credentials(connection: sa.Connection, which: sa.ColumnElement[bool] | None) -> dict[str, Credential]:
-    joined = _CREDENTIALS.join(_ACCOUNTS, _CREDENTIALS.c.account_id == _ACCOUNTS.c.account_id)
-    query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(joined)
-    return {
-        row.key_hash: Credential(
-            credential_id=row.credential_id,
-            account_id=row.account_id,
-            organization_id=row.organization_id,
-            account_status=row.status,
-            label=row.label,
-            issued_at=row.issued_at,
-            revoked_at=row.revoked_at,
-        )
-        for row in connection.execute(query if which is None else query.where(which))
-    }
+    query = sa.select(_CREDENTIALS, _ACCOUNTS.c.organization_id, _ACCOUNTS.c.status).select_from(_OF_ACCOUNTS)
+    rows = connection.execute(query if which is None else query.where(which))
+    return {row.key_hash: _credential(row) for row in rows}
+
+
+def _credential(row: sa.Row[Any]) -> Credential:
+    return Credential(
+        credential_id=row.credential_id,
+        account_id=row.account_id,
+        organization_id=row.organization_id,
+        account_status=row.status,
+        label=row.label,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+    )
 
 
 def _changed(connection: sa.Connection, account_id: str | None = None) -> None:

@@ -17,6 +17,9 @@ def demo(
     port: Annotated[
         int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of the gateway; a free one if not given.")
     ] = None,
+    console_port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of the console; a free one if not given.")
+    ] = None,
 ) -> None:
     """Show it all on this machine, by itself.
 
@@ -30,5 +33,5 @@ def demo(
     """
     from tiergate.cli.demo.run import run_demo
 
-    if not run_demo(out, seed=seed, port=port, keep_serving=serve):
+    if not run_demo(out, seed=seed, port=port, keep_serving=serve, console_port=console_port):
         raise typer.Exit(1)

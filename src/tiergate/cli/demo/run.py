@@ -7,11 +7,13 @@ import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiergate.cli.case_table import print_cases
 from tiergate.cli.cases import CasesFolder, read_cases
 from tiergate.cli.demo.acting import act
 from tiergate.cli.demo.children import free_port, server
+from tiergate.cli.demo.console import metrics_url, show_console
 from tiergate.cli.demo.traffic import Sent, send_all
 from tiergate.cli.demo.truth import compare, say_truth
 from tiergate.cli.demo.worlds import DemoWorld, make_world
@@ -21,6 +23,9 @@ from tiergate.cli.report import Outcome, Truth, write_report
 from tiergate.cli.terminal import counted, note, progress, say
 from tiergate.clock import SystemClock
 from tiergate.errors import InputError
+
+if TYPE_CHECKING:
+    from tiergate.detection.run import Parameters
 
 MARK = ".tiergate-demo"
 MADE = ("world", "data", "cases", "logs")
@@ -43,7 +48,7 @@ def prepare_folder(out: Path) -> None:
     (out / "logs").mkdir()
 
 
-def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> bool:
+def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool, console_port: int | None = None) -> bool:
     """Run all steps; true when each did what it should. Servers are ended on every way out."""
     started = time.monotonic()
     prepare_folder(out)
@@ -56,7 +61,8 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> b
         deployment = servers.enter_context(open_deployment(out / "data", create=True))
         _known_key(out / "data", seed)
         keys = _admit(deployment, world)
-        base_url = _start(servers, out, port or free_port())
+        metrics = free_port()
+        base_url = _start(servers, out, port or free_port(), metrics)
         say(f"   the gateway listens on {base_url}; {counted(len(keys), 'account')} hold a key each")
 
         _step(3, "Send the world's traffic through the gateway")
@@ -85,7 +91,10 @@ def run_demo(out: Path, *, seed: int, port: int | None, keep_serving: bool) -> b
         say(f"\n{'Every step did what it should' if well else 'NOT every step did what it should'}; {took:.0f} s.")
         if keep_serving:
             bystander = next(name for name in keys if not any(name in case.account_ids for case in found.cases))
-            _serve_until_interrupted(base_url, keys[bystander], out / "data", report)
+            shown = show_console(
+                servers, deployment, out, console_port or free_port(), metrics_url(metrics), _parameters(seed)
+            )
+            _serve_until_interrupted(base_url, keys[bystander], report, shown)
     return well
 
 
@@ -107,7 +116,7 @@ def _admit(deployment: Deployment, world: DemoWorld) -> dict[str, str]:
     return deployment.registry.issue_keys(names, LABEL, now_us)
 
 
-def _start(servers: ExitStack, out: Path, port: int) -> str:
+def _start(servers: ExitStack, out: Path, port: int, metrics: int) -> str:
     """Start the mock model and the gateway; returns the gateway's OpenAI base URL."""
     upstream = free_port()
     logs = out / "logs"
@@ -126,6 +135,8 @@ def _start(servers: ExitStack, out: Path, port: int) -> str:
         "TIERGATE_RETENTION": "sketches",
         "TIERGATE_TRUSTED_PROXIES": '["127.0.0.1"]',
         "TIERGATE_REPLAY_CLOCK": "true",
+        "TIERGATE_METRICS_PORT": str(metrics),
+        "TIERGATE_CONSOLE": "false",
     }
     servers.enter_context(
         server("gateway", ["-m", "tiergate", "serve"], port=port, log=logs / "gateway.log", settings=settings)
@@ -142,7 +153,6 @@ def _say_sent(sent: Sent) -> bool:
 def _detect(out: Path, seed: int) -> CasesFolder:
     from tiergate.cli.detect import detect_into
     from tiergate.cli.inputs import find_inputs
-    from tiergate.detection.run import Parameters
     from tiergate.ledger.sketches import load_or_create_key
     from tiergate.records.refused import RefusedRows
 
@@ -152,9 +162,15 @@ def _detect(out: Path, seed: int) -> CasesFolder:
             find_inputs([out / "data"]),
             refused,
             sketch_key=load_or_create_key(out / "data" / "key"),
-            parameters=Parameters(decoys=DECOYS, seed=seed),
+            parameters=_parameters(seed),
         )
     return read_cases(out / "cases")
+
+
+def _parameters(seed: int) -> Parameters:
+    from tiergate.detection.run import Parameters
+
+    return Parameters(decoys=DECOYS, seed=seed)
 
 
 def _report(out: Path, found: CasesFolder, truth: Truth, outcomes: list[Outcome]) -> Path:
@@ -165,7 +181,7 @@ def _report(out: Path, found: CasesFolder, truth: Truth, outcomes: list[Outcome]
     return write_report(out, found.path, exchanges=log, sources=sources, outcomes=outcomes, truth=truth)
 
 
-def _serve_until_interrupted(base_url: str, key: str, data: Path, report: Path) -> None:
+def _serve_until_interrupted(base_url: str, key: str, report: Path, console: str) -> None:
     """Tell the addresses and wait for Ctrl-C, which is how this is meant to end."""
     say(f"""
 The gateway keeps running. Try it:
@@ -173,11 +189,10 @@ The gateway keeps running. Try it:
     -H 'Content-Type: application/json' \\
     -d '{{"model": "mock", "messages": [{{"role": "user", "content": "hello"}}]}}'
 Report: {report.resolve().as_uri()}
-Work on the case, in another terminal:
-  tiergate watch --data {data} --once && tiergate case list --data {data}
+{console}
 Ctrl-C ends everything.""")
     try:
         while True:
             time.sleep(3_600)
     except KeyboardInterrupt:
-        note("ending the gateway and the mock model")
+        note("ending the console, the gateway and the mock model")

@@ -46,7 +46,7 @@
       { label: held.xTitle, value: (_plot, x) => x === null ? "–" : labelled ? held.labels[held.x.indexOf(x)] ?? "" : held.time ? new Date(1000 * x).toISOString().slice(0, 16).replace("T", " ") : written("number", x) },
       ...held.series.map((one, place) => {
         const colour = styleOf(COLOURS[place % COLOURS.length]);
-        const drawn = { label: one.title, stroke: colour, width: 2, value: (_plot, value) => written(one.kind, value), spanGaps: false, points: { show: held.x.length === 1 } };
+        const drawn = { label: one.title, stroke: colour, width: 2, value: (_plot, value) => written(one.kind, value), spanGaps: false, points: { show: one.values.filter((value) => value !== null).length < 4 } };
         if (one.style === "points") Object.assign(drawn, { paths: () => null, points: { show: true, size: 7, fill: colour } });
         if (one.style === "dashed") drawn.dash = [6, 4];
         if (one.style === "step") drawn.paths = uPlot.paths.stepped({ align: 1 });

@@ -20,6 +20,7 @@ def authorize(
     *,
     ready: Callable[[str], None] | None = None,
     told: Callable[[str], None] | None = None,
+    metrics_at: Callable[[str], None] | None = None,
 ) -> None:
     """Answer checks until SIGINT or SIGTERM: see `tiergate.gateway.server.run`. ``told``: the gRPC address too.
 
@@ -38,7 +39,7 @@ def authorize(
                     told(f"gRPC on {address}")
             yield authorizer
 
-    run(settings, door, ready=ready, told=told)
+    run(settings, door, ready=ready, told=told, metrics_at=metrics_at)
 
 
 @asynccontextmanager

@@ -41,7 +41,8 @@ def spent_before(log: Path, limit: Limit, now_us: int) -> dict[str, int]:
     begin, _ = window(limit.measure.split("/")[1], now_us)
     sums: dict[str, int] = defaultdict(int)
     limits = Limits([limit])
-    for batch in read_log(log, columns=[*Payer._fields, "started_at", "cost_micro_usd"]) if is_log(log) else ():
+    columns = [*Payer._fields, "started_at", "cost_micro_usd"]
+    for batch in read_log(log, columns=columns, from_us=begin) if is_log(log) else ():
         began = batch.column("started_at").cast(pa.int64())
         for *names, _, cost in _rows(batch.filter(pc.greater_equal(began, begin))):
             for met in limits.of(Payer(*names)) if cost else ():

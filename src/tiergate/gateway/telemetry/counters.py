@@ -19,7 +19,7 @@ MOST_NAMES: Final = 100
 LONGEST_NAME: Final = 128
 OTHER: Final = "other"
 
-_CUT: Final = frozenset(("client_disconnected", "upstream_broke_off"))
+CUT: Final = frozenset(("client_disconnected", "upstream_broke_off"))
 """What an answer that began can end with before its end."""
 
 
@@ -94,7 +94,7 @@ class Counters:
         if series is None:
             series = self.series[key] = Series()
         code = ""
-        if reason is not None and (not answered or reason in _CUT):
+        if reason is not None and (not answered or reason in CUT):
             code = self.codes.label(reason, earned=True)
         outcome = status, code
         series.outcomes[outcome] = series.outcomes.get(outcome, 0) + 1

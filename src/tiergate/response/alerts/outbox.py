@@ -79,6 +79,29 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts that sinks did not take: given up, and still tried. ``fault``: what a sink said of the newest of them."""
+
+    dead: int = 0
+    failing: int = 0
+    fault: str | None = None
+
+
+def trouble(engine: sa.Engine) -> Trouble:
+    """What does not arrive, of a deployment that may have no outbox yet."""
+    if not sa.inspect(engine).has_table(_QUEUE.name):
+        return Trouble()
+    failing = sa.and_(_QUEUE.c.state == "waiting", _QUEUE.c.attempts > 0)
+    counts = sa.select(sa.func.count().filter(_QUEUE.c.state == "dead"), sa.func.count().filter(failing)).where(
+        _QUEUE.c.state.in_(["dead", "waiting"])
+    )
+    newest = sa.select(_QUEUE.c.fault).where(sa.or_(failing, _QUEUE.c.state == "dead"))
+    with engine.connect() as connection:
+        dead, waiting = connection.execute(counts).one()
+        fault = connection.execute(newest.order_by(_QUEUE.c.number.desc()).limit(1)).scalar()
+    return Trouble(dead=dead, failing=waiting, fault=fault)
+
+
 class Outbox:
     """The outbox of a deployment. One process at a time sends (`response.watch_lock`); any number may look.
 

@@ -1,7 +1,7 @@
-"""`tiergate watch` as a child of the gateway: a process of its own, since looking takes a processor for minutes.
+"""A command of ours as a child of the gateway: a process of its own, since what it does would make answers wait.
 
 Its standard input is a pipe that the gateway holds open: when the gateway is gone, however it went, the pipe is at its
-end and the watch ends too. Of several gateways on one data folder one has the watch; the others wait for its place.
+end and the child ends too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,24 +21,39 @@ from tiergate.response.watch_lock import FOLDER, is_held
 
 NICENESS: Final = 10
 ASK_AGAIN_S: Final = 10.0
-"""How often a gateway without the watch looks whether its place is free."""
+"""How often a gateway looks whether the place of its child is free."""
 WAITS_S: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
-"""Before the watch is started again, each time that it dies at once."""
+"""Before the child is started again, each time that it dies at once."""
 STEADY_S: Final = 600.0
 """What lives so long did not die at once."""
 PATIENCE_S: Final = 5.0
-"""A watch that is told to end may be killed after that: it is made to lose nothing."""
+"""A child that is told to end may be killed after that: it is made to lose nothing."""
 MOST_LINE: Final = 500
 
 
-class WatchBeside:
-    """The child and the thread that looks after it. ``told``: called with each line that is for the gateway's log."""
+class Beside:
+    """The child and the thread that looks after it.
 
-    def __init__(self, data: Path, every_s: float, told: Callable[[str], None]) -> None:
-        self._data, self._every_s, self._told = data, every_s, told
+    :param name: of the command, which the gateway's log has before each line of the child's.
+    :param environment: variables added to the gateway's.
+    :param told: called with each line that is for the gateway's log.
+    :param elsewhere: says why the child's place is taken now, None where it is free: it is then waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        told: Callable[[str], None],
+        *,
+        environment: Mapping[str, str] | None = None,
+        elsewhere: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._name, self._arguments, self._told = name, arguments, told
+        self._environment, self._elsewhere = dict(environment or {}), elsewhere
         self._ending = threading.Event()
         self._child: subprocess.Popen[str] | None = None
-        self._thread = threading.Thread(target=self._keep, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin. Call once."""
@@ -52,35 +67,36 @@ class WatchBeside:
             self._thread.join(PATIENCE_S)
 
     def _keep(self) -> None:
-        deaths, elsewhere = 0, False
+        deaths, said = 0, False
         while not self._ending.is_set():
-            if is_held(self._data / FOLDER):
-                if not elsewhere:
-                    self._told("watch: another process watches this data folder; waiting for its place")
-                elsewhere = True
+            taken = self._elsewhere()
+            if taken is not None:
+                if not said:
+                    self._say(taken)
+                said = True
                 self._ending.wait(ASK_AGAIN_S)
                 continue
-            elsewhere, began = False, time.monotonic()
+            said, began = False, time.monotonic()
             code = self._run()
             if self._ending.is_set():
                 return
             deaths = 0 if time.monotonic() - began > STEADY_S else deaths + 1
             wait_s = WAITS_S[min(deaths, len(WAITS_S)) - 1] if deaths else WAITS_S[0]
-            self._told(f"watch: it ended with {code} and is started again in {wait_s:.0f} s")
+            self._say(f"it ended with {code} and is started again in {wait_s:.0f} s")
             self._ending.wait(wait_s)
 
     def _run(self) -> int:
         """The child from its start to its end; its exit code."""
-        arguments = ["--data", str(self._data), "--every", str(self._every_s), "--beside"]
-        # A session of its own: Ctrl-C in a terminal reaches the gateway, which then ends the watch.
+        # A session of its own: Ctrl-C in a terminal reaches the gateway, which then ends the child.
         with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "tiergate", "watch", *arguments],
+            [sys.executable, "-m", "tiergate", self._name, *self._arguments, "--beside"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=os.environ | {"TIERGATE_LOG": "text"},  # the gateway makes its own lines of it, in whatever form
+            # The gateway makes its own lines of what the child says, in whatever form.
+            env=os.environ | {"TIERGATE_LOG": "text"} | self._environment,
             start_new_session=True,
         ) as child:
             self._child = child
@@ -88,8 +104,11 @@ class WatchBeside:
                 child.kill()
             assert child.stdout is not None
             for line in child.stdout:
-                self._told(f"watch: {line.rstrip().removeprefix('tiergate: ')[:MOST_LINE]}")
+                self._say(line.rstrip().removeprefix("tiergate: ")[:MOST_LINE])
             return child.wait()
+
+    def _say(self, line: str) -> None:
+        self._told(f"{self._name}: {line}")
 
     def _end_child(self) -> None:
         child = self._child
@@ -101,6 +120,15 @@ class WatchBeside:
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
+
+
+def watch_beside(data: Path, every_s: float, told: Callable[[str], None]) -> Beside:
+    """`tiergate watch`. Of several gateways on one data folder one has it; the others wait for its place."""
+
+    def elsewhere() -> str | None:
+        return "another process watches this data folder; waiting for its place" if is_held(data / FOLDER) else None
+
+    return Beside("watch", ["--data", str(data), "--every", str(every_s)], told, elsewhere=elsewhere)
 
 
 def end_with_the_gateway() -> None:

@@ -1,0 +1,1 @@
+"""What goes through the gateway, who may call it with what limits, and how it is."""
