@@ -196,7 +196,8 @@ def _lines(services: Services, operator: Operator) -> list[Line]:
             organisation_id=known[held.line_id].organisation_id, committed=held.committed, reserved=held.reserved,
             spent=held.spent, available=held.available,
         )
-        for held in (Credits(services.engine).balances().values() if known else ()) if held.line_id in known and not held.closed
+        for held in (Credits(services.engine).balances().values() if known else ())
+        if held.line_id in known and not held.closed
     ]  # fmt: skip
     return sorted(lines, key=lambda one: (one.available / (one.committed or 1), one.line_id))
 
