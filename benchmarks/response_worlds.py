@@ -19,7 +19,13 @@ from tiergate.simulation.world import World, simulate
 HISTORY_DAYS: Final = 3.0
 MOST_A_DAY: Final = 40.0
 """Exchanges of a campaign's account a day, above which it is thinned."""
-WORLDS: Final = (*(name for name in PRESETS if name not in ("quiet", "small")), *SCENARIOS)
+PRESET_WORLDS: Final = {
+    f"{name}_preset" if name in SCENARIOS else name: spec
+    for name, spec in PRESETS.items()
+    if name not in ("quiet", "small")
+}
+"""Presets by the world's name here: three scenarios are called as a preset is, and are other worlds."""
+WORLDS: Final = (*PRESET_WORLDS, *SCENARIOS)
 
 
 def make_world(data: Path, name: str, seed: int, split: Split, accounts: int) -> tuple[World, dict[str, float]]:
@@ -27,7 +33,7 @@ def make_world(data: Path, name: str, seed: int, split: Split, accounts: int) ->
     campaign's ``exchanges`` by account."""
     if name in SCENARIOS:
         return compose(data, seed, scenario=name, split=split, accounts=accounts), {"accounts": 1.0, "exchanges": 1.0}
-    spec, share = _fitting(PRESETS[name], accounts)
+    spec, share = _fitting(PRESET_WORLDS[name], accounts)
     campaign = spec.campaigns[0]
     thin = min(1.0, MOST_A_DAY / (campaign.exchanges_per_account / spec.days))
     spec = replace(

@@ -98,12 +98,12 @@ def test_a_suspension_takes_two_people_with_passkeys(control: Control, analyst: 
     assert approver.client.post(path, json=agreed).json()["code"] == "passkey_required"
     assert approver.post(path, {"action": "limit"}).json()["code"] == "proposal_changed"
     assert approver.post(path, agreed).json()["case"]["step"] == "suspend"
-    assert force(control) == {"a": "limit", "b": "limit", "x": "suspend", "y": "suspend"}
+    assert force(control) == {"a": "verify", "b": "verify", "x": "suspend", "y": "suspend"}
     assert approver.client.post("/v1/cases/case_1/rejection", json=asked).json()["case"]["proposal"] is None
     # One is enough to free them.
     lifted = analyst.post("/v1/cases/case_2/step", json={"action": "watch", "reason": "an office"})
     assert lifted.json()["case"]["step"] == "watch"
-    assert force(control) == {"a": "limit", "b": "limit"}
+    assert force(control) == {"a": "verify", "b": "verify"}
 
 
 def test_an_analyst_works_on_cases(control: Control, analyst: httpx2.Client) -> None:
@@ -116,13 +116,13 @@ def test_an_analyst_works_on_cases(control: Control, analyst: httpx2.Client) -> 
     post("case_1/notes")
     post("case_1/notes")  # the same key: it counts once
     assert post("case_1/clearances", account_id="a", until_us=NOW + DAY)["cleared"][0]["until_us"] == NOW + DAY
-    assert force(control) == {"b": "limit", "x": "verify", "y": "verify"}
+    assert force(control) == {"b": "verify", "x": "verify", "y": "verify"}
     assert post("case_1/clearances/withdrawal", account_id="a")["cleared"] == []
     assert post("case_2/renewal")["approved_by"] == ["analyst-1@example.com"]
     assert post("case_2/merger", into="case_1")["merged"] == ["case_2"]
     part = post("case_1/division", accounts=["x"])
     assert part["split_from"] == "case_1"
-    assert force(control) == {"a": "limit", "b": "limit", "y": "limit"}
+    assert force(control) == {"a": "verify", "b": "verify", "y": "verify"}
     assert post("case_1/closure", outcome="confirmed")["status"] == "closed"
     assert analyst.post("/v1/cases/case_1/notes", json={"reason": ""}).status_code == 422
     assert analyst.post("/v1/cases/case_1/renewal", json={"reason": "r"}).json()["code"] == "case_closed"
@@ -155,4 +155,4 @@ def test_a_customer_contests_the_verdict_on_an_account_of_its_own(control: Contr
     done = Approver(control, Role.REVIEWER).post(f"{path}/votes", {"outcome": "overturned", "reason": "seen"})
     assert done.json()["appeal"]["outcome"] == "overturned", done.text
     assert "succeeded" in customer.get(path).json()["notice"]
-    assert force(control) == {"b": "limit", "x": "verify", "y": "verify"}
+    assert force(control) == {"b": "verify", "x": "verify", "y": "verify"}

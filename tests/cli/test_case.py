@@ -97,10 +97,10 @@ def test_from_the_list_to_an_outcome(data: Path, run_tiergate: RunCommand) -> No
 def test_merge_split_and_the_way_back(data: Path, run_tiergate: RunCommand) -> None:
     done = run_tiergate("case", "merge", "case_b", "case_a", "--reason", "one payer")
     assert done.stdout.startswith("case_aaaa1111  open "), done.stderr
-    assert verdicts(data) == dict.fromkeys(["a", "b", "x", "y"], "limit")
+    assert verdicts(data) == dict.fromkeys(["a", "b", "x", "y"], "verify")
     part = json.loads(run_tiergate("case", "split", "case_a", "x", "b", "--reason", "another", "--json").stdout)
     assert part["split_from"] == "case_aaaa1111"
-    assert verdicts(data) == {"a": "limit", "y": "limit"}
+    assert verdicts(data) == {"a": "verify", "y": "verify"}
     assert run_tiergate("case", "unclear", "case_a", "y", "--reason", "r").returncode == 1
     assert run_tiergate("case", "step", "case_a", "watch", "--reason", "an office").returncode == 0
     assert verdicts(data) == {}
@@ -144,7 +144,7 @@ def test_an_appeal_against_a_verdict(data: Path, run_tiergate: RunCommand) -> No
     appeal = json.loads(filed.stdout)["appeal_id"]
     done = run_tiergate("appeal", "decide", appeal, "--overturn", "--reason", "seen", "--author", "rita")
     assert "overturned" in done.stdout
-    assert verdicts(data) == {"b": "limit", "x": "verify", "y": "verify"}
+    assert verdicts(data) == {"b": "verify", "x": "verify", "y": "verify"}
     assert run_tiergate("case", "unclear", "case_a", "a", "--reason", "r").returncode == 1
 
 

@@ -12,6 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,10 +22,10 @@ from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action, Carried
 from tiergate.redteam import lookout
-from tiergate.redteam.lookout import Lookout
+from tiergate.redteam.lookout import Asked, Lookout
 from tiergate.redteam.outcome import Control, Outcome
 from tiergate.redteam.recorded import Recorded
-from tiergate.redteam.replay import Replay, Setting
+from tiergate.redteam.replay import ENDED_US, Replay, Setting
 from tiergate.redteam.requests import AHEAD, ANSWERED, MOVED, REFUSED, Requests
 from tiergate.redteam.reviewers import office_hours_later
 from tiergate.redteam.successors import DEALT_US, Means, Successors
@@ -133,6 +134,22 @@ def test_no_look_is_spared_that_would_have_done_something(
     assert set(whole.looks) == {"full"}
     same = ("answered", "refused", "touched", "step_h", "waves", "fresh", "bill")
     assert [getattr(sparing, name) for name in same] == [getattr(whole, name) for name in same]
+
+
+def test_a_verdict_that_ends_is_looked_after(world: Recorded, answers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, look = list[int](), Lookout.look
+
+    def noted(self: Lookout, asked: Asked) -> Path | None:
+        seen.append(asked.now)
+        return look(self, asked)
+
+    monkeypatch.setattr(Lookout, "look", noted)
+    day_long = msgspec.structs.replace(load_policy(), expires_after_hours=24.0)
+    Replay(world, SELDOM, day_long, Control.RESPONSE, quietly, answers).run()
+    begin, every = int(world.times[0]), int(SELDOM.every_h * HOUR)
+    after_an_end = {at for at in seen if (at - begin) % every}
+    assert after_an_end
+    assert {at - ENDED_US - DAY for at in after_an_end} <= set(seen)
 
 
 def test_every_request_of_the_campaign_is_in_one_state_and_asked_by_one_account(world: Recorded) -> None:

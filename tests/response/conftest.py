@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,8 +24,11 @@ from tiergate.detection.cases import (
 from tiergate.detection.heirs import HEIRS_SCHEMA
 from tiergate.detection.marks import MARKS_SCHEMA
 from tiergate.detection.ties import TIES_SCHEMA
+from tiergate.response.ladder import load_policy
 
 NOW = 1_780_000_000_000_000
+AT_ONCE = msgspec.structs.replace(load_policy(), verify_first=False)
+"""Our policy, but that accounts of a limited case share its budget before they passed a check."""
 
 Members = Mapping[str, float]
 WriteLook = Callable[..., Path]

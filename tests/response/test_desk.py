@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from tests.response.conftest import NOW, WriteLook
+from tests.response.conftest import AT_ONCE, NOW, WriteLook
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError
 from tiergate.ledger.verdicts import Action, Verdict
@@ -19,7 +19,7 @@ WEEK = 7 * DAY
 
 @pytest.fixture
 def desk(engine: sa.Engine) -> CaseDesk:
-    return CaseDesk(engine, load_policy())
+    return CaseDesk(engine, AT_ONCE)
 
 
 def file_of(desk: CaseDesk, case_id: str = "case_1") -> CaseFile:
@@ -170,3 +170,24 @@ def test_who_was_cleared_is_free_up_to_the_step_it_was_cleared_of(desk: CaseDesk
     desk.take(write_look(NOW + 2, case_1={}), NOW + 2)
     assert {one.action for one in verdicts(desk, NOW + 2).values()} == {Action.LIMIT}
     assert set(verdicts(desk, NOW + 2)) == {"a", "b"}
+
+
+def test_who_did_not_pass_a_check_has_no_part_of_the_budget(engine: sa.Engine, write_look: WriteLook) -> None:
+    desk = CaseDesk(engine, load_policy())
+    desk.take(write_look(case_1={"members": {"a": 0.9, "b": 0.8, "d": 0.9}, "recommended_action": "verify"}), NOW)
+    cleared = [
+        Cleared(account_id="a", up_to=Action.VERIFY, until_us=None, by="ann", reason="passed"),
+        Cleared(account_id="d", up_to=Action.VERIFY, until_us=NOW + HOUR, by="ann", reason="passed, for an hour"),
+    ]
+    with desk.changes.writing("ann", NOW) as writing:
+        writing.put("case_1", msgspec.structs.replace(file_of(desk), cleared=tuple(cleared)), "cleared")
+    sure = {"members": {"a": 0.9, "b": 0.8, "d": 0.9}, "summary": "surer"}
+    desk.take(write_look(NOW + 1, case_1=sure), NOW + 1)
+    assert file_of(desk).step is Action.LIMIT
+    held = verdicts(desk, NOW + 1)
+    assert {name: one.action for name, one in held.items()} == {
+        "a": Action.LIMIT, "b": Action.VERIFY, "d": Action.LIMIT
+    }  # fmt: skip
+    assert {name: one.requests_per_minute for name, one in held.items()} == {"a": 0.1, "b": None, "d": 0.1}
+    desk.take(write_look(NOW + DAY, case_1=sure), NOW + DAY)
+    assert verdicts(desk, NOW + DAY)["d"].action is Action.VERIFY

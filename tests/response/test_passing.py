@@ -56,7 +56,7 @@ def test_people_are_asked_to_limit_a_case_whose_accounts_pass_and_go_on(
     place.symlink_to(look)
     Worklist(desk, tmp_path).approve("case_1", Action.LIMIT, author="bob", now_us=NOW + DAY)
     held = desk.verdicts.in_force(NOW + DAY)
-    assert {name: one.action for name, one in held.items()} == {"a": Action.LIMIT, "b": Action.LIMIT}
+    assert {name: one.action for name, one in held.items()} == {"a": Action.LIMIT, "b": Action.VERIFY}
     # As long as it goes on the step is renewed, and ends by itself when it does not.
     desk.take(later(write_look, hours=24 * 7), NOW + 7 * DAY)
     assert set(desk.verdicts.in_force(NOW + 12 * DAY)) == {"a", "b"}

@@ -6,13 +6,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from tests.response.conftest import NOW, WriteLook
+from tests.response.conftest import AT_ONCE, NOW, WriteLook
 from tests.response.test_desk import file_of, verdicts
 from tiergate.clock import DAY, HOUR
 from tiergate.ledger.verdicts import Action
 from tiergate.response.case_files import CaseFile, Cleared
 from tiergate.response.desk import REASON_OF_HEIRS, CaseDesk
-from tiergate.response.ladder import load_policy
 from tiergate.response.looks import Member
 
 SOON = 72 * HOUR
@@ -23,7 +22,7 @@ TWO_CAUSES = ["network", "template"]
 
 @pytest.fixture
 def desk(engine: sa.Engine) -> CaseDesk:
-    return CaseDesk(engine, load_policy())
+    return CaseDesk(engine, AT_ONCE)
 
 
 def decide(desk: CaseDesk, case_id: str, now_us: int, **fields: object) -> None:

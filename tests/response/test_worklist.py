@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from tests.response.conftest import NOW, WriteLook
+from tests.response.conftest import AT_ONCE, NOW, WriteLook
 from tiergate.admission.holders import Holder, Holders
 from tiergate.clock import DAY, HOUR
 from tiergate.errors import InputError, StateError
@@ -33,7 +33,7 @@ Look = Callable[..., None]
 
 @pytest.fixture
 def held(engine: sa.Engine, tmp_path: Path) -> Worklist:
-    return Worklist(CaseDesk(engine, load_policy()), tmp_path)
+    return Worklist(CaseDesk(engine, AT_ONCE), tmp_path)
 
 
 @pytest.fixture

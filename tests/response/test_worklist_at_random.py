@@ -24,7 +24,7 @@ from tiergate.ledger.verdicts import Action
 from tiergate.response.by_hand import LEAST_MEMBERSHIP
 from tiergate.response.case_files import CaseFile, Outcome, Status
 from tiergate.response.contested import ContestedVerdicts
-from tiergate.response.desk import AUTHOR, CaseDesk, lapsed
+from tiergate.response.desk import AUTHOR, BUDGETED, CaseDesk, lapsed
 from tiergate.response.holdings import owner_of
 from tiergate.response.ladder import load_policy
 from tiergate.response.looks import digest_of, kept
@@ -170,7 +170,10 @@ class Cases(RuleBasedStateMachine):
             assert set(standing) <= members
             # Who came after people suspended a case is verified at most.
             newcomers = {Action.VERIFY} if file.step is Action.SUSPEND else set()
-            assert {one.action for one in standing.values()} <= {file.step} | newcomers
+            unverified = {Action.VERIFY} if file.step in BUDGETED else set()
+            assert {one.action for one in standing.values()} <= {file.step} | newcomers | unverified
+            limited = {name for name, one in standing.items() if one.action in BUDGETED}
+            assert limited <= file.cleared_at(self.now_us, Action.VERIFY)
 
     @invariant()
     def nobody_is_suspended_by_one_person(self) -> None:

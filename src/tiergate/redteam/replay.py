@@ -53,7 +53,10 @@ from tiergate.simulation.world import START_US
 Progress = Callable[[str, float], None]
 ACCOUNT_LIMIT: Final = "account_limit"
 CLOSE_H: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 18.0)
-"""Hours after the first exchange of a planned pool at which is looked too."""
+"""Hours after the first exchange of a planned pool, and after a verdict's end, at which is looked too."""
+
+ENDED_US: Final = 5 * 60 * 1_000_000
+"""How soon after the end of a verdict that nothing renewed is looked, as a watch that looks every few minutes does."""
 
 LIMITING: Final = frozenset({Control.ACCOUNT_LIMIT, Control.ALL})
 REVIEWING: Final = frozenset({Control.PEOPLE, Control.ALL})
@@ -63,9 +66,9 @@ RESPONDING: Final = REVIEWING | {Control.RESPONSE}
 @dataclass(frozen=True, slots=True)
 class Setting:
     """How it is played. Hours between looks, with more looks ``close_h`` hours after each planned pool of the campaign
-    begins; until an honest account has verified itself; office hours until people answer a proposal. ``means``: of the
-    campaign. ``account_a_day``: exchanges that one account may ask where accounts are limited; None for what is
-    usual (`Recorded.usual_most`)."""
+    begins, and `ENDED_US` and ``close_h`` after a verdict's end; until an honest account has verified itself; office
+    hours until people answer a proposal. ``means``: of the campaign. ``account_a_day``: exchanges that one account may
+    ask where accounts are limited; None for what is usual (`Recorded.usual_most`)."""
 
     every_h: float = 12.0
     close_h: tuple[float, ...] = CLOSE_H
@@ -101,6 +104,7 @@ class Replay:
         reacts = world.spec is not None and len(own) > 0
         self._successors = Successors(world, self._requests, setting.means, setting.seed) if reacts else None
         self._dealing = False
+        self._ends: set[int] = set()
         self._checking: set[tuple[str, str]] = set()
         self._proposed: set[tuple[str, Action]] = set()
         self._touched: set[str] = set()
@@ -215,8 +219,16 @@ class Replay:
 
     def _met(self, now: int) -> None:
         """What the verdicts that stand from ``now`` on set in motion."""
+        over = {name for name, one in self._verdicts.items() if one.expires_at is not None and one.expires_at <= now}
         self._standing = self._desk.verdicts.every_in_force(now)
         self._verdicts = {name: some[0] for name, some in self._standing.items()}
+        if over - self._verdicts.keys():
+            for hours in (0.0, *self._setting.close_h):
+                self._at(now + ENDED_US + int(hours * HOUR), self._look)
+        ends = {one.expires_at for one in self._verdicts.values() if one.expires_at is not None} - self._ends
+        self._ends |= ends
+        for at in sorted(ends):
+            self._at(at, self._met)
         under = self._under
         self._touched |= under
         stopped = under & self._guilty

@@ -35,8 +35,10 @@ from tiergate.response.succession import INHERITED, inheriting, stops
 AUTHOR: Final = WATCH
 RENEWED_BELOW: Final = 0.5
 """Share of a verdict's time left at which it is renewed, so that not every look writes a row for every account."""
+BUDGETED: Final = frozenset({Action.LIMIT, Action.SUMMARISE})
 REASON_OF_HEIRS: Final = "this account closely matches accounts that act as one and were stopped"
 SUBJECT: Final = "detection"
+_Due = tuple[Action, list[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,30 +235,36 @@ class CaseDesk:
             for one in touched_by(file, members, now_us)
             if one.marks or reached_whole(one, self.policy)
         }
+        verified = file.cleared_at(now_us, Action.VERIFY)
         rows = [lifted(one, writing.author, now_us) for account, one in standing.items() if account not in touched]
         for account, member in touched.items():
             held = standing.get(account)
             until_us = file.step_until_us or now_us + self.policy.expires_after_us
             if member.inherits is not None:
                 until_us = min(until_us, now_us + self.policy.heir_expires_after_us)
-            if held is not None and (held.action, held.marks) == self._due(file, member):
+            due = self._due(file, member, verified)
+            if held is not None and (held.action, held.marks) == due:
                 left = (held.expires_at or until_us) - now_us
                 if held.expires_at == until_us or (not by_hand and left >= RENEWED_BELOW * (until_us - now_us)):
                     continue
-            rows.append(self._verdict(file, member, held, writing.author, now_us, until_us))
+            rows.append(self._verdict(file, member, due, held, writing.author, now_us, until_us))
         self.verdicts.put(rows, writing.connection)
         return len(rows)
 
-    def _due(self, file: CaseFile, member: Member) -> tuple[Action, list[str] | None]:
-        """What the case's step comes to for an account, and the marks of those exchanges that it reaches alone."""
+    def _due(self, file: CaseFile, member: Member, verified: Collection[str]) -> _Due:
+        """What the case's step comes to for an account, and the marks of those exchanges that it reaches alone.
+
+        :param verified: accounts that passed the check.
+        """
         step = file.step if member.inherits is None else INHERITED
+        if self.policy.verify_first and step in BUDGETED and member.account_id not in verified:
+            step = Action.VERIFY
         return step, None if reached_whole(member, self.policy) else sorted(member.marks)
 
     def _verdict(
-        self, file: CaseFile, member: Member, held: Verdict | None, author: str, now_us: int, until_us: int
+        self, file: CaseFile, member: Member, due: _Due, held: Verdict | None, author: str, now_us: int, until_us: int
     ) -> Verdict:
-        found, (action, marks) = file.found, self._due(file, member)
-        budget = action in (Action.LIMIT, Action.SUMMARISE)
+        found, (action, marks) = file.found, due
         inherited = member.inherits or file.inherited
         return Verdict(
             verdict_id=new_verdict_id(),
@@ -273,7 +281,7 @@ class CaseDesk:
                 f"look {found.look}, sha256 {found.digest}",
                 *([] if inherited is None else [inherited]),
             ],
-            requests_per_minute=self.policy.requests_per_minute if budget else None,
+            requests_per_minute=self.policy.requests_per_minute if action in BUDGETED else None,
             charged=member.charged,
             observed=member.observed,
             marks=marks,

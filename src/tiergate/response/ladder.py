@@ -55,6 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps: tuple[Step, ...]
     expires_after_hours: float = 168.0
     requests_per_minute: float = 0.1
+    verify_first: bool = True
     whole_account_from: float = 0.5
     heir_expires_after_hours: float = 72.0
     due_hours: float = 72.0

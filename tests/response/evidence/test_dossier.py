@@ -180,7 +180,7 @@ def test_every_action_has_author_time_and_reason_and_breaks_no_page(page: str, d
     assert history.rows[-1][1:] == ["ann", history.rows[-1][2], REASON]
     assert history.rows[-1][2].startswith("limit; step limit until ")
     assert "given to bea" in history.rows[-1][2]
-    assert [row[1:3] for row in verdicts.rows] == [["ann", "limit"]]
+    assert [row[1:3] for row in verdicts.rows] == [["ann", "verify"]]
     assert (appeals.rows, appeals.empty) == ([], "none was filed")
     assert len(policy.rows) == 4
     assert "<b>" not in page
