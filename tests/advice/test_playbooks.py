@@ -58,6 +58,7 @@ def test_every_clause_names_evidence_that_there_is_and_has_a_source_and_a_day() 
         pack = pack_of(playbook, [], [])
         assert {one.framework for one in pack if one.shown} == frameworks
         assert any(not one.shown for one in pack)
+        assert "appeals" in controls_of(playbook) or any("asks for none of appeals" in one.limit for one in pack)
         # No control stands there without a clause that it is evidence for.
         assert set(controls_of(playbook)) <= {name for one in pack for name in one.shown}
 

@@ -215,3 +215,14 @@ def test_what_a_file_has_wrong_is_said_with_its_line(house: House, tmp_path: Pat
     assert re.search(r"line \d+: there is no field `controls.wacth`: did you mean `watch`\?", str(done.exception))
     (tmp_path / "mine.yaml").write_text(text)
     assert CliRunner().invoke(app, ["playbook", "show", str(tmp_path / "mine.yaml"), "--json"]).exit_code == 0
+
+
+def test_a_table_that_is_misspelt_is_pointed_out(house: House, tmp_path: Path) -> None:
+    broken = house.copy(tmp_path)
+    broken.change("playbooks.toml", "[support_assistant]", "[suport_assistant]")
+    done = CliRunner().invoke(app, ["playbook", "check", "support_assistant", "--data", str(broken.data)])
+    assert done.exit_code == 1
+    assert "call it `[support_assistant]`" in done.stderr
+    (broken.data / "playbooks.toml").write_text("[support_assistant]\nmodel = []\n")
+    done = CliRunner().invoke(app, ["playbook", "check", "support_assistant", "--data", str(broken.data)])
+    assert "does not say who adopted which playbook" in str(done.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -221,7 +222,10 @@ class _Checked:
 
         self.playbook, self.now_us = playbook, now()
         here = configuration_of(data, routes, packs, self.now_us)
-        self.adoption: Adoption | None = read_adoptions(data / FILE).get(playbook.id)
+        adoptions = read_adoptions(data / FILE)
+        self.adoption: Adoption | None = adoptions.get(playbook.id)
+        for close in difflib.get_close_matches(playbook.id, adoptions, 1) if self.adoption is None else ():
+            note(f"`{data / FILE}` has `[{close}]`: call it `[{playbook.id}]` if that is meant")
         self.findings: list[Finding] = checks(playbook, self.adoption, here, self.now_us)
         self.probes: list[Probe] = []
         if live:

@@ -76,16 +76,21 @@ def pack_of(playbook: Playbook, findings: Sequence[Finding], kpis: Sequence[Kpi]
     stands |= {one.name: "not measured" if one.met is None else "met" if one.met else "not met" for one in kpis}
     stands[REPORT] = "this report"
     there = {*controls_of(playbook), *playbook.kpis, REPORT}
-    return [
-        Evidence(
-            framework=one.framework,
-            clause=one.clause,
-            about=one.about,
-            shown={name: stands.get(name, "not checked") for name in one.evidence if name in there},
-            limit=one.limit,
-            source=one.source,
-            as_of=one.as_of.isoformat(),
+    pack = []
+    for one in load_clauses().clause:
+        if one.only and playbook.id not in one.only:
+            continue
+        shown = {name: stands.get(name, "not checked") for name in one.evidence if name in there}
+        none = f"this playbook asks for none of {', '.join(one.evidence)}"
+        pack.append(
+            Evidence(
+                framework=one.framework,
+                clause=one.clause,
+                about=one.about,
+                shown=shown,
+                limit=one.limit if shown or not one.evidence else none,
+                source=one.source,
+                as_of=one.as_of.isoformat(),
+            )
         )
-        for one in load_clauses().clause
-        if not one.only or playbook.id in one.only
-    ]
+    return pack
