@@ -51,6 +51,7 @@ def test_on_an_empty_deployment_it_says_what_to_do(playbook: str, tmp_path: Path
     assert f"`tiergate playbook show {playbook}` has one" in said
     assert "tiergate budgets set organisation ORGANISATION" in said
     assert "not offered    redaction" in said
+    assert "e+" not in said  # commands are to be typed as they stand
     report = json.loads(empty.run(f"playbook report {playbook} --json"))
     assert report["go"] is False
     assert any("nobody adopted the playbook" in reason for reason in report["against"])

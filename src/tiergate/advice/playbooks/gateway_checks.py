@@ -128,12 +128,12 @@ def limits(at: Situation, wanted: Sequence[LimitWanted]) -> Found:
         unit = 1_000_000 if one.measure.startswith("usd/") else 1
         amount = held.get((one.scope, one.measure))
         if amount is None or amount > one.most * unit:
-            has = "none" if amount is None else f"{amount / unit:,g}"
+            has = "none" if amount is None else f"{amount / unit:,.12g}"
             faults.append(
-                Fault(f"{one.measure} of each {_words(one)}: {has}, {one.most:,g} at the most is asked", _set(at, one))
+                Fault(f"{one.measure} of each {_words(one)}: {has}, asked is {one.most:,.12g} at most", _set(at, one))
             )
         else:
-            shown.append(f"{one.measure} of each {_words(one)}: {amount / unit:,g}")
+            shown.append(f"{one.measure} of each {_words(one)}: {amount / unit:,.12g}")
     return Found("; ".join(shown), (*faults,))
 
 
@@ -156,7 +156,7 @@ def _set(at: Situation, one: LimitWanted) -> str:
     organisation = at.named
     subject = {"organisation": organisation, "project": at.adoption.project}.get(one.scope) or "'*'"
     of = f" --of {organisation}" if one.scope in ("project", "end_user") else ""
-    return f"`tiergate budgets set {_words(one)} {subject} {one.measure} {one.most:g}{of}`"
+    return f"`tiergate budgets set {_words(one)} {subject} {one.measure} {one.most:.12g}{of}`"
 
 
 def _words(one: LimitWanted) -> str:
