@@ -106,6 +106,7 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
     "folder",
     [
         "advice",
+        "advice/playbooks",
         "detection",
         "admission",
         "gateway/authorizer",
@@ -117,6 +118,7 @@ def test_the_table_of_gates_is_what_the_policies_say() -> None:
 def test_the_table_of_a_folder_names_every_module_and_no_other(folder: str) -> None:
     headings = {
         "advice": ("## Advice",),
+        "advice/playbooks": ("## Playbooks",),
         "detection": ("## Detection, step by step",),
         "admission": (
             "## Admission to a tier, step by step",
@@ -197,6 +199,7 @@ def test_every_code_of_admission_is_explained(module: str) -> None:
         "docs/sharing.md",
         "docs/sharing-schema.md",
         "docs/advice.md",
+        "docs/playbooks.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
@@ -375,6 +378,38 @@ def test_the_page_on_advice_has_every_field_rule_and_criterion_and_its_example_i
     told = requirements.parse_requirements(example.encode(), load_catalog(), day)
     found = advise(told, market_on(load_catalog(), day, shipped()), draws=100)
     assert set(found.best) == {"claude-sonnet-5", "gpt-5.6-luna", "gpt-5.6-sol", "gpt-5.6-terra"}
+
+
+def test_the_page_on_playbooks_has_each_of_them_each_control_and_figure_and_its_examples_are_right(
+    tmp_path: Path,
+) -> None:
+    from tiergate.admission.models import Models
+    from tiergate.advice.playbooks.adoption import Adoption, read_adoptions
+    from tiergate.advice.playbooks.checking import ASKED, GATES
+    from tiergate.advice.playbooks.clauses import load_clauses
+    from tiergate.advice.playbooks.playbook import KPIS, shipped_playbooks
+    from tiergate.cli.playbook_reading import NEWEST
+    from tiergate.gateway.routing.routes import parse
+
+    page = (ROOT / "docs" / "playbooks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert named == [*_playbooks_of(page), *GATES, *ASKED, *KPIS]
+    assert set(_playbooks_of(page)) == set(shipped_playbooks())
+    assert f"{NEWEST:,} exchanges" in page
+    assert f"{len(load_clauses().clause)} clauses" in page
+    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "playbooks.toml").write_text(toml)
+    (adopted,) = read_adoptions(tmp_path / "playbooks.toml").values()
+    assert all(getattr(adopted, name) for name in Adoption.__struct_fields__)
+    assert set(adopted.not_for) == set(shipped_playbooks()["support_assistant"].gates.not_for)
+    (routes,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert parse(routes.encode(), Models({}), None).group(adopted.models[0]) is not None
+
+
+def _playbooks_of(page: str) -> list[str]:
+    """Playbooks in the page's first table."""
+    return re.findall(r"^\| `(\w+)` \|", page.split("## Adopting one")[0], re.MULTILINE)
 
 
 def test_the_page_on_prices_has_the_cells_and_columns_that_there_are() -> None:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "spend": "spend:spend",
     "advise": "advise:advise",
     "outcomes": "outcomes:outcomes",
+    "playbook": "playbook:app",
     "verify": "verify:verify",
     "watch": "watch:watch",
     "keys": "keys:app",

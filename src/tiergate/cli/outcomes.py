@@ -63,7 +63,7 @@ def outcomes(
     csv_file(csv_out)
     chart_file(chart)
     intended = _shares(split)
-    read = _read(file)
+    read = read_outcomes(file)
     with RefusedRows(None) as refused:
         costs = costs_by_arm(read, find_inputs(paths or [Path("data")]).batches(refused, READ))
     arms = [arm_figures(name, one) for name, one in costs.items()]
@@ -96,7 +96,8 @@ class _Found:
     compared: list[Comparison]
 
 
-def _read(path: Path) -> list[Outcome]:
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Outcomes of a CSV file. Raises `InputError`, with the line, for one that is none."""
     from tiergate.advice.outcomes import Outcome
 
     found: list[Outcome] = []

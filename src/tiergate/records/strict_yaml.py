@@ -145,7 +145,7 @@ def take(kind: Any, node: Node, where: str, faults: Faults) -> Any:
         faults.add(node.line, f"`{where}` is `{_shown(node.value)}`: give one of {', '.join(map(str, parts))}")
         return BAD
     try:
-        return msgspec.convert(_plain(node), kind)
+        return msgspec.convert(plain(node), kind)
     except msgspec.ValidationError as error:
         said = str(error)
         faults.add(node.line, f"`{where}`: {said[:1].lower()}{said[1:]}")
@@ -199,11 +199,12 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
-def _plain(node: Node) -> Any:
+def plain(node: Node) -> Any:
+    """A value as dicts, lists and scalars, without its lines."""
     if isinstance(node.value, dict):
-        return {name: _plain(below) for name, below in node.value.items()}
+        return {name: plain(below) for name, below in node.value.items()}
     if isinstance(node.value, list):
-        return [_plain(below) for below in node.value]
+        return [plain(below) for below in node.value]
     return node.value
 
 
