@@ -148,8 +148,8 @@ def _log(asked: set[str], sandbox: Path) -> Iterator[Probe]:
 
 def _copy(data: Path, routes: Path | None, sandbox: Path, upstream: int, here: Configuration) -> None:
     from tiergate.admission.models import FILE as MODELS
-    from tiergate.cli.parties import DATABASE
     from tiergate.gateway.routing.reload import FILE as ROUTES
+    from tiergate.parties.on_file import DATABASE
 
     sandbox.mkdir(mode=0o700)
     for name in ("control.sqlite", DATABASE):

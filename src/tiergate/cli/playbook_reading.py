@@ -36,9 +36,9 @@ def configuration_of(data: Path, routes: Path | None, packs: Path | None, now_us
     from tiergate.admission.purposes import Purposes
     from tiergate.admission.rule_packs import load_packs
     from tiergate.advice.playbooks.configuration import Configuration
-    from tiergate.cli.parties import DATABASE
     from tiergate.gateway.metering.limits import LimitStore
     from tiergate.gateway.routing.reload import FILE as ROUTES
+    from tiergate.parties.on_file import DATABASE
 
     unreadable: dict[str, str] = {}
 
