@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 import msgspec
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tiergate.admission.changes import Changes
 
 S = TypeVar("S", bound=msgspec.Struct)
+States = Mapping[type[msgspec.Struct], Mapping[str, msgspec.Struct]]
 
 
 class KeptUp:
@@ -25,20 +26,25 @@ class KeptUp:
         self._kinds = kinds
         self._lock = threading.Lock()
         self._number = 0
-        self._held: dict[type[msgspec.Struct], dict[str, msgspec.Struct]] = {kind: {} for kind in kinds}
+        self._held: States = {kind: {} for kind in kinds}
 
     def every(self, kind: type[S]) -> list[S]:
         """The newest state of every subject of a kind."""
+        return list(cast("Mapping[str, S]", self.now()[kind]).values())
+
+    def now(self) -> States:
+        """The newest states of all kinds at one moment, by kind and id. What was returned stays as it is."""
         if self._changes.version() != self._number:
             with self._lock:
                 self._read_on()
-        return list(cast("dict[str, S]", self._held[kind]).values())
+        return self._held
 
     def _read_on(self) -> None:
         number, states = self._changes.since(self._number, self._kinds)
-        held = {kind: dict(before) for kind, before in self._held.items()} if states else self._held
-        for state in states:
-            held[type(state)][getattr(state, f"{state.__struct_config__.tag}_id")] = state
-        self._held = held
+        if states:
+            held = {kind: dict(before) for kind, before in self._held.items()}
+            for state in states:
+                held[type(state)][getattr(state, f"{state.__struct_config__.tag}_id")] = state
+            self._held = held
         # Last: whoever sees the number must see the states.
         self._number = number

@@ -19,7 +19,7 @@ from tiergate.admission.holders import Holders
 from tiergate.admission.kept_up import KeptUp
 from tiergate.admission.memberships import Memberships
 from tiergate.admission.programmes import Programme, Programmes
-from tiergate.admission.purposes import Purposes
+from tiergate.admission.purposes import Purpose, Purposes
 from tiergate.admission.standing import Membership
 from tiergate.api.audit import Audit
 from tiergate.api.first_run import FirstRun
@@ -53,7 +53,7 @@ from tiergate.sharing.peers import Peers
 from tiergate.sharing.receiving import Receiving
 from tiergate.sharing.store import DATABASE, SharedStore
 
-KINDS: Final = (Appeal, Membership, CreditLine, Programme, Limit)
+KINDS: Final = (Appeal, Membership, CreditLine, Programme, Purpose, Limit)
 """What is kept in memory of what changes, for lists and sums."""
 
 
