@@ -14,10 +14,8 @@ from benchmarks.gateway_crash import gateway, mock_upstream, serving
 from benchmarks.june_world import CLOSED, World, build
 from playwright.sync_api import Page, expect
 
-from tests.console.conftest import PASSWORD, Console, picture, running
-from tests.console.test_every_page import HERE, RULES
+from tests.console.conftest import PASSWORD, Console, picture, running, unfit
 from tests.gateway.test_admitted import Running
-from tests.npm import node_with_packages
 from tiergate.admission.appeals import Against, Appeals
 from tiergate.admission.credits import Credits
 from tiergate.admission.memberships import Memberships
@@ -294,9 +292,7 @@ def test_an_applicant_sees_their_organisations_things_alone(world: World, consol
             assert client.get(f"/admission/{path}").status_code == 403, path
 
 
-def test_pages_about_one_thing_are_accessible(world: World, console: Console, open_page: Open) -> None:
-    node_with_packages(HERE)
-    axe = (HERE / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+def test_pages_about_one_thing_are_accessible(world: World, console: Console, open_page: Open, axe: str) -> None:
     purpose = next(iter(console.services.purposes.every())).purpose_id
     grant = next(iter(world.grants.values()))
     page = as_(console, open_page, "ana@example.com", color_scheme="dark", bypass_csp=True)
@@ -307,8 +303,6 @@ def test_pages_about_one_thing_are_accessible(world: World, console: Console, op
         page.goto(f"{console.address}/admission/{path}")
         settled(page)
         picture(page, f"one-{path.split('/')[0].partition('?')[0]}")
-        page.evaluate(axe)
-        faults = page.evaluate("async (rules) => (await axe.run(document, rules)).violations", RULES)
-        if faults:
-            found[path] = [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+        if faults := unfit(page, axe):
+            found[path] = faults
     assert found == {}
