@@ -125,6 +125,12 @@ def begin_registration(call: Call) -> dict[str, Any]:
     if passkeys.of(operator.operator_id):
         # Else whoever got hold of a token could add a passkey of their own, and consent with it.
         call.require_passkey()
+    elif call.services.passwords.has(operator.operator_id):
+        # Nor must an open session be enough: the console asks for the password.
+        raise ProblemError(
+            403, "password_needed", "who has a password registers the first passkey with it",
+            "register it on the console's page about you",
+        )  # fmt: skip
     elif call.services.sign_in is not None and not call.by_session:
         raise ProblemError(403, "sign_in_needed", "the first passkey is registered by a person", "sign in first")
     return passkeys.begin_registration(operator.operator_id, operator.name, call.now_us)

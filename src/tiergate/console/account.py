@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from tiergate.api.audit import DONE
 from tiergate.api.operators import Operator
+from tiergate.api.passwords import NOT_LOOKED_AT
 from tiergate.api.problems import ProblemError, from_error
 from tiergate.api.services import Services
 from tiergate.clock import HOUR, SECOND
@@ -89,10 +90,11 @@ def _sign_in(services: Services, renderer: Renderer, _request: Request, form: Fo
         wrong = f"{error.problem.detail}; {error.problem.what_to_do}"
         return _sign_in_page(services, renderer, local(one(form, "next")), wrong=wrong, status=error.problem.status)
     finally:
-        services.audit.note(
-            now_us, operator.operator_id if operator else None, name, way="console", operation="sign_in",
-            path="/sign-in", outcome=outcome,
-        )  # fmt: skip
+        if outcome not in NOT_LOOKED_AT:
+            services.audit.note(
+                now_us, operator.operator_id if operator else None, name, way="console", operation="sign_in",
+                path="/sign-in", outcome=outcome,
+            )  # fmt: skip
     return _begun(services, operator, local(one(form, "next")), now_us)
 
 
@@ -170,6 +172,9 @@ def _set_password(services: Services, operator: Operator, form: Form, now_us: in
 
 
 def _passkey_options(services: Services, operator: Operator, form: Form, now_us: int) -> Response:
+    if services.passkeys.of(operator.operator_id):
+        # Else a password that was found out would be as good as the passkey that is asked for in its place.
+        raise _consent_needed()
     _again(services, operator, form, now_us)
     options = services.passkeys.begin_registration(operator.operator_id, operator.name, now_us)
     return Response(msgspec.json.encode(options), media_type="application/json", headers={"cache-control": "no-store"})
@@ -188,9 +193,13 @@ def _add_passkey(services: Services, operator: Operator, form: Form, now_us: int
 def _again(services: Services, operator: Operator, form: Form, now_us: int) -> None:
     """Somebody else at an open session must not make it theirs for good."""
     if services.passwords.has(operator.operator_id):
-        services.passwords.check(services.operators, operator.name, one(form, "current"), now_us)
+        services.passwords.check(services.operators, operator.name, one(form, "current"), now_us, use="consent")
     elif services.passkeys.of(operator.operator_id):
-        raise ProblemError(
-            403, "passkey_required", "a further passkey needs the consent of one that you have",
-            "register it by the control API, with a ticket",
-        )  # fmt: skip
+        raise _consent_needed()
+
+
+def _consent_needed() -> ProblemError:
+    return ProblemError(
+        403, "passkey_required", "this needs the consent of a passkey that you have",
+        "register a further one by the control API, with a ticket",
+    )  # fmt: skip
