@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +20,10 @@ from tiergate.api import passwords
 from tiergate.api.first_run import ROLES
 from tiergate.api.operators import Role
 from tiergate.api.passwords import FREE
+from tiergate.api.problems import ProblemError
+from tiergate.console.readings import Readings
+from tiergate.console.tables import Column, Table, csv_lines
+from tiergate.console.working import Working
 
 WRONG = "wrong horse battery"
 
@@ -114,6 +121,52 @@ def test_a_password_that_was_found_out_replaces_no_passkey(console: Console, ana
     assert ana.send("/act/propose_pack", password=PASSWORD, **consent).status_code == 200
     assert console.services.proposals.every(console.clock.now_us()) == []
     assert len(console.services.passkeys.of(ana.operator_id)) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/audit?before=999999999999999999999999", "/admission/grants?before=99999999999999999999",
+        "/sharing/told?before=9999999999999999999", "/market/attack?exchanges=nan", "/market/attack?delay=nan",
+        "/market/bound?worth=1e308&slowed=1e308", "/v1/market/attack-cost?exchanges=nan", "/cases/%00",
+        "/admission/decisions/..%2f..%2f..%2fetc%2fpasswd", "/admission/packs/..%2f..%2fx", "/cases/x/export/..%2fpdf",
+        "/admission/organisations?q=%ff%00", f"/admission/parties/{'x' * 9_000}",
+    ],
+)  # fmt: skip
+def test_no_address_makes_us_go_wrong(ana: Person, address: str) -> None:
+    assert ana.client.get(address).status_code < 500
+
+
+@pytest.mark.parametrize("value", ["=1+1", " =1+1", "\n@sum(1)", "\t-1", "\uff1d1+1", "+1", "\r=1"])
+def test_no_name_that_a_customer_chose_is_computed_by_a_spreadsheet(value: str) -> None:
+    table = Table(name="t", columns=[Column("name", "Name")], rows=[{"name": value}])
+    _, cell = csv.reader(io.StringIO("".join(csv_lines(table)), newline=""))
+    assert cell == [f"'{value}"]
+
+
+def test_asking_for_ever_other_works_begins_no_more_threads() -> None:
+    working, readings, going = Working(), Readings(), threading.Event()
+
+    def work() -> bool:
+        return going.wait(GIVE_UP_S)
+
+    def asked(number: int) -> None:
+        working.ask(number, work, wait_s=0)
+
+    def read(number: int) -> None:
+        readings.get(number, 1, work, wait_s=0)
+
+    try:
+        for ask, most in ((asked, 8), (read, 16)):
+            for number in range(most):
+                ask(number)
+            with pytest.raises(ProblemError, match="too much is being worked out"):
+                ask(most)
+            ask(0)
+    finally:
+        going.set()
+    assert working.ask(0, work, wait_s=GIVE_UP_S) is True
+    assert readings.get(15, 1, work, wait_s=GIVE_UP_S) == (True, True)
 
 
 def register(person: Person, one: Authenticator) -> httpx2.Response:

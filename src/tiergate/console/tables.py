@@ -13,7 +13,8 @@ from tiergate.clock import SECOND
 
 Kind = Literal["text", "code", "count", "number", "share", "usd", "time", "seconds", "badge", "source", "prose"]
 NUMBERS: Final = frozenset({"count", "number", "share", "usd", "seconds"})
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, also as some keyboards write it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _plain(value: object, kind: Kind) -> object:
         return ""
     if kind == "time" and isinstance(value, int):
         return datetime.fromtimestamp(value / SECOND, UTC).isoformat()
-    if isinstance(value, str) and value.startswith(_FORMULAS):
+    if isinstance(value, str) and (value.startswith(_FORMULAS) or value.lstrip().startswith(_FORMULAS)):
         # A spreadsheet would compute it, and whoever chose a name would have chosen what.
         return f"'{value}"
     return value
