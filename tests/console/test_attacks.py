@@ -8,12 +8,14 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx2
 import pytest
 
 from tests.api.authenticator import Authenticator
+from tests.api.conftest import NOW
 from tests.console.conftest import PASSWORD, Console
 from tests.gateway.conftest import GIVE_UP_S
 from tiergate.api import passwords
@@ -21,7 +23,9 @@ from tiergate.api.first_run import ROLES
 from tiergate.api.operators import Role
 from tiergate.api.passwords import FREE
 from tiergate.api.problems import ProblemError
+from tiergate.clock import HOUR
 from tiergate.console.readings import Readings
+from tiergate.console.rendering import cell
 from tiergate.console.tables import Column, Table, csv_lines
 from tiergate.console.working import Working
 
@@ -167,6 +171,26 @@ def test_asking_for_ever_other_works_begins_no_more_threads() -> None:
         going.set()
     assert working.ask(0, work, wait_s=GIVE_UP_S) is True
     assert readings.get(15, 1, work, wait_s=GIVE_UP_S) == (True, True)
+
+
+def test_a_session_that_somebody_left_open_makes_no_first_password_or_passkey(console: Console) -> None:
+    """Of somebody who signs in at a provider, and has neither."""
+    person = Person(console, console.services.operators.add("ben", [Role.REVIEWER], None, NOW).operator_id)
+    console.clock.time_us += HOUR
+    client = person.client
+    with closing(client):
+        fields = {"password": "a quite new password", "again": "a quite new password"}
+        assert person.send("/account/password", **fields).status_code == 403
+        assert person.send("/account/passkeys/options").status_code == 403
+        done = client.post("/v1/passkeys/registration", headers={"x-csrf-token": person.csrf})
+        assert (done.status_code, done.json()["code"]) == (403, "sign_in_again")
+
+
+@pytest.mark.parametrize("value", [10**20, -(10**20), 253_402_300_799_999_999])
+def test_a_time_that_is_none_takes_no_page_away(value: int) -> None:
+    assert "<time" in cell(value, "time")
+    table = Table(name="t", columns=[Column("at", "At", "time")], rows=[{"at": value}])
+    assert len(list(csv_lines(table))) == 2
 
 
 def register(person: Person, one: Authenticator) -> httpx2.Response:

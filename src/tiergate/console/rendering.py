@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -14,11 +14,10 @@ from starlette.responses import Response
 
 from tiergate.api.operators import Permission
 from tiergate.api.problems import ProblemError
-from tiergate.clock import SECOND
 from tiergate.console.assets import Assets
 from tiergate.console.origins import cited
 from tiergate.console.readings import Readings
-from tiergate.console.tables import NUMBERS, Link
+from tiergate.console.tables import NUMBERS, Link, instant
 from tiergate.console.words import Words, load_words
 
 if TYPE_CHECKING:
@@ -134,13 +133,13 @@ def moment(value: int | None) -> Markup:
     """A time (microseconds since the epoch) that a machine can read too."""
     if value is None:
         return escape(UNKNOWN)
-    at = datetime.fromtimestamp(value / SECOND, UTC)
+    at = instant(value)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"))
 
 
 def day(value: int | None) -> str:
     """The day of a time."""
-    return UNKNOWN if value is None else datetime.fromtimestamp(value / SECOND, UTC).strftime("%Y-%m-%d")
+    return UNKNOWN if value is None else instant(value).strftime("%Y-%m-%d")
 
 
 def coded(text: str) -> Markup:
