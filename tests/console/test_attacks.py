@@ -133,6 +133,7 @@ def test_a_password_that_was_found_out_replaces_no_passkey(console: Console, ana
         "/audit?before=999999999999999999999999", "/admission/grants?before=99999999999999999999",
         "/sharing/told?before=9999999999999999999", "/market/attack?exchanges=nan", "/market/attack?delay=nan",
         "/market/bound?worth=1e308&slowed=1e308", "/v1/market/attack-cost?exchanges=nan", "/cases/%00",
+        "/gateway/keys?before=9999999999999999999",
         "/admission/decisions/..%2f..%2f..%2fetc%2fpasswd", "/admission/packs/..%2f..%2fx", "/cases/x/export/..%2fpdf",
         "/admission/organisations?q=%ff%00", f"/admission/parties/{'x' * 9_000}",
     ],
