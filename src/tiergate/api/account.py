@@ -13,6 +13,7 @@ from tiergate.api.operators import ALLOWS, Operator, Permission
 from tiergate.api.paging import Page, PageQuery, page
 from tiergate.api.passkeys import Passkey, action_of
 from tiergate.api.problems import ProblemError
+from tiergate.api.sessions import Session
 from tiergate.api.sign_in import LASTS_US, SignIn
 from tiergate.clock import HOUR, SECOND
 
@@ -101,10 +102,14 @@ async def end_sign_in(call: Call) -> Response:
 
 
 def who_am_i(call: Call) -> Me:
-    cookie = call.request.cookies.get(call.services.session_cookie) if call.by_session else None
-    session = call.services.sessions.find(cookie, call.now_us) if cookie else None
+    session = _session(call) if call.by_session else None
     allowed = {permission for role in call.operator.roles for permission in ALLOWS[role]}
     return Me(operator=call.operator, permissions=sorted(allowed), csrf=session.csrf if session else None)
+
+
+def _session(call: Call) -> Session | None:
+    cookie = call.request.cookies.get(call.services.session_cookie)
+    return call.services.sessions.find(cookie, call.now_us) if cookie else None
 
 
 def sign_out(call: Call) -> Response:
@@ -125,8 +130,16 @@ def begin_registration(call: Call) -> dict[str, Any]:
     if passkeys.of(operator.operator_id):
         # Else whoever got hold of a token could add a passkey of their own, and consent with it.
         call.require_passkey()
+    elif call.services.passwords.has(operator.operator_id):
+        # Nor must an open session be enough: the console asks for the password.
+        raise ProblemError(
+            403, "password_needed", "who has a password registers the first passkey with it",
+            "register it on the console's page about you",
+        )  # fmt: skip
     elif call.services.sign_in is not None and not call.by_session:
         raise ProblemError(403, "sign_in_needed", "the first passkey is registered by a person", "sign in first")
+    elif call.by_session and (session := _session(call)) is not None:
+        session.require_fresh(call.now_us)
     return passkeys.begin_registration(operator.operator_id, operator.name, call.now_us)
 
 

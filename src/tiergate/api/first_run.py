@@ -7,7 +7,7 @@ import threading
 from typing import Final
 
 from tiergate.api.operators import Operator, Operators, Role
-from tiergate.api.passwords import Passwords
+from tiergate.api.passwords import Passwords, fitting
 from tiergate.api.problems import ProblemError
 from tiergate.parties.tokens import new_token
 
@@ -32,7 +32,8 @@ class FirstRun:
         return self._token
 
     def finish(self, token: str, name: str, password: str, now_us: int) -> Operator:
-        """Make the first administrator. Raises `ProblemError` for a wrong token, or where somebody was first."""
+        """Make the first administrator. Raises `ProblemError` for a wrong token, or where somebody was first;
+        `InputError` for a name or password that is none."""
         with self._lock:
             held = self.token
             if held is None:
@@ -41,6 +42,8 @@ class FirstRun:
                 raise ProblemError(
                     403, "wrong_token", "this is not the link of this start", "take the one that the terminal shows"
                 )
+            # Else there would be somebody, who cannot sign in, and this way would be closed.
+            fitting(password)
             operator = self._operators.add(name, list(ROLES), None, now_us)
             self._passwords.set(operator.operator_id, password, now_us)
             return operator

@@ -22,6 +22,7 @@ from tiergate.economics.attack import Campaign, Channel, Deployment, Mix
 from tiergate.economics.claim_overrides import Override
 from tiergate.economics.lag import Lag, lags
 from tiergate.economics.monte_carlo import AttackCost, Quantiles, attack_cost
+from tiergate.errors import InputError
 
 DRAWS: Final = 10_000
 RESAMPLES: Final = 300
@@ -159,6 +160,9 @@ class AttackQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def campaign(self) -> Campaign:
         """Raises `InputError` for one that cannot be."""
+        numbers = [value for value in msgspec.structs.astuple(self) if isinstance(value, float)]
+        if any(map(math.isnan, numbers)):
+            raise InputError("give numbers, not `nan`")
         free: Any = "cheapest" if self.accounts is None else "unknown"
         here = Deployment(
             identity_check=self.identity_check, account_cost=self.account_cost, recall=self.recall, delay=self.delay,

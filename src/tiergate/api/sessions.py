@@ -13,11 +13,14 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from tiergate.api.problems import ProblemError
+from tiergate.clock import MINUTE
 from tiergate.database import make_tables
 from tiergate.parties.tokens import is_token, keyed_hash, new_token
 
 METADATA: Final = sa.MetaData()
 KIND: Final = "tgs"
+FRESH_US: Final = 10 * MINUTE
 
 _SESSIONS: Final = sa.Table(
     "operator_sessions",
@@ -35,7 +38,16 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     operator_id: str
     csrf: str
+    begun_at: int
     expires_at: int
+
+    def require_fresh(self, now_us: int) -> None:
+        """Raise `ProblemError` where somebody signed in too long ago to be sure that it is still them."""
+        if now_us - self.begun_at > FRESH_US:
+            raise ProblemError(
+                403, "sign_in_again", "the first passkey or password needs a session that has just begun",
+                f"sign out and in again, and do it within {FRESH_US // MINUTE} minutes",
+            )  # fmt: skip
 
 
 class Sessions:
@@ -73,7 +85,12 @@ class Sessions:
             row = connection.execute(query).first()
         if row is None:
             return None
-        return Session(operator_id=row.operator_id, csrf=self._derived("csrf", token), expires_at=row.expires_at)
+        return Session(
+            operator_id=row.operator_id,
+            csrf=self._derived("csrf", token),
+            begun_at=row.begun_at,
+            expires_at=row.expires_at,
+        )
 
     def end(self, cookie: str, now_us: int) -> None:
         """End the session behind a cookie, if there is one."""

@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 from tiergate.api.audit import DONE
 from tiergate.api.operators import Operator
+from tiergate.api.passwords import NOT_LOOKED_AT
 from tiergate.api.problems import ProblemError, from_error
 from tiergate.api.services import Services
+from tiergate.api.sessions import Session
 from tiergate.clock import HOUR, SECOND
 from tiergate.console.forms import Form, check_token, local, one, read_form
 from tiergate.console.rendering import Renderer
@@ -89,10 +91,11 @@ def _sign_in(services: Services, renderer: Renderer, _request: Request, form: Fo
         wrong = f"{error.problem.detail}; {error.problem.what_to_do}"
         return _sign_in_page(services, renderer, local(one(form, "next")), wrong=wrong, status=error.problem.status)
     finally:
-        services.audit.note(
-            now_us, operator.operator_id if operator else None, name, way="console", operation="sign_in",
-            path="/sign-in", outcome=outcome,
-        )  # fmt: skip
+        if outcome not in NOT_LOOKED_AT:
+            services.audit.note(
+                now_us, operator.operator_id if operator else None, name, way="console", operation="sign_in",
+                path="/sign-in", outcome=outcome,
+            )  # fmt: skip
     return _begun(services, operator, local(one(form, "next")), now_us)
 
 
@@ -132,7 +135,7 @@ def _first_run(services: Services, renderer: Renderer, _request: Request, form: 
     return _begun(services, operator, "/", now_us)
 
 
-def _own(handler: Callable[[Services, Operator, Form, int], Response]) -> Handler:
+def _own(handler: Callable[[Services, Operator, Session, Form, int], Response]) -> Handler:
     """A form about oneself: of somebody who is signed in, and noted."""
 
     def run(services: Services, _renderer: Renderer, request: Request, form: Form) -> Response:
@@ -143,7 +146,7 @@ def _own(handler: Callable[[Services, Operator, Form, int], Response]) -> Handle
         operator, session = who
         check_token(form, session)
         try:
-            return handler(services, operator, form, now_us)
+            return handler(services, operator, session, form, now_us)
         except ProblemError as error:
             outcome = error.problem.code
             raise
@@ -159,8 +162,8 @@ def _own(handler: Callable[[Services, Operator, Form, int], Response]) -> Handle
     return run
 
 
-def _set_password(services: Services, operator: Operator, form: Form, now_us: int) -> Response:
-    _again(services, operator, form, now_us)
+def _set_password(services: Services, operator: Operator, session: Session, form: Form, now_us: int) -> Response:
+    _again(services, operator, session, form, now_us)
     if one(form, "password") != one(form, "again"):
         raise InputError("the two new passwords differ")
     services.passwords.set(operator.operator_id, one(form, "password"), now_us)
@@ -169,13 +172,16 @@ def _set_password(services: Services, operator: Operator, form: Form, now_us: in
     return _begun(services, operator, "/account?done=set_password", now_us)
 
 
-def _passkey_options(services: Services, operator: Operator, form: Form, now_us: int) -> Response:
-    _again(services, operator, form, now_us)
+def _passkey_options(services: Services, operator: Operator, session: Session, form: Form, now_us: int) -> Response:
+    if services.passkeys.of(operator.operator_id):
+        # Else a password that was found out would be as good as the passkey that is asked for in its place.
+        raise _consent_needed()
+    _again(services, operator, session, form, now_us)
     options = services.passkeys.begin_registration(operator.operator_id, operator.name, now_us)
     return Response(msgspec.json.encode(options), media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _add_passkey(services: Services, operator: Operator, form: Form, now_us: int) -> Response:
+def _add_passkey(services: Services, operator: Operator, _session: Session, form: Form, now_us: int) -> Response:
     # Only what `_passkey_options` began can be ended: the challenge is bound to the operator and used up.
     try:
         credential = msgspec.json.decode(one(form, "credential"), type=dict[str, Any])
@@ -185,12 +191,18 @@ def _add_passkey(services: Services, operator: Operator, form: Form, now_us: int
     return RedirectResponse("/account?done=register_passkey", 303)
 
 
-def _again(services: Services, operator: Operator, form: Form, now_us: int) -> None:
+def _again(services: Services, operator: Operator, session: Session, form: Form, now_us: int) -> None:
     """Somebody else at an open session must not make it theirs for good."""
     if services.passwords.has(operator.operator_id):
-        services.passwords.check(services.operators, operator.name, one(form, "current"), now_us)
+        services.passwords.check(services.operators, operator.name, one(form, "current"), now_us, use="consent")
     elif services.passkeys.of(operator.operator_id):
-        raise ProblemError(
-            403, "passkey_required", "a further passkey needs the consent of one that you have",
-            "register it by the control API, with a ticket",
-        )  # fmt: skip
+        raise _consent_needed()
+    else:
+        session.require_fresh(now_us)
+
+
+def _consent_needed() -> ProblemError:
+    return ProblemError(
+        403, "passkey_required", "this needs the consent of a passkey that you have",
+        "register a further one by the control API, with a ticket",
+    )  # fmt: skip

@@ -154,7 +154,9 @@ class _Asking:
             action = action_hash(self.deed.operation.method, self.deed.api_path, self.deed.content)
             return self.services.passkeys.redeem(ticket, operator_id, action, self.now_us)
         if password and not held:
-            self.services.passwords.check(self.services.operators, self.operator.name, password, self.now_us)
+            self.services.passwords.check(
+                self.services.operators, self.operator.name, password, self.now_us, use="consent"
+            )
             return True
         return False
 

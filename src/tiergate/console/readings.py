@@ -10,9 +10,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from tiergate.console.working import refuse_beyond
+
 T = TypeVar("T")
 KEPT: Final = 64
 """Readings that are kept; the one that was asked for the longest time ago goes first."""
+MOST_AT_WORK: Final = 16
+"""Readings that are being made or wait for their turn, each with a thread."""
 WAIT_S: Final = 0.15
 """How long a page waits. What is ready by then is there at once; the rest comes when it is."""
 
@@ -37,7 +41,8 @@ class Readings:
         self, name: Hashable, version: Hashable, make: Callable[[], T], *, wait_s: float = WAIT_S
     ) -> tuple[T | None, bool]:
         """What ``make`` gives for a ``version`` of what it reads, and whether it is of that version: until it is made,
-        the one before, None where there is none. Raises what ``make`` raises."""
+        the one before, None where there is none. Raises what ``make`` raises, and `ProblemError`
+        where too many are being made."""
         until = time.monotonic() + wait_s
         while True:
             held = self._begun(name, version, make)
@@ -53,12 +58,14 @@ class Readings:
         with self._lock:
             held = self._held.get(name)
             if held is None or (held.version != version and held.made.done()):
+                refuse_beyond(MOST_AT_WORK, sum(not one.made.done() for one in self._held.values()))
                 before = None if held is None or held.made.exception() else held.made.result()
                 held = self._held[name] = _Reading(version, before)
                 threading.Thread(target=self._make, args=(held.made, make), daemon=True).start()
             self._held.move_to_end(name)
-            while len(self._held) > KEPT:
-                self._held.popitem(last=False)
+            made = [old for old, one in self._held.items() if one.made.done() and one is not held]
+            for old in made[: max(0, len(self._held) - KEPT)]:
+                del self._held[old]
             return held
 
     def _make(self, future: Future[T], make: Callable[[], T]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -13,11 +14,10 @@ from starlette.responses import Response
 
 from tiergate.api.operators import Permission
 from tiergate.api.problems import ProblemError
-from tiergate.clock import SECOND
 from tiergate.console.assets import Assets
 from tiergate.console.origins import cited
 from tiergate.console.readings import Readings
-from tiergate.console.tables import NUMBERS, Link
+from tiergate.console.tables import NUMBERS, Link, instant
 from tiergate.console.words import Words, load_words
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def count(value: float | None) -> str:
 
 def number(value: float | None) -> str:
     """A number to four digits that count."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 10_000 or value == int(value) else f"{value:.4g}"
 
@@ -133,13 +133,13 @@ def moment(value: int | None) -> Markup:
     """A time (microseconds since the epoch) that a machine can read too."""
     if value is None:
         return escape(UNKNOWN)
-    at = datetime.fromtimestamp(value / SECOND, UTC)
+    at = instant(value)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"))
 
 
 def day(value: int | None) -> str:
     """The day of a time."""
-    return UNKNOWN if value is None else datetime.fromtimestamp(value / SECOND, UTC).strftime("%Y-%m-%d")
+    return UNKNOWN if value is None else instant(value).strftime("%Y-%m-%d")
 
 
 def coded(text: str) -> Markup:

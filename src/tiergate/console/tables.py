@@ -13,7 +13,8 @@ from tiergate.clock import SECOND
 
 Kind = Literal["text", "code", "count", "number", "share", "usd", "time", "seconds", "badge", "source", "prose"]
 NUMBERS: Final = frozenset({"count", "number", "share", "usd", "seconds"})
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, also as some keyboards write it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,15 @@ class Table:
     empty: str = ""
 
 
+def instant(value: int) -> datetime:
+    """A time (microseconds since the epoch), or the last or first that can be written, for one beyond: others say it,
+    and one who says nonsense must not take the page away."""
+    try:
+        return datetime.fromtimestamp(value / SECOND, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC) if value > 0 else datetime.min.replace(tzinfo=UTC)
+
+
 def csv_lines(table: Table) -> Iterator[str]:
     """The table as CSV, a line at a time; the header has the columns' names."""
     yield _line(column.name for column in table.columns)
@@ -70,8 +80,8 @@ def _plain(value: object, kind: Kind) -> object:
     if value is None:
         return ""
     if kind == "time" and isinstance(value, int):
-        return datetime.fromtimestamp(value / SECOND, UTC).isoformat()
-    if isinstance(value, str) and value.startswith(_FORMULAS):
+        return instant(value).isoformat()
+    if isinstance(value, str) and (value.startswith(_FORMULAS) or value.lstrip().startswith(_FORMULAS)):
         # A spreadsheet would compute it, and whoever chose a name would have chosen what.
         return f"'{value}"
     return value

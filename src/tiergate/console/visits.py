@@ -6,6 +6,7 @@ operations of the control API are, and change nothing: what does is an operation
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -28,6 +29,9 @@ View = Mapping[str, Any]
 LONGEST_VALUE: Final = 1024
 """Characters of one value in a query."""
 CSV_WAIT_S: Final = 120.0
+MOST_CSV: Final = 4
+"""Whole tables that are gathered at once: each may read for long, and holds a thread from those who want a page."""
+_CSV: Final = threading.BoundedSemaphore(MOST_CSV)
 T = TypeVar("T")
 
 
@@ -72,6 +76,11 @@ class Visit:
         """A value of the query; None where it is not given or empty."""
         return self.query.get(name) or None
 
+    def place(self, name: str) -> int | None:
+        """The number in the query at which a page begins; None where it is none that a database could hold."""
+        text = self.asked(name)
+        return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None
+
     def may(self, permission: Permission) -> bool:
         return self.operator.may(permission)
 
@@ -110,10 +119,7 @@ def _run(page: Page, services: Services, renderer: Renderer, request: Request) -
             services=services, request=request, now_us=now_us, operator=operator, session=session, page=page,
             renderer=renderer, query=query,
         )  # fmt: skip
-        try:
-            view = page.handler(visit)
-        except TiergateError as error:
-            raise from_error(error) from error
+        view = _viewed(page, visit)
         if isinstance(view, Response):
             return view
         if visit.csv is not None:
@@ -121,6 +127,18 @@ def _run(page: Page, services: Services, renderer: Renderer, request: Request) -
         return renderer.page(visit, view)
     except ProblemError as error:
         return renderer.problem(request, error)
+
+
+def _viewed(page: Page, visit: Visit) -> View | Response:
+    if visit.csv is not None and not _CSV.acquire(blocking=False):
+        raise ProblemError(503, "busy", "too many tables are being written", "try again shortly", retry_after="10")
+    try:
+        return page.handler(visit)
+    except TiergateError as error:
+        raise from_error(error) from error
+    finally:
+        if visit.csv is not None:
+            _CSV.release()
 
 
 def signed_in(services: Services, request: Request, now_us: int) -> tuple[Operator, Session] | None:
@@ -159,5 +177,6 @@ def _csv(view: View, name: str) -> Response:
     table = next((one for one in view.get("tables", ()) if isinstance(one, Table) and one.name == name), None)
     if table is None:
         raise ProblemError(404, "not_found", f"there is no table `{name[:100]}` on this page", "see the page")
-    headers = {"content-disposition": f'attachment; filename="{table.name}.csv"', "cache-control": "no-store"}
+    headers = {"content-disposition": f'attachment; filename="{table.name}.csv"', "cache-control": "no-store",
+               "x-content-type-options": "nosniff"}  # fmt: skip
     return StreamingResponse(csv_lines(table), media_type="text/csv; charset=utf-8", headers=headers)

@@ -34,10 +34,9 @@ LOOKED_AT: Final = 2_000
 def grants(visit: Visit) -> View:
     own = visit.operator.organisation_id
     organisation, holder = own or visit.asked("organisation"), visit.asked("holder")
-    before = visit.asked("before")
     most = MOST if visit.csv else SIZE
     found = visit.services.changes.newest(
-        Grant, most=most, before=int(before) if before and before.isdecimal() else None,
+        Grant, most=most, before=visit.place("before"),
         organisation_id=organisation, holder_id=holder,
     )  # fmt: skip
     following = visit.here(before=found[-1][0]) if len(found) == most and visit.csv is None else None

@@ -15,10 +15,7 @@ MOST: Final = 100_000
 
 
 def audit(visit: Visit) -> View:
-    before = visit.asked("before")
-    entries = visit.services.audit.newest(
-        before=int(before) if before and before.isdecimal() else None, limit=MOST if visit.csv else SIZE
-    )
+    entries = visit.services.audit.newest(before=visit.place("before"), limit=MOST if visit.csv else SIZE)
     words = visit.renderer.words.audit.columns
     table = Table(
         name="audit",

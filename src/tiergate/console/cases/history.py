@@ -36,9 +36,9 @@ def history(visit: Visit) -> View:
 def _changes(held: Opened) -> Table:
     visit, columns = held.visit, WORDS.history.columns
     rows = changes(visit.services.cases.history(held.file.case_id))[::-1]
-    before = visit.asked("before")
-    if before and before.isdecimal():
-        rows = [row for row in rows if row[0].number < int(before)]
+    before = visit.place("before")
+    if before is not None:
+        rows = [row for row in rows if row[0].number < before]
     shown = rows if visit.csv else rows[:SIZE]
     return Table(
         name="changes",

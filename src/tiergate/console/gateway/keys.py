@@ -13,11 +13,10 @@ MOST = 1_000_000
 
 def keys(visit: Visit) -> View:
     words, data = visit.renderer.words.gateway, visit.services.settings.data
-    account, before = visit.asked("account"), visit.asked("before")
+    account = visit.asked("account")
     found = visit.services.registry.newest_keys(
-        before=int(before) if before and before.isdecimal() else None, account_id=account,
-        limit=MOST if visit.csv else SIZE,
-    )  # fmt: skip
+        before=visit.place("before"), account_id=account, limit=MOST if visit.csv else SIZE
+    )
     rows = []
     for _, one in found:
         live = one.revoked_at is None and one.account_status == "active"

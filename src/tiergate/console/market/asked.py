@@ -10,6 +10,8 @@ from tiergate.api.market import today
 from tiergate.console.visits import Visit
 from tiergate.errors import InputError
 
+MOST: Final = 1e12
+"""Of any number: what is reckoned with it must stay finite."""
 YEARS: Final = range(2000, 2100)
 
 
@@ -41,7 +43,7 @@ def number(visit: Visit, name: str) -> float | None:
         found = float(text.replace(",", "").replace("_", ""))
     except ValueError:
         found = math.nan
-    if not math.isfinite(found):
+    if not abs(found) <= MOST:
         raise InputError(f"`{name}`: `{text[:40]}` is no number")
     return found
 

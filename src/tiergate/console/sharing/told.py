@@ -25,10 +25,9 @@ MOST_SHOWN: Final = 40
 
 def every(visit: Visit) -> View:
     words, services = visit.renderer.words.sharing, visit.services
-    before = visit.asked("before")
     rows = told(
         services.shared.engine, services.peers.every(), limit=MOST if visit.csv else SIZE,
-        before_us=int(before) if before and before.isdecimal() and len(before) < 20 else None,
+        before_us=visit.place("before"),
     )  # fmt: skip
     table = Table(
         name="told",
