@@ -77,7 +77,7 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
     key = re.search(r"Bearer (tg_[\w-]+)", demo.said)
     assert key is not None
     question = dict.fromkeys(EXCHANGE_SCHEMA.names) | {
-        "request_model": "m", "prompt_text": "hello", "started_at": datetime(2026, 10, 1, tzinfo=UTC),
+        "request_model": "mock", "prompt_text": "hello", "started_at": datetime(2026, 10, 1, tzinfo=UTC),
     }  # fmt: skip
     url = f"http://127.0.0.1:{demo.port}/v1/chat/completions"
     assert send_one(url, question, key[1]).status == 200
@@ -92,6 +92,9 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
         assert len(ana.get("/v1/cases").json()["items"]) >= 1
         assert ana.get("/v1/live").json()["fault"] is None
         assert ana.get("/").status_code == 200
+        states = [one["state"] for one in ana.get("/v1/memberships").json()["items"]]
+        assert sorted(states) == ["active", "sponsored"], states
+        assert 'value="classified-1" selected' in ana.get("/admission/drill").text
 
     log = pa.Table.from_batches(read_log(tmp_path / "demo" / "data" / "log"))
     assert log.num_rows > 8_000

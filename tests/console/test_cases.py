@@ -120,7 +120,6 @@ def test_people_read_a_case_suspend_it_together_and_undo_it(
     form.get_by_role("button", name="Propose").click()
     expect(ana.get_by_text("nothing happens to anybody until the others do")).to_be_visible()
     picture(ana, "case-proposing")
-    ana.get_by_role("button", name="Yes, do it").click()
     # Whoever proposes agrees, so it must be they who do.
     ana.get_by_label("Your password again").fill(PASSWORD)
     ana.get_by_role("button", name="Yes, do it").click()

@@ -70,6 +70,7 @@ def test_roles_bound_what_is_seen(console: Console, open_page: Open) -> None:
     page = open_page(console, console.person("eve@example.com", Role.ENGINEER))
     page.goto(f"{console.address}/audit")
     expect(page.get_by_text("403 role_does_not_allow")).to_be_visible()
+    expect(page.get_by_role("link", name="Gateway")).to_be_visible()
     expect(page.get_by_role("link", name="Audit")).to_have_count(0)
 
 
@@ -80,6 +81,9 @@ def test_bad_addresses_get_a_page_that_helps(console: Console, open_page: Open) 
     assert answer.status == 404
     expect(page.get_by_role("link", name="First page")).to_be_visible()
     picture(page, "not-found")
+    # And the way on is there: the sections that they may see.
+    page.get_by_role("link", name="Audit").click()
+    expect(page).to_have_url(f"{console.address}/audit")
 
 
 @pytest.mark.parametrize("header", [{"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}, {}])

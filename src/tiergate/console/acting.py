@@ -61,10 +61,12 @@ class Deed:
 
 @dataclass(frozen=True, kw_only=True)
 class Consequence:
-    """What would come of a deed, told before it is done."""
+    """What would come of a deed, told before it is done. ``consent``: the call would ask for a passkey's, so it is
+    asked for together with it."""
 
     sentences: Sequence[str]
     tables: Sequence[Table] = ()
+    consent: bool = False
 
 
 Foretold = Callable[[Services, Deed, int], Consequence]
@@ -79,7 +81,8 @@ def endpoint(services: Services, renderer: Renderer, foretold: Mapping[str, Fore
             form = await read_form(request, services)
             return await run_in_threadpool(_run, services, renderer, foretold, request, form)
         except ProblemError as error:
-            return renderer.problem(request, error)
+            who = await run_in_threadpool(signed_in, services, request, services.clock.now_us())
+            return renderer.problem(request, error, who)
 
     return run
 
@@ -125,7 +128,7 @@ class _Asking:
             raise from_error(error) from error
         options: dict[str, Any] | None = None
         way = ""
-        if consent:
+        if consent or expected.consent:
             way = "passkey" if services.passkeys.of(operator.operator_id) else "password"
             if way == "passkey":
                 action = action_hash(deed.operation.method, deed.api_path, deed.content)
@@ -133,7 +136,7 @@ class _Asking:
             elif not services.passwords.has(operator.operator_id):
                 way = "none"
         context = {
-            "operator": operator, "csrf": self.session.csrf, "deed": deed, "expected": expected, "way": way,
+            **self.renderer.around(operator, self.session), "deed": deed, "expected": expected, "way": way,
             "options": options, "wrong": wrong, "next": local(one(self.form, "next")),
             "fields": [(name, value) for name, values in self.form.items() if name not in OURS for value in values],
             "body": deed.content.decode(),
@@ -186,8 +189,8 @@ def _done(ask: _Asking) -> Response:
     following = local(one(ask.form, "next"))
     if deed.operation.shown_once:
         shown = msgspec.to_builtins(answer)
-        context = {"operator": ask.operator, "csrf": ask.session.csrf, "deed": deed, "shown": shown, "next": following}
-        return ask.renderer.html("shown_once", context)
+        context = {"deed": deed, "shown": shown, "next": following}
+        return ask.renderer.html("shown_once", ask.renderer.around(ask.operator, ask.session) | context)
     joint = "&" if "?" in following else "?"
     return RedirectResponse(f"{following}{joint}{urlencode({'done': deed.operation.name})}", 303)
 

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -44,7 +45,8 @@ def console_app(services: Services) -> ASGIApp:
 
     async def no_such_page(request: Request, error: HTTPException) -> Response:
         what = ProblemError(error.status_code, "not_found", "there is no such page", "go on from the first page")
-        return renderer.problem(request, what)
+        who = await run_in_threadpool(visits.signed_in, services, request, services.clock.now_us())
+        return renderer.problem(request, what, who)
 
     async def fault(request: Request, _error: Exception) -> Response:
         what = ProblemError(500, "internal_error", "this went wrong on our side", "try again, then report it")

@@ -12,8 +12,9 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiergate.api.operators import Permission
+from tiergate.api.operators import Operator, Permission
 from tiergate.api.problems import ProblemError
+from tiergate.api.sessions import Session
 from tiergate.console.assets import Assets
 from tiergate.console.origins import cited
 from tiergate.console.readings import Readings
@@ -68,25 +69,28 @@ class Renderer:
 
     def page(self, visit: Visit, view: Mapping[str, Any]) -> Response:
         """The page that a visit is to."""
-        context = {
+        context = self.around(visit.operator, visit.session) | {
             "visit": visit,
-            "operator": visit.operator,
-            "csrf": visit.session.csrf,
             "section": visit.page.section,
             "done": self.deeds.get(visit.asked("done") or "", ""),
-            "navigation": [page for page in self.navigation if page.permission is None or visit.may(page.permission)],
         }
         return self.html(visit.page.template, context | dict(view))
+
+    def around(self, operator: Operator, session: Session) -> dict[str, Any]:
+        """What stands above every page of who is signed in: their name and the sections that they may see."""
+        pages = [page for page in self.navigation if page.permission is None or operator.may(page.permission)]
+        return {"operator": operator, "csrf": session.csrf, "navigation": pages}
 
     def html(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         """A page as an answer, under the headers that every page has."""
         text = self._environment.get_template(f"{template}.html.j2").render(context)
         return Response(text, status, HEADERS, "text/html; charset=utf-8")
 
-    def problem(self, request: Request, error: ProblemError) -> Response:
-        """A refusal as a page that says what to do."""
-        context = {"problem": error.problem, "operator": None, "where": f"{request.method} {request.url.path[:200]}"}
-        return self.html("problem", context, error.problem.status)
+    def problem(self, request: Request, error: ProblemError, who: tuple[Operator, Session] | None = None) -> Response:
+        """A refusal as a page that says what to do; ``who`` is signed in."""
+        context = {"problem": error.problem, "where": f"{request.method} {request.url.path[:200]}"}
+        around = self.around(*who) if who is not None else {"operator": None}
+        return self.html("problem", around | context, error.problem.status)
 
 
 def count(value: float | None) -> str:

@@ -107,11 +107,11 @@ def endpoint(page: Page, services: Services, renderer: Renderer) -> Callable[[Re
 
 def _run(page: Page, services: Services, renderer: Renderer, request: Request) -> Response:
     now_us = services.clock.now_us()
+    who = signed_in(services, request, now_us)
+    if who is None:
+        return to_sign_in(services, request)
+    operator, session = who
     try:
-        who = signed_in(services, request, now_us)
-        if who is None:
-            return to_sign_in(services, request)
-        operator, session = who
         if page.permission is not None and not operator.may(page.permission):
             raise not_allowed(operator, page.permission)
         query = {name: value[:LONGEST_VALUE] for name, value in request.query_params.items()}
@@ -126,7 +126,7 @@ def _run(page: Page, services: Services, renderer: Renderer, request: Request) -
             return _csv(view, visit.csv)
         return renderer.page(visit, view)
     except ProblemError as error:
-        return renderer.problem(request, error)
+        return renderer.problem(request, error, who)
 
 
 def _viewed(page: Page, visit: Visit) -> View | Response:

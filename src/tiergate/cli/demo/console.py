@@ -1,4 +1,4 @@
-"""The demonstration's console: two people who can sign in, the case as the watch opens it, and an address."""
+"""The demonstration's console: people who can sign in, the case as the watch opens it, a programme, and an address."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tiergate.api.operators import Operators, Role
 from tiergate.api.passwords import Passwords
 from tiergate.cli.demo.children import server
+from tiergate.cli.demo.programme import found_programme
 from tiergate.cli.deployment import Deployment
 from tiergate.clock import SystemClock
 
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
 
 PEOPLE: Final = {
     "ana": (Role.ANALYST, Role.ENGINEER, Role.ADMINISTRATOR, Role.AUDITOR, Role.REVIEWER),
-    "ben": (Role.ANALYST, Role.APPROVER),
+    "ben": (Role.ANALYST, Role.APPROVER, Role.ADMINISTRATOR, Role.REVIEWER),
+    "eve": (Role.EXECUTIVE,),
 }
-"""Two, since some steps need a second person."""
+"""Two who act, since some steps need a second person, and one who sees sums."""
 
 
 def show_console(
     servers: ExitStack, deployment: Deployment, out: Path, port: int, metrics: str, parameters: Parameters
 ) -> str:
-    """Open the case that the log holds, start the console beside; returns what to tell of it."""
+    """Open the case that the log holds, found the programme, start the console beside; returns what to tell of it."""
     _look(deployment, out / "data", parameters)
+    found_programme(deployment, out / "data", SystemClock().now_us())
     passwords = _people(deployment)
     settings = {"TIERGATE_CONTROL_METRICS_URL": metrics}
     arguments = ["-m", "tiergate", "control", "--data", str(out / "data"), "--port", str(port)]

@@ -30,14 +30,15 @@ def stepping(services: Services, deed: Deed, now_us: int) -> Consequence:
     needed, have = needed_for(policy, effect.action), 1
     if deed.operation.name == "approve_step" and file.proposal is not None:
         have += len(file.proposal.approved_by)
-    if deed.operation.name != "take_step" and have < needed:
+    proposed = deed.operation.name != "take_step"
+    if proposed and have < needed:
         said.append(words.waits.format(have=have, need=needed))
     else:
         said.append(words.taken.format(step=asked, hours=_hours(services)))
         if deed.operation.name == "take_step":
             said.append(words.ceiling.format(step=asked, hours=_hours(services)))
     said += _touches(effect)
-    return Consequence(sentences=said, tables=[effects_table([effect])])
+    return Consequence(sentences=said, tables=[effects_table([effect])], consent=proposed and needed > 1)
 
 
 def closing(services: Services, deed: Deed, now_us: int) -> Consequence:

@@ -20,6 +20,16 @@
     return (kind === "usd" ? "$" : "") + figure.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
   };
 
+  // Along an axis of time: the finest unit first, below it what it is part of. The library's own are 12 hours and US dates.
+  const DATED = "\n{YYYY}-{MM}-{DD}";
+  const TIMES = [
+    [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+    [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", DATED, null, "\n{MM}-{DD}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", DATED, null, "\n{MM}-{DD}", null, null, null, 1],
+  ];
+
   // Bars from the series before to this one, so many pixels wide; a single value is a stroke.
   const ranges = (width) => (plot, place) => {
     const path = new Path2D();
@@ -61,7 +71,7 @@
       width: Math.max(260, place.clientWidth), height: Number(figure.dataset.height), series, bands,
       scales: { x: { time: held.time, range: labelled ? [-0.6, held.x.length - 0.4] : undefined }, y: held.log ? { distr: 3 } : held.series.some((one) => one.style === "bars") ? { range: { min: { soft: 0, mode: 1 }, max: { pad: 0.1, mode: 2 } } } : {} },
       axes: [
-        { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : undefined, splits: labelled ? () => held.x : undefined },
+        { ...axis, label: held.xTitle, values: labelled ? (_plot, ticks) => ticks.map((tick) => held.labels[tick] ?? "") : held.time ? TIMES : undefined, splits: labelled ? () => held.x : undefined },
         { ...axis, label: held.yTitle, size: 70, values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : short(kind, tick)) },
       ],
       legend: { live: true }, cursor: { drag: { x: true, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC"),
