@@ -58,7 +58,7 @@ class Server:
                 [sys.executable, *arguments],
                 stdout=file,
                 stderr=file,
-                env=environment | {"TIERGATE_CONSOLE": "false"} | dict(settings or {}),
+                env=environment | dict(settings or {}),
             )
         give_up = time.monotonic() + START_SECONDS
         while not (said := re.search(r"http://127\.0\.0\.1:\d+", output.read_text())):
@@ -83,7 +83,8 @@ def mock_upstream(delay_ms: float = 0.0) -> list[str]:
 
 
 def gateway(data: Path, upstream: str, port: str = "0") -> list[str]:
-    return ["-m", "tiergate", "serve", "--data", str(data), "--upstream", f"{upstream}/v1", "--port", port]
+    asked = ["--data", str(data), "--upstream", f"{upstream}/v1", "--port", port]
+    return ["-m", "tiergate", "serve", *asked, "--no-console"]
 
 
 def issue_keys(data: Path, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import settings
 
 settings.register_profile("tiergate", deadline=None)  # how fast a busy machine is decides no test
 settings.load_profile("tiergate")
+# A console beside each gateway that a test starts would cost more than the gateway; tests that want one say so.
+os.environ.setdefault("TIERGATE_CONSOLE", "false")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

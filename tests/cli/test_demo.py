@@ -87,7 +87,7 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
 
     console = re.search(r"Console: (\S+)\n  sign in as ana with (\S+) ", demo.said)
     assert console is not None
-    with httpx2.Client(base_url=console[1], trust_env=False) as ana:
+    with httpx2.Client(base_url=console[1], trust_env=False, timeout=60) as ana:
         assert ana.post("/sign-in", data={"name": "ana", "password": console[2]}).headers["location"] == "/"
         assert len(ana.get("/v1/cases").json()["items"]) >= 1
         assert ana.get("/v1/live").json()["fault"] is None
