@@ -35,7 +35,7 @@ def test_it_comes_with_the_gateway_shows_it_and_goes_with_it(tmp_path: Path) -> 
     settings = {"TIERGATE_CONSOLE": "true", "TIERGATE_CONSOLE_PORT": str(port)}
     with (
         serving(mock_upstream(), tmp_path / "upstream.out") as upstream,
-        serving(gateway(data, upstream.address), output, settings) as server,
+        serving([*gateway(data, upstream.address), "--console"], output, settings) as server,
     ):
         link = re.search(r"http://localhost:\d+/first-run\?token=tgf_\w+", said(output, "first administrator"))
         assert link is not None
@@ -64,6 +64,6 @@ def test_a_port_that_is_taken_is_a_note(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         settings = {"TIERGATE_CONSOLE": "true", "TIERGATE_CONSOLE_PORT": str(port)}
         output = tmp_path / "gateway.out"
-        with serving(gateway(tmp_path / "data", upstream.address), output, settings) as server:
+        with serving([*gateway(tmp_path / "data", upstream.address), "--console"], output, settings) as server:
             assert "--console-port" in said(output, f"control: port {port} is taken")
             assert httpx2.get(f"{server.address}/healthz", trust_env=False).status_code == 200
