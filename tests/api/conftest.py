@@ -71,7 +71,9 @@ class Control:
 
     def with_token(self, token: str | None) -> httpx2.Client:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return self.stack.enter_context(httpx2.Client(base_url=self.address, headers=headers, trust_env=False))
+        return self.stack.enter_context(
+            httpx2.Client(base_url=self.address, headers=headers, trust_env=False, timeout=60)
+        )
 
 
 @contextmanager

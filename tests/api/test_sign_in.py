@@ -221,7 +221,7 @@ def test_an_answer_counts_once_in_its_own_browser_and_not_too_late(control: Cont
     def begun(browser: httpx2.Client) -> str:
         there = browser.get("/v1/sign-in").headers["location"]
         assert parse_qs(urlsplit(there).query)["code_challenge_method"] == ["S256"]
-        return str(httpx2.get(there, trust_env=False).headers["location"]).replace(control.address, "")
+        return str(httpx2.get(there, trust_env=False, timeout=60).headers["location"]).replace(control.address, "")
 
     browser = control.with_token(None)
     back = begun(browser)
@@ -239,7 +239,7 @@ def test_an_answer_counts_once_in_its_own_browser_and_not_too_late(control: Cont
 def test_a_stolen_code_is_worth_nothing_without_its_verifier(control: Control, provider: Provider) -> None:
     honest, thief = control.with_token(None), control.with_token(None)
     there = honest.get("/v1/sign-in").headers["location"]
-    code = parse_qs(urlsplit(httpx2.get(there, trust_env=False).headers["location"]).query)["code"][0]
+    code = parse_qs(urlsplit(httpx2.get(there, trust_env=False, timeout=60).headers["location"]).query)["code"][0]
     state = parse_qs(urlsplit(thief.get("/v1/sign-in").headers["location"]).query)["state"][0]
     refused = thief.get("/v1/sign-in/return", params={"code": code, "state": state})
     assert refused.json()["detail"] == "the provider did not take the code"

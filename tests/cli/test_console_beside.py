@@ -39,7 +39,7 @@ def test_it_comes_with_the_gateway_shows_it_and_goes_with_it(tmp_path: Path) -> 
     ):
         link = re.search(r"http://localhost:\d+/first-run\?token=tgf_\w+", said(output, "first administrator"))
         assert link is not None
-        assert httpx2.get(link[0], trust_env=False).status_code == 200
+        assert httpx2.get(link[0], trust_env=False, timeout=60).status_code == 200
         engine = open_database(data / "control.sqlite")
         operators = Operators(engine, load_or_create_pepper(data / "pepper"))
         now_us = SystemClock().now_us()
@@ -47,7 +47,7 @@ def test_it_comes_with_the_gateway_shows_it_and_goes_with_it(tmp_path: Path) -> 
         token = operators.issue_token(eve.operator_id, now_us)[1]
         engine.dispose()
         headers = {"authorization": f"Bearer {token}"}
-        live = httpx2.get(f"http://localhost:{port}/v1/live", headers=headers, trust_env=False).json()
+        live = httpx2.get(f"http://localhost:{port}/v1/live", headers=headers, trust_env=False, timeout=60).json()
         assert live["fault"] is None
         assert live["connections"] == 0
         # What the gateway told it by is the console's alone.
@@ -66,4 +66,4 @@ def test_a_port_that_is_taken_is_a_note(tmp_path: Path) -> None:
         output = tmp_path / "gateway.out"
         with serving([*gateway(tmp_path / "data", upstream.address), "--console"], output, settings) as server:
             assert "--console-port" in said(output, f"control: port {port} is taken")
-            assert httpx2.get(f"{server.address}/healthz", trust_env=False).status_code == 200
+            assert httpx2.get(f"{server.address}/healthz", trust_env=False, timeout=60).status_code == 200

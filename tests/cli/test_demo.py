@@ -105,7 +105,7 @@ def test_demo_goes_the_whole_way_and_then_serves_until_interrupted(tmp_path: Pat
     with pytest.raises(aiohttp.ClientConnectionError):
         send_one(url, question, key[1])
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(console[1], trust_env=False)
+        httpx2.get(console[1], trust_env=False, timeout=60)
 
 
 def test_demo_interrupted_halfway_leaves_nothing_running(tmp_path: Path, demos: list[Demo]) -> None:

@@ -272,7 +272,7 @@ def test_an_applicant_sees_their_organisations_things_alone(world: World, consol
     operator = services.operators.add("una@example.org", [Role.APPLICANT], "org_una", now_us)
     held = Memberships(world.engine).apply("circle", "org_una", applicant="una@example.org", now_us=now_us)
     cookies = {services.session_cookie: console.session(operator.operator_id)}
-    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False) as client:
+    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60) as client:
         for path in ("", "/programmes", "/members", "/organisations", "/packs", "/grants", "/credits", "/purposes",
                      "/decisions", "/appeals", "/programmes/circle"):  # fmt: skip
             answer = client.get(f"/admission{path}")

@@ -51,7 +51,7 @@ class Person:
     def __init__(self, console: Console, operator_id: str) -> None:
         self.operator_id = operator_id
         cookies = {console.services.session_cookie: console.session(operator_id)}
-        self.client = httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False)
+        self.client = httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60)
         self.csrf: str = self.client.get("/v1/session").json()["csrf"]
 
     def send(self, path: str, **fields: str) -> httpx2.Response:

@@ -34,7 +34,7 @@ def ana(empty: Console) -> Iterator[httpx2.Client]:
     operator = empty.services.operators.named("ana@example.com")
     assert operator is not None
     cookies = {empty.services.session_cookie: empty.session(operator.operator_id)}
-    with httpx2.Client(base_url=empty.address, cookies=cookies, trust_env=False) as client:
+    with httpx2.Client(base_url=empty.address, cookies=cookies, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -56,7 +56,7 @@ def test_an_empty_installation_has_every_page(ana: httpx2.Client, page: object) 
 
 @pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
 def test_nobody_sees_a_page_without_signing_in(empty: Console, page: object) -> None:
-    answer = httpx2.get(f"{empty.address}{page.path}", trust_env=False)  # type: ignore[attr-defined]
+    answer = httpx2.get(f"{empty.address}{page.path}", trust_env=False, timeout=60)  # type: ignore[attr-defined]
     assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in")
 
 

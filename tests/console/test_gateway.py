@@ -133,7 +133,7 @@ def test_a_key_a_budget_and_what_came_of_them(deployment: tuple[Console, str], o
 def test_a_gateway_that_is_down_is_said_with_what_to_do(tmp_path: Path) -> None:
     with running(tmp_path / "data", metrics_url=f"http://127.0.0.1:{free_port()}") as console:
         cookies = {console.services.session_cookie: console.session(console.person("eve@example.com", Role.ENGINEER))}
-        page = httpx2.get(f"{console.address}/gateway", cookies=cookies, trust_env=False)
+        page = httpx2.get(f"{console.address}/gateway", cookies=cookies, trust_env=False, timeout=60)
     assert page.status_code == 200
     assert "The gateway cannot be asked" in page.text
     assert "tiergate serve --data" in page.text
@@ -142,14 +142,14 @@ def test_a_gateway_that_is_down_is_said_with_what_to_do(tmp_path: Path) -> None:
 def test_a_wrong_file_of_routes_is_shown_with_its_faults(console: Console) -> None:
     (console.data / "gateway.yaml").write_text("upstreams: {}\nmodels: {}\ngroups:\n  g: {candidates: [x]}\n")
     cookies = {console.services.session_cookie: console.session(console.person("eve@example.com", Role.ENGINEER))}
-    page = httpx2.get(f"{console.address}/gateway/routes", cookies=cookies, trust_env=False)
+    page = httpx2.get(f"{console.address}/gateway/routes", cookies=cookies, trust_env=False, timeout=60)
     assert "line 4" in page.text
     assert "cannot be used" in page.text
 
 
 def test_sums_are_for_the_executive_and_names_of_accounts_are_not(console: Console) -> None:
     cookies = {console.services.session_cookie: console.session(console.person("max@example.com", Role.EXECUTIVE))}
-    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False) as client:
+    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60) as client:
         assert [client.get(path).status_code for path in ("/gateway", "/gateway/keys", "/gateway/budgets")] == [
             200, 403, 403,
         ]  # fmt: skip

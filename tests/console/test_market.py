@@ -23,7 +23,7 @@ Open = Callable[..., Page]
 def client(console: Console) -> Iterator[httpx2.Client]:
     operator_id = console.person("ana@example.com", Role.ANALYST)
     cookies = {console.services.session_cookie: console.session(operator_id)}
-    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False) as one:
+    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60) as one:
         yield one
 
 
@@ -141,7 +141,7 @@ def test_the_api_and_the_pages_agree(console: Console, client: httpx2.Client) ->
     assert operator is not None
     _, token = console.services.operators.issue_token(operator.operator_id, console.clock.now_us())
     given = {"authorization": f"Bearer {token}"}
-    with httpx2.Client(base_url=console.address, headers=given, trust_env=False) as api:
+    with httpx2.Client(base_url=console.address, headers=given, trust_env=False, timeout=60) as api:
         body = {"value": "2e6", "reason": "quoted"}
         done = api.post("/v1/market/claims/extraction_cost/override", json=body)
         assert (done.status_code, done.json()["here"]["evidence"]["mode"]) == (200, 2e6)
@@ -168,7 +168,7 @@ def test_the_api_and_the_pages_agree(console: Console, client: httpx2.Client) ->
 def test_who_may_only_look_changes_no_claim(console: Console) -> None:
     operator_id = console.person("eve@example.com", Role.ENGINEER)
     cookies = {console.services.session_cookie: console.session(operator_id)}
-    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False) as eve:
+    with httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60) as eve:
         page = eve.get("/market/claims/extraction_cost")
         assert "override_claim" not in page.text
         csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]

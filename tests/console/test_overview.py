@@ -85,7 +85,7 @@ def test_people_of_an_organisation_see_its_own_changes_alone(console: Console) -
         Credits(services.engine).open_line(programme.programme_id, organisation, 5_000_000, author="x", now_us=now_us)
     operator = services.operators.add("app@example.com", [Role.APPLICANT], "acme", now_us)
     cookies = {services.session_cookie: console.session(operator.operator_id)}
-    page = httpx2.get(console.address, cookies=cookies, trust_env=False).text
+    page = httpx2.get(console.address, cookies=cookies, trust_env=False, timeout=60).text
     assert "acme" in page
     assert "other" not in page.replace("another", "")
     assert "case_" not in page

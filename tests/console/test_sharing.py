@@ -214,7 +214,7 @@ def test_the_api_tells_what_it_told(labs: tuple[Control, Console]) -> None:
     operator_id = theirs.person("bo@example.com", Role.ANALYST)
     _, token = theirs.services.operators.issue_token(operator_id, NOW)
     given = {"authorization": f"Bearer {token}"}
-    with httpx2.Client(base_url=theirs.address, headers=given, trust_env=False) as api:
+    with httpx2.Client(base_url=theirs.address, headers=given, trust_env=False, timeout=60) as api:
         assert api.post("/v1/sharing/exchange", json={"peer": "lab-z.example"}).status_code == 404
         rounds = api.post("/v1/sharing/exchange", json={"peer": OURS.name}).json()
         assert (rounds["faults"], rounds["pulled"][OURS.name]["refused"]) == ({}, [])
@@ -243,4 +243,4 @@ def test_the_api_tells_what_it_told(labs: tuple[Control, Console]) -> None:
 def signed_in(console: Console, *roles: Role) -> httpx2.Client:
     operator_id = console.person(f"{roles[0]}@example.com", *roles)
     cookies = {console.services.session_cookie: console.session(operator_id)}
-    return httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False)
+    return httpx2.Client(base_url=console.address, cookies=cookies, trust_env=False, timeout=60)

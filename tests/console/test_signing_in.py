@@ -30,8 +30,8 @@ def test_the_first_administrator_comes_by_the_terminals_link_once(console: Conso
     assert operator is not None
     assert Role.ADMINISTRATOR in operator.roles
     assert console.services.first_run.token is None
-    again = httpx2.post(f"{console.address}/first-run", data={"token": token, "name": "eve", "password": PASSWORD,
-                                                             "again": PASSWORD}, trust_env=False)  # fmt: skip
+    form = {"token": token, "name": "eve", "password": PASSWORD, "again": PASSWORD}
+    again = httpx2.post(f"{console.address}/first-run", data=form, trust_env=False, timeout=60)
     assert again.status_code == 409
 
 
@@ -90,7 +90,7 @@ def test_bad_addresses_get_a_page_that_helps(console: Console, open_page: Open) 
 def test_forms_of_other_sites_do_nothing(console: Console, header: dict[str, str]) -> None:
     operator_id = console.person("ana@example.com", Role.ANALYST)
     cookies = {console.services.session_cookie: console.session(operator_id)}
-    with httpx2.Client(cookies=cookies, headers=header, trust_env=False) as client:
+    with httpx2.Client(cookies=cookies, headers=header, trust_env=False, timeout=60) as client:
         answer = client.post(f"{console.address}/act/note_case", data={"path.case_id": "case_1", "reason": "x"})
     assert answer.status_code == 403
     assert console.services.audit.newest() == []
@@ -99,7 +99,7 @@ def test_forms_of_other_sites_do_nothing(console: Console, header: dict[str, str
 def test_guesses_wait_ever_longer(console: Console) -> None:
     console.person("ana@example.com", Role.AUDITOR)
     form = {"name": "ana@example.com", "password": "wrong horse battery"}
-    with httpx2.Client(base_url=console.address, trust_env=False) as client:
+    with httpx2.Client(base_url=console.address, trust_env=False, timeout=60) as client:
         statuses = [client.post("/sign-in", data=form).status_code for _ in range(6)]
         assert statuses == [401] * 5 + [429]
         right = client.post("/sign-in", data=form | {"password": PASSWORD})
@@ -112,11 +112,11 @@ def test_guesses_wait_ever_longer(console: Console) -> None:
 def test_signing_in_leads_nowhere_else(console: Console, target: str) -> None:
     console.person("ana@example.com", Role.AUDITOR)
     form = {"name": "ana@example.com", "password": PASSWORD, "next": target}
-    answer = httpx2.post(f"{console.address}/sign-in", data=form, trust_env=False)
+    answer = httpx2.post(f"{console.address}/sign-in", data=form, trust_env=False, timeout=60)
     assert answer.headers["location"] == "/"
 
 
 def test_another_name_of_this_machine_leads_to_the_one_that_cookies_have(console: Console) -> None:
     port = console.address.rpartition(":")[2]
-    answer = httpx2.get(f"http://127.0.0.1:{port}/cases?x=1", trust_env=False)
+    answer = httpx2.get(f"http://127.0.0.1:{port}/cases?x=1", trust_env=False, timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (307, f"{console.address}/cases?x=1")
