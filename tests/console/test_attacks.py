@@ -27,7 +27,6 @@ from tiergate.clock import HOUR
 from tiergate.console.readings import Readings
 from tiergate.console.rendering import cell
 from tiergate.console.tables import Column, Table, csv_lines
-from tiergate.console.working import Working
 
 WRONG = "wrong horse battery"
 
@@ -150,13 +149,13 @@ def test_no_name_that_a_customer_chose_is_computed_by_a_spreadsheet(value: str) 
 
 
 def test_asking_for_ever_other_works_begins_no_more_threads() -> None:
-    working, readings, going = Working(), Readings(), threading.Event()
+    working, readings, going = Readings(under_way=8, at_once=2), Readings(), threading.Event()
 
     def work() -> bool:
         return going.wait(GIVE_UP_S)
 
     def asked(number: int) -> None:
-        working.ask(number, work, wait_s=0)
+        working.get(number, None, work, wait_s=0)
 
     def read(number: int) -> None:
         readings.get(number, 1, work, wait_s=0)
@@ -170,7 +169,7 @@ def test_asking_for_ever_other_works_begins_no_more_threads() -> None:
             ask(0)
     finally:
         going.set()
-    assert working.ask(0, work, wait_s=GIVE_UP_S) is True
+    assert working.get(0, None, work, wait_s=GIVE_UP_S) == (True, True)
     assert readings.get(15, 1, work, wait_s=GIVE_UP_S) == (True, True)
 
 

@@ -223,13 +223,18 @@ def _authenticate(
             www_authenticate="Bearer",
         )
     if operation.permission is not None and not caller.may(operation.permission):
-        raise ProblemError(
-            403,
-            "role_does_not_allow",
-            f"`{operation.permission}` is not allowed to {', '.join(caller.roles)}",
-            "ask somebody whose role allows it, or an administrator for another role",
-        )
+        raise not_allowed(caller, operation.permission)
     return caller, by_session
+
+
+def not_allowed(operator: Operator, permission: Permission) -> ProblemError:
+    """What somebody is told whose roles do not suffice."""
+    return ProblemError(
+        403,
+        "role_does_not_allow",
+        f"`{permission}` is not allowed to {', '.join(operator.roles)}",
+        "ask somebody whose role allows it, or an administrator for another role",
+    )
 
 
 def _of_session(operation: Operation, services: Services, request: Request, now_us: int) -> Operator | None:

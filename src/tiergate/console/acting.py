@@ -21,17 +21,18 @@ from starlette.responses import RedirectResponse, Response
 
 from tiergate.api.app import OPERATIONS
 from tiergate.api.audit import DONE
-from tiergate.api.operations import SAFE, Call, Operation
+from tiergate.api.operations import SAFE, Operation, not_allowed
 from tiergate.api.operators import Operator
 from tiergate.api.passkeys import action_hash
 from tiergate.api.problems import ProblemError, from_error
 from tiergate.api.services import Services
 from tiergate.api.sessions import Session
 from tiergate.clock import SECOND
+from tiergate.console.calls import call_by
 from tiergate.console.forms import Form, check_token, local, one, read_form
 from tiergate.console.rendering import Renderer
 from tiergate.console.tables import Table
-from tiergate.console.visits import not_allowed, signed_in, to_sign_in
+from tiergate.console.visits import signed_in, to_sign_in
 from tiergate.errors import TiergateError
 
 BY_NAME: Final[Mapping[str, Operation]] = {one.name: one for one in OPERATIONS if one.method not in SAFE}
@@ -197,19 +198,15 @@ def _done(ask: _Asking) -> Response:
 
 def perform(deed: Deed, services: Services, operator: Operator, now_us: int, *, consented: bool) -> Any:
     """Do it as the control API would; returns what its handler gives. Raises `ProblemError` for a refusal."""
-    scope = {
-        "type": "http", "method": deed.operation.method, "path": deed.api_path, "headers": [], "query_string": b"",
-        "path_params": dict(deed.path), "server": ("localhost", 80), "scheme": "http",
-    }  # fmt: skip
     try:
         body = (
             None if deed.operation.takes is None else msgspec.convert(deed.values, deed.operation.takes, strict=False)
         )
     except msgspec.ValidationError as error:
         raise ProblemError(422, "unfit_body", str(error), "go back, mend the field and send it again") from None
-    call = Call(
-        services=services, request=Request(scope), operation=deed.operation, now_us=now_us, content=deed.content,
-        body=body, caller=operator, by_session=True, consented=consented,
+    call = call_by(
+        operator, services, deed.operation, now_us, address=deed.api_path, path=deed.path, content=deed.content,
+        body=body, consented=consented,
     )  # fmt: skip
     try:
         return deed.operation.handler(call)

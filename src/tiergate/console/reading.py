@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
 
 from tiergate.api.app import OPERATIONS
 from tiergate.api.operations import Call, Operation
 from tiergate.api.problems import ProblemError
-from tiergate.console.visits import Visit, not_allowed
+from tiergate.console.calls import call_by
+from tiergate.console.visits import Visit
 
 BY_NAME: Final[Mapping[str, Operation]] = {one.name: one for one in OPERATIONS}
 
@@ -22,8 +22,6 @@ def call_of(
     """The call of an operation that this visit may make. Raises `ProblemError` where it may not, or for a query that
     does not fit."""
     operation = BY_NAME[name]
-    if operation.permission is not None and not visit.may(operation.permission):
-        raise not_allowed(visit.operator, operation.permission)
     asked = None
     if operation.query is not None:
         given = {key: value for key, value in (query or {}).items() if value is not None}
@@ -31,14 +29,9 @@ def call_of(
             asked = msgspec.convert(given, operation.query, strict=False)
         except msgspec.ValidationError as error:
             raise ProblemError(400, "unfit_query", str(error), "mend the field and ask again") from None
-    scope = {
-        "type": "http", "method": operation.method, "path": operation.path, "headers": [], "query_string": b"",
-        "path_params": dict(path or {}), "server": ("localhost", 80), "scheme": "http",
-    }  # fmt: skip
-    return Call(
-        services=visit.services, request=Request(scope), operation=operation, now_us=visit.now_us, content=b"",
-        query=asked, caller=visit.operator, by_session=True,
-    )  # fmt: skip
+    return call_by(
+        visit.operator, visit.services, operation, visit.now_us, address=operation.path, path=path or {}, query=asked
+    )
 
 
 def read(

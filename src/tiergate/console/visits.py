@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from tiergate.api.operations import not_allowed
 from tiergate.api.operators import Operator, Permission
 from tiergate.api.problems import ProblemError, from_error
 from tiergate.api.services import Services
@@ -161,16 +162,6 @@ def to_sign_in(services: Services, request: Request) -> Response:
         answer = RedirectResponse(f"/sign-in?{urlencode(asked)}", 200)
         answer.headers["hx-redirect"] = f"/sign-in?{urlencode(asked)}"
     return answer
-
-
-def not_allowed(operator: Operator, permission: Permission) -> ProblemError:
-    """What somebody is told whose roles do not suffice."""
-    return ProblemError(
-        403,
-        "role_does_not_allow",
-        f"`{permission}` is not allowed to {', '.join(operator.roles)}",
-        "ask somebody whose role allows it, or an administrator for another role",
-    )
 
 
 def _csv(view: View, name: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -12,16 +12,16 @@ from starlette.responses import Response
 from tiergate.admission.changes import Change
 from tiergate.api.operators import Permission
 from tiergate.console.origins import Origin, command
+from tiergate.console.readings import WAIT_S, Readings
 from tiergate.console.tables import Column, Kind, Link, Table
 from tiergate.console.visits import Page, View, Visit
 from tiergate.console.words import Words, load_words
-from tiergate.console.working import Working
 
 T = TypeVar("T")
 SIZE: Final = 50
 MOST: Final = 100_000
 """Rows of a table as CSV."""
-WORKING: Final = Working()
+WORKED_OUT: Final = Readings(kept=16, under_way=8, at_once=2)
 WORDS: Final[Words] = load_words().admission
 """For what is said before something is done, where no page is at hand."""
 TONES: Final[Mapping[str, str]] = {
@@ -64,6 +64,12 @@ def page(path: str, template: str, handler: Callable[[Visit], Any], permission: 
         path=path, name=name, section="admission", template=f"admission/{template}", handler=handler,
         permission=permission,
     )  # fmt: skip
+
+
+def worked_out(key: Hashable, work: Callable[[], T], wait_s: float = WAIT_S) -> T | None:
+    """What ``work`` gives, never None, or None while it is under way. What a key stands for must never change: versions
+    go into it. Raises what `Readings.get` does."""
+    return WORKED_OUT.get(key, None, work, wait_s=wait_s)[0]
 
 
 def columns(*specs: str | tuple[str, Kind]) -> list[Column]:

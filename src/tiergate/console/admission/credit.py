@@ -17,7 +17,6 @@ from tiergate.console.acting import Consequence, Deed
 from tiergate.console.admission.common import (
     ORIGINS,
     WORDS,
-    WORKING,
     Filter,
     badge,
     columns,
@@ -26,6 +25,7 @@ from tiergate.console.admission.common import (
     to,
     waiting,
     window,
+    worked_out,
 )
 from tiergate.console.admission.held import held
 from tiergate.console.charts import Chart, Series
@@ -88,7 +88,7 @@ def line(visit: Visit) -> View | Response:
     spending = _spending(visit.services.engine)
     if spending.behind() > AT_ONCE:
         key = ("spending", visit.services.settings.data, spending.entry)
-        if WORKING.ask(key, spending.keep_up) is None:
+        if worked_out(key, spending.keep_up) is None:
             return waiting(visit, "spending")
     else:
         spending.keep_up()

@@ -11,7 +11,7 @@ from tiergate.admission.models import FILE, read_models
 from tiergate.admission.rule_packs import find_pack, load_packs
 from tiergate.api.operators import Permission
 from tiergate.clock import HOUR
-from tiergate.console.admission.common import WORDS, WORKING, badge, columns, page, to, waiting, window
+from tiergate.console.admission.common import WORDS, badge, columns, page, to, waiting, window, worked_out
 from tiergate.console.origins import Origin, Source, command
 from tiergate.console.tables import Table
 from tiergate.console.visits import View, Visit
@@ -28,7 +28,7 @@ def june(visit: Visit) -> View | Response:
         key = ("drill", services.settings.data, models, services.changes.version(), store.epoch(),
                services.registry.version(), services.ownership.version(), visit.now_us // HOUR)  # fmt: skip
         settings = services.settings
-        done = WORKING.ask(key, lambda: drill(settings.data, models, visit.now_us, packs=settings.packs))
+        done = worked_out(key, lambda: drill(settings.data, models, visit.now_us, packs=settings.packs))
         if done is None:
             return waiting(visit, "drill")
     groups = Table(

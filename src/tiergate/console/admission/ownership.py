@@ -21,7 +21,6 @@ from tiergate.console.admission.common import (
     ORIGINS,
     SIZE,
     WORDS,
-    WORKING,
     Filter,
     address,
     badge,
@@ -30,6 +29,7 @@ from tiergate.console.admission.common import (
     page,
     to,
     waiting,
+    worked_out,
 )
 from tiergate.console.admission.drawing import draw, size_of
 from tiergate.console.admission.grants import grants_table
@@ -99,7 +99,7 @@ def organisation(visit: Visit) -> View | Response:
     key = ("ownership", services.settings.data, services.ownership.version(), store.epoch(), day_of(visit.now_us),
            asked)  # fmt: skip
     # The first time everybody is judged; afterwards one organisation costs nothing.
-    if WORKING.ask(key, lambda: ownership_of(call, name, asked)) is None:
+    if worked_out(key, lambda: ownership_of(call, name, asked)) is None:
         return waiting(visit, "facts")
     view = ownership_of(call, name, asked)
     have = held(visit)
@@ -239,7 +239,7 @@ def _world(visit: Visit) -> World | Response | None:
     if not version:
         return None
     key = ("world", visit.services.settings.data, version, day_of(visit.now_us))
-    found = WORKING.ask(key, lambda: desk.world(visit.now_us).neighbours)  # type: ignore[union-attr]
+    found = worked_out(key, lambda: desk.world(visit.now_us).neighbours)  # type: ignore[union-attr]
     return waiting(visit, "facts") if found is None else desk.world(visit.now_us)
 
 

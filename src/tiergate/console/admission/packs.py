@@ -21,7 +21,6 @@ from tiergate.clock import HOUR
 from tiergate.console.acting import Consequence, Deed
 from tiergate.console.admission.common import (
     WORDS,
-    WORKING,
     address,
     badge,
     columns,
@@ -29,9 +28,11 @@ from tiergate.console.admission.common import (
     to,
     waiting,
     window,
+    worked_out,
 )
 from tiergate.console.admission.ownership import linked
 from tiergate.console.origins import Origin, Source, command
+from tiergate.console.readings import WAIT_S
 from tiergate.console.tables import Kind, Link, Table
 from tiergate.console.visits import View, Visit
 from tiergate.errors import InputError
@@ -227,16 +228,12 @@ def _rows_table(shown: Preview, rows: list[Row], following: str | None = None) -
     )  # fmt: skip
 
 
-def _worked_out(
-    services: Services, name: str, asked: Trial, now_us: int, *, wait_s: float | None = None
-) -> Preview | None:
+def _worked_out(services: Services, name: str, asked: Trial, now_us: int, *, wait_s: float = WAIT_S) -> Preview | None:
     """The preview, None while it is being worked out. One of today holds for an hour, if nothing changes."""
     changes, store = services.changes, services.activations
     key = ("preview", services.settings.data, changes.version(), store.epoch(), services.ownership.version(), name,
            asked, now_us // HOUR)  # fmt: skip
-    more = {} if wait_s is None else {"wait_s": wait_s}
-    found: Preview | None = WORKING.ask(key, lambda: whole_preview(services, name, asked, now_us), **more)
-    return found
+    return worked_out(key, lambda: whole_preview(services, name, asked, now_us), wait_s)
 
 
 def _trial(action: str | None, day: str | None, confirmed: bool) -> Trial:
