@@ -12,7 +12,12 @@ from tiergate.records.schema import Exchange
 
 def test_keys_are_made_listed_by_the_page_and_revoked(control: Control) -> None:
     eve = control.client(Role.ENGINEER)
-    made = [eve.post("/v1/keys", json={"account_id": f"acct-{n % 2}", "label": f"l{n}"}).json() for n in range(5)]
+    made = [eve.post("/v1/keys", json={"account_id": f"acct-{n}", "label": f"l{n}"}).json() for n in range(2)]
+    # A token alone makes nobody a customer that is there already.
+    refused = eve.post("/v1/keys", json={"account_id": "acct-0"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "passkey_required")
+    for n in range(2, 5):
+        control.services.registry.issue_key(f"acct-{n % 2}", f"l{n}", control.clock.now_us())
     assert all(one["key"].startswith("tg_live_") for one in made)
     first = eve.get("/v1/keys", params={"limit": 3}).json()
     rest = eve.get("/v1/keys", params={"limit": 3, "before": first["next"]}).json()

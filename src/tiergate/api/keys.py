@@ -61,7 +61,10 @@ def create(call: Call) -> MadeKey:
             422, "no_such_party", f"the facts of parties know no `{organisation}`: rule packs would refuse it",
             "give the `pty_...` of a party, or set `without_party`",
         )  # fmt: skip
-    if not registry.has_account(asked.account_id):
+    if registry.has_account(asked.account_id):
+        # Whoever has the key calls as that customer: a session or token alone must not give it.
+        call.require_passkey()
+    else:
         registry.add_account({"account_id": asked.account_id, "created_at": call.now_us})
     if asked.organisation_id is not None:
         registry.join(asked.account_id, asked.organisation_id)
@@ -78,7 +81,7 @@ OPERATIONS: Final = (
               subject="gateway", permission=Permission.SEE_KEYS, handler=list_keys, query=KeyQuery, gives=Keys),
     Operation(method="POST", path="/v1/keys", name="create_key", summary="Create an API key", subject="gateway",
               permission=Permission.MANAGE_KEYS, handler=create, takes=NewKey, gives=MadeKey, status=201,
-              shown_once=True),
+              shown_once=True, step_up="for an account that is there already"),
     Operation(method="POST", path="/v1/keys/{credential_id}/revocation", name="revoke_key",
               summary="Revoke an API key for good", subject="gateway", permission=Permission.MANAGE_KEYS,
               handler=revoke, gives=None, status=204),
